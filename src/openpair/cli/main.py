@@ -1,0 +1,87 @@
+"""``openpair``: entry point. Finds the subcommand, runs it, turns bad input into one sentence and status 2."""
+
+from __future__ import annotations
+
+import importlib
+import sys
+from dataclasses import dataclass
+
+import tyro
+
+from openpair.errors import OpenPairError
+
+EXIT_BAD_INPUT = 2
+
+
+@dataclass(frozen=True)
+class Subcommand:
+    """A subcommand is a dataclass with a ``run(self) -> int`` method in a module of ``openpair.cli``.
+
+    Attributes:
+        module: module below ``openpair.cli``; imported only when the command is called, so that help stays fast.
+        class_name: the dataclass; its docstring is the help text, its fields are the options.
+        summary: one line for ``openpair --help``.
+    """
+
+    module: str
+    class_name: str
+    summary: str
+
+
+SUBCOMMANDS: dict[str, Subcommand] = {
+    "score": Subcommand("score", "Score", "score plans of golden cases exactly as NAVSIM does"),
+    "eval": Subcommand("eval", "Eval", "evaluate agents on a dataset"),
+    "train": Subcommand("train", "Train", "train: parallel | il | rl | reward"),
+    "world": Subcommand("world", "World", "the embedded world: info | unpack | build | materialise"),
+    "demo": Subcommand("demo", "Demo", "train and evaluate everything on the embedded world, write a report"),
+    "bench": Subcommand("bench", "Bench", "measure speed: score | sensors | models"),
+}
+
+
+def usage() -> str:
+    """Text of ``openpair --help``."""
+    width = max(map(len, SUBCOMMANDS))
+    rows = "\n".join(f"  {name:<{width}}  {sub.summary}" for name, sub in SUBCOMMANDS.items())
+    return (
+        "usage: openpair COMMAND [OPTIONS]\n\n"
+        "Learning to drive by imitation and reinforcement in parallel.\n\n"
+        f"commands:\n{rows}\n\n"
+        "openpair COMMAND --help explains a command. openpair --version prints the version.\n"
+    )
+
+
+def main(argv: list[str] | None = None) -> None:
+    """Run the command line and exit: 0 done, 2 bad input, 3 some scenes failed, 130 interrupted."""
+    args = sys.argv[1:] if argv is None else argv
+    if not args or args[0] in ("-h", "--help"):
+        print(usage())
+        sys.exit(0 if args else EXIT_BAD_INPUT)
+    if args[0] == "--version":
+        from openpair import __version__
+
+        print(f"openpair {__version__}")
+        sys.exit(0)
+    name, rest = args[0], args[1:]
+    if name not in SUBCOMMANDS:
+        from difflib import get_close_matches
+
+        close = get_close_matches(name, SUBCOMMANDS, n=1)
+        hint = f" Did you mean '{close[0]}'?" if close else ""
+        print(f"openpair: there is no command '{name}'.{hint} 'openpair --help' lists them.", file=sys.stderr)
+        sys.exit(EXIT_BAD_INPUT)
+    sub = SUBCOMMANDS[name]
+    command_class = getattr(importlib.import_module(f"openpair.cli.{sub.module}"), sub.class_name)
+    try:
+        command = tyro.cli(command_class, prog=f"openpair {name}", args=rest)
+        status = command.run()
+    except OpenPairError as error:
+        print(f"openpair {name}: {error}", file=sys.stderr)
+        sys.exit(EXIT_BAD_INPUT)
+    except KeyboardInterrupt:
+        print(f"openpair {name}: interrupted; run the same command again to go on.", file=sys.stderr)
+        sys.exit(130)
+    sys.exit(status)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,46 @@
+"""What every dataset offers: tokens, scenes, sensors. Readers alone know formats and paths."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Protocol, runtime_checkable
+
+from openpair.datatypes.scene import Scene, SensorFrame
+
+
+@dataclass(frozen=True)
+class SceneKey:
+    """Names one scene of a dataset.
+
+    Attributes:
+        log_name: the log it is cut from; bootstrap intervals resample logs.
+        token: token of its current frame.
+    """
+
+    log_name: str
+    token: str
+
+
+@runtime_checkable
+class Dataset(Protocol):
+    """A set of scenes. Implementations are cheap to open: they read a log or a map when a scene asks for it."""
+
+    name: str
+
+    def keys(self) -> Sequence[SceneKey]:
+        """All scenes in a fixed order (by log, then by time)."""
+        ...
+
+    def load_scene(self, token: str) -> Scene:
+        """The scene of a token. Raises OpenPairError for an unknown token or a broken file."""
+        ...
+
+    def load_sensors(self, scene: Scene, *, size: tuple[int, int], depth: bool = False) -> SensorFrame:
+        """Front cameras (cam_l0, cam_f0, cam_r0) and LiDAR of the scene's current frame.
+
+        Args:
+            size: (width, height) [px] of each image; recorded images come at their own size, ray-cast ones at this.
+            depth: add depth images where the source can give them.
+        """
+        ...

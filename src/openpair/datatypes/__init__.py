@@ -1,0 +1,1 @@
+"""Meaning, units and frames of every array that OpenPaIR passes around."""

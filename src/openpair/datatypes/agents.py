@@ -1,0 +1,35 @@
+"""The other road users and objects of one frame, as a struct of arrays."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+
+@dataclass(frozen=True)
+class Agents:
+    """A agents of one frame, global frame.
+
+    Attributes:
+        track_tokens: (A,) names that stay the same from frame to frame.
+        category: (A,) int64, :class:`~openpair.datatypes.columns.AgentCategory`.
+        box: (A, 6) float64 centre x [m], y [m], heading [rad], length, width, height [m].
+        velocity: (A, 2) float64 [m/s], global axes.
+        center_z: (A,) float64 height of the box centre above the ego's rear axle [m]; only sensors and files use it.
+    """
+
+    track_tokens: tuple[str, ...]
+    category: NDArray[np.int64]
+    box: NDArray[np.float64]
+    velocity: NDArray[np.float64]
+    center_z: NDArray[np.float64]
+
+    def __len__(self) -> int:
+        return len(self.track_tokens)
+
+    @staticmethod
+    def empty() -> Agents:
+        """A frame without agents."""
+        return Agents((), np.zeros(0, np.int64), np.zeros((0, 6)), np.zeros((0, 2)), np.zeros(0))

@@ -1,0 +1,25 @@
+"""The one exception that OpenPaIR raises for bad input.
+
+Its text is a sentence a user can act on: what is wrong, where, and what to do. The command line prints it
+and exits with status 2. Programming errors stay ordinary Python exceptions.
+"""
+
+from __future__ import annotations
+
+
+class OpenPairError(Exception):
+    """Input that cannot be used.
+
+    Args:
+        what: what is wrong, without a final stop ("the file is not a NAVSIM log").
+        where: file, scene, token or option it concerns.
+        fix: what the user can do about it.
+    """
+
+    def __init__(self, what: str, *, where: object = None, fix: str = "") -> None:
+        self.what = what
+        self.where = None if where is None else str(where)
+        self.fix = fix
+        place = f"{self.where}: " if self.where else ""
+        advice = f" {fix.rstrip('.')}." if fix else ""
+        super().__init__(f"{place}{what.rstrip('.')}.{advice}")
