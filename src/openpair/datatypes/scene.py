@@ -11,6 +11,7 @@ from openpair.datatypes.agents import Agents
 from openpair.datatypes.columns import NUM_POSES
 from openpair.datatypes.ego import EgoState
 from openpair.datatypes.road_map import RoadMap
+from openpair.geometry.poses import global_to_local
 
 
 @dataclass(frozen=True)
@@ -98,8 +99,6 @@ class Scene:
 
     def human_trajectory(self) -> NDArray[np.float64]:
         """(8, 3) x [m], y [m], heading [rad] of the human's next 4 s, ego rear-axle frame of the current frame."""
-        from openpair.geometry.poses import global_to_local
-
         poses = np.stack([frame.ego.pose for frame in self.future[:NUM_POSES]])
         return global_to_local(poses, self.current.ego.pose)
 

@@ -15,9 +15,7 @@ def local_to_global(poses: NDArray[np.float64], origin: NDArray[np.float64]) -> 
     """Poses (..., 3) in the frame of ``origin`` (3,) -> global frame. Headings are added, not wrapped."""
     c, s = np.cos(origin[2]), np.sin(origin[2])
     x, y = poses[..., 0], poses[..., 1]
-    return np.stack(
-        [origin[0] + c * x - s * y, origin[1] + s * x + c * y, origin[2] + poses[..., 2]], axis=-1
-    )
+    return np.stack([origin[0] + c * x - s * y, origin[1] + s * x + c * y, origin[2] + poses[..., 2]], axis=-1)
 
 
 def global_to_local(poses: NDArray[np.float64], origin: NDArray[np.float64]) -> NDArray[np.float64]:
