@@ -1,0 +1,58 @@
+"""The GRPO loss against numbers worked out by hand."""
+
+from __future__ import annotations
+
+import math
+
+import pytest
+import torch
+
+from openpair.datatypes.tree import layout_from_codes
+from openpair.rl.advantages import sum_over_descendants
+from openpair.rl.grpo import adapt_kl_weight, clipped_surrogate, explore_sigma, gaussian_kl, path_log_prob
+
+
+def test_a_path_is_as_probable_as_all_its_actions_together() -> None:
+    layout = layout_from_codes(["00", "01", "10"])
+    node_log_prob = torch.log(torch.tensor([[[0.5, 0.25, 0.1, 0.2, 0.4]]]))
+    path = path_log_prob(node_log_prob, layout.leaf_nodes).exp()
+    torch.testing.assert_close(path[0, 0], torch.tensor([0.05, 0.1, 0.1]))
+
+
+@pytest.mark.parametrize(("ratio", "advantage", "expected"), [(1.5, 1.0, -1.2), (1.5, -1.0, 1.5), (0.5, -1.0, 0.8)])
+def test_the_ratio_is_clipped_only_where_clipping_is_pessimistic(
+    ratio: float, advantage: float, expected: float
+) -> None:
+    old = torch.zeros(1, 1, 1)
+    new = torch.full((1, 1, 1), math.log(ratio))
+    assert clipped_surrogate(new, old, torch.full((1, 1, 1), advantage), 0.2).item() == pytest.approx(expected)
+
+
+def test_the_gradient_of_a_node_is_the_sum_of_the_advantages_below_it() -> None:
+    layout = layout_from_codes(["00", "01", "10"])
+    advantage = torch.tensor([[[1.0, 2.0, 4.0]]])
+    node_log_prob = torch.zeros(1, 1, layout.num_nodes, requires_grad=True)
+    log_prob = path_log_prob(node_log_prob, layout.leaf_nodes)
+    clipped_surrogate(log_prob, log_prob.detach(), advantage, 0.2).backward()
+    assert node_log_prob.grad is not None
+    expected = -sum_over_descendants(advantage, layout.leaf_nodes, layout.num_nodes) / layout.num_leaves
+    torch.testing.assert_close(node_log_prob.grad, expected)
+
+
+def test_kl_of_gaussians_one_deviation_apart_is_a_half_per_component() -> None:
+    mean = torch.zeros(2, 1, 3, 2)
+    assert gaussian_kl(mean, mean + 0.8, sigma=0.8).item() == pytest.approx(1.0)
+
+
+def test_the_kl_weight_follows_the_kl() -> None:
+    assert adapt_kl_weight(0.1, kl=0.5, target=0.1) == pytest.approx(0.15)
+    assert adapt_kl_weight(0.1, kl=0.01, target=0.1) == pytest.approx(0.1 / 1.5)
+    assert adapt_kl_weight(0.1, kl=0.1, target=0.1) == 0.1
+    assert adapt_kl_weight(9.9, kl=5.0, target=0.1) == 10.0
+
+
+def test_exploration_shrinks_from_start_to_end() -> None:
+    assert explore_sigma(0, 11, 0.8, 0.2) == pytest.approx(0.8)
+    assert explore_sigma(5, 11, 0.8, 0.2) == pytest.approx(0.4)
+    assert explore_sigma(10, 11, 0.8, 0.2) == pytest.approx(0.2)
+    assert explore_sigma(99, 11, 0.8, 0.2) == pytest.approx(0.2)
