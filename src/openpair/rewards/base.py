@@ -1,0 +1,109 @@
+"""What a learned reward model is: a network that scores any number of candidate plans of a scene."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any, ClassVar
+
+import torch
+from torch import Tensor, nn
+
+from openpair.datatypes.columns import Protocol
+
+HEAD_NAMES = ("NC", "DAC", "DDC", "TLC", "EP", "TTC", "LK", "HC", "EC")
+"""Sub-scores that a reward model predicts, in the order of its rows."""
+
+HEAD_OF_METRIC: dict[Protocol, dict[str, str]] = {
+    Protocol.V1_1: {
+        "no_at_fault_collisions": "NC",
+        "drivable_area_compliance": "DAC",
+        "driving_direction_compliance": "DDC",
+        "ego_progress": "EP",
+        "time_to_collision_within_bound": "TTC",
+        "comfort": "HC",
+    },
+    Protocol.V2_2: {
+        "no_at_fault_collisions": "NC",
+        "drivable_area_compliance": "DAC",
+        "driving_direction_compliance": "DDC",
+        "traffic_light_compliance": "TLC",
+        "ego_progress": "EP",
+        "time_to_collision_within_bound": "TTC",
+        "lane_keeping": "LK",
+        "history_comfort": "HC",
+        "two_frame_extended_comfort": "EC",
+    },
+}
+"""Which head learns which sub-metric of a protocol. v1.1's comfort has the place of history comfort."""
+
+_MULTIPLIERS = {Protocol.V1_1: ("NC", "DAC"), Protocol.V2_2: ("NC", "DAC", "DDC", "TLC")}
+_WEIGHTS = {
+    Protocol.V1_1: {"EP": 5.0, "TTC": 5.0, "HC": 2.0},
+    Protocol.V2_2: {"EP": 5.0, "TTC": 5.0, "LK": 2.0, "HC": 2.0, "EC": 2.0},
+}
+
+
+@dataclass(frozen=True)
+class RewardContext:
+    """What a reward model knows of a batch of scenes before it sees candidates.
+
+    Attributes:
+        tokens: (B, K, D) scene tokens.
+        status: (B, 8) the status feature.
+        perception: outputs of the auxiliary perception and forecast heads by name.
+        bev: (B, C, X, Y) bird's-eye-view features, where the model looks them up along the candidates.
+    """
+
+    tokens: Tensor
+    status: Tensor
+    perception: dict[str, Tensor] = field(default_factory=dict)
+    bev: Tensor | None = None
+
+
+class RewardModel(nn.Module, ABC):
+    """Base of all learned reward models."""
+
+    kind: ClassVar[str]
+    config: Any
+
+    @abstractmethod
+    def encode(self, features: Mapping[str, Tensor]) -> RewardContext:
+        """Features by name (as for an imitation policy) -> context, once per batch of scenes."""
+
+    @abstractmethod
+    def score(self, context: RewardContext, candidates: Tensor) -> dict[str, Tensor]:
+        """Score candidates (B, N, 8, 3) x [m], y [m], heading [rad] in the ego rear-axle frame.
+
+        Returns:
+            ``sim_rewards`` (B, 9, N) in [0, 1], rows as :data:`HEAD_NAMES`; ``sim_logits`` (B, 1, N), the greater the
+            better; ``reward_logits`` (B, 9, N), the sub-scores before the sigmoid, for the loss.
+        """
+
+    def forward(self, *, agent_trajectory: Tensor, **features: Tensor) -> dict[str, Tensor]:
+        """Features by name and candidates (B, N, 8, 3) -> outputs of :meth:`score` and of the perception heads."""
+        context = self.encode(features)
+        return {**context.perception, **self.score(context, agent_trajectory)}
+
+    @abstractmethod
+    def loss(self, outputs: Mapping[str, Tensor], targets: Mapping[str, Tensor]) -> dict[str, Tensor]:
+        """Loss terms, scalars by name; ``loss`` is the weighted sum to minimise.
+
+        Args:
+            outputs: what :meth:`forward` returned.
+            targets: ``candidate_metrics`` (B, 9, N) true sub-scores, NaN where a protocol has none;
+                ``candidate_scores`` (B, N) true scores; for models with perception heads also ``agent_states``,
+                ``agent_labels``, ``bev_semantic_map`` and ``future_occupancy``; a missing target drops its term.
+        """
+
+
+def total_score(sim_rewards: Tensor, protocol: Protocol) -> Tensor:
+    """Sub-scores (..., 9, N) -> the protocol's total (..., N): product of multipliers times weighted mean of the rest."""
+    row = {name: sim_rewards[..., i, :] for i, name in enumerate(HEAD_NAMES)}
+    weights = _WEIGHTS[protocol]
+    weighted = sum(weight * row[name] for name, weight in weights.items()) / sum(weights.values())
+    product = torch.ones_like(row["NC"])
+    for name in _MULTIPLIERS[protocol]:
+        product = product * row[name]
+    return product * weighted

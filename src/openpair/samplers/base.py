@@ -1,0 +1,122 @@
+"""What a trajectory sampler is: a stochastic policy that grows a tree of candidates around a reference plan.
+
+The reference ("root") is the human plan in training and any policy's plan at inference. Each node of the tree draws one
+raw, unbounded action from a Gaussian whose mean the network predicts; a decoder without parameters turns actions into
+poses. Sampling at the mean (sigma 0) is the deterministic tree that is used at inference.
+
+Typical update::
+
+    context = sampler.encode(features)
+    tree = sampler.expand(context, root, num_samples=6, sigma=0.8, generator=g)       # leaves (B, 6, L, 8, 3)
+    advantage = ...                                                                    # from exact scores of the leaves
+    log_prob = sampler.log_prob(tree.mean, tree.actions, sigma=0.8)                    # (B, 6, M)
+
+For a ratio against an older policy, ``evaluate_actions`` gives the mean at the same nodes again, with gradient.
+"""
+
+from __future__ import annotations
+
+import math
+from abc import ABC, abstractmethod
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any, ClassVar
+
+import torch
+from torch import Tensor, nn
+
+from openpair.datatypes.tree import TrajectoryTree, TreeLayout
+
+
+@dataclass(frozen=True)
+class SamplerContext:
+    """What a sampler knows of a batch of scenes before it sees the root; made once, used for any number of trees.
+
+    Attributes:
+        tokens: (B, K, D) scene tokens that the tree attends to.
+        status: (B, 8) the status feature.
+        perception: outputs of the auxiliary perception heads by name, empty where the sampler has none.
+        bev: (B, C, X, Y) bird's-eye-view features, where the sampler looks them up at its poses.
+    """
+
+    tokens: Tensor
+    status: Tensor
+    perception: dict[str, Tensor] = field(default_factory=dict)
+    bev: Tensor | None = None
+
+
+class Sampler(nn.Module, ABC):
+    """Base of all tree samplers.
+
+    Attributes:
+        kind: name of the network in checkpoints and on the command line.
+        config: the dataclass it was built from.
+        layout: nodes and leaves of its tree.
+        action_mask: (M, A) bool, True where a component of a node's action means something.
+    """
+
+    kind: ClassVar[str]
+    config: Any
+    layout: TreeLayout
+    action_mask: Tensor
+
+    @abstractmethod
+    def encode(self, features: Mapping[str, Tensor]) -> SamplerContext:
+        """Features by name (as for an imitation policy) -> context, with gradient to the sampler's own encoder."""
+
+    @abstractmethod
+    def expand(
+        self,
+        context: SamplerContext,
+        root: Tensor,
+        *,
+        num_samples: int = 1,
+        sigma: float = 0.0,
+        generator: torch.Generator | None = None,
+        actions: Tensor | None = None,
+    ) -> TrajectoryTree:
+        """Grow S trees per scene.
+
+        Args:
+            context: of the same B scenes.
+            root: (B, 8, 3) x [m], y [m], heading [rad], ego rear-axle frame; carries no gradient.
+            num_samples: S.
+            sigma: standard deviation of the raw actions; 0 gives the tree at the mean.
+            generator: source of the noise; same generator state, same trees.
+            actions: (B, S, M, A) raw actions to take instead of drawing them.
+
+        Returns:
+            The tree. ``mean`` carries gradient; ``actions`` and ``leaves`` do not.
+        """
+
+    def evaluate_actions(self, context: SamplerContext, tree: TrajectoryTree) -> Tensor:
+        """Mean (B, S, M, A), with gradient, at the nodes of ``tree``, whose parent paths are those it was drawn with."""
+        return self.expand(context, tree.root, num_samples=tree.actions.shape[1], actions=tree.actions).mean
+
+    def log_prob(self, mean: Tensor, actions: Tensor, sigma: float) -> Tensor:
+        """Log density (B, S, M) of each node's action under N(mean, sigma^2), over its meaningful components.
+
+        Args:
+            mean: (B, S, M, A) with gradient.
+            actions: (B, S, M, A), taken as constants.
+            sigma: standard deviation the actions were drawn with; above 0.
+        """
+        z = (actions.detach() - mean) / sigma
+        per_component = -0.5 * z.square() - math.log(sigma) - 0.5 * math.log(2 * math.pi)
+        return (per_component * self.action_mask).sum(-1)
+
+    def kl(self, mean: Tensor, reference_mean: Tensor, sigma: float) -> Tensor:
+        """KL divergence (B, S, M) of N(mean, sigma^2) from N(reference_mean, sigma^2), node by node."""
+        return (((mean - reference_mean) / sigma).square() * 0.5 * self.action_mask).sum(-1)
+
+    def path_sum(self, per_node: Tensor) -> Tensor:
+        """(..., M) values of nodes -> (..., L) their sums along each leaf's path, such as log-probabilities."""
+        return per_node[..., self.layout.leaf_nodes].sum(-1)
+
+    def perception_loss(self, context: SamplerContext, targets: Mapping[str, Tensor]) -> dict[str, Tensor]:
+        """Loss terms of the auxiliary perception heads; ``loss`` is their weighted sum (0 without such heads).
+
+        Args:
+            targets: ``agent_states`` (B, 30, 5), ``agent_labels`` (B, 30) bool, ``bev_semantic_map`` (B, H, W) int64.
+        """
+        return {"loss": context.tokens.new_zeros(())}
