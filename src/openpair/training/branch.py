@@ -1,0 +1,67 @@
+"""A branch: one network that learns by steps, and knows how to save all it needs to go on."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from pathlib import Path
+
+import torch
+from torch import Tensor, nn
+
+
+class Branch(ABC):
+    """One trainable branch (imitation, reinforcement, or the reward model).
+
+    A branch owns its network, optimiser, data order and random generator. Two branches share nothing, so running
+    them singly, interleaved or in separate processes gives the same weights.
+    """
+
+    name: str
+    total_steps: int
+    network: nn.Module
+    optimiser: torch.optim.Optimizer
+    generator: torch.Generator
+
+    @abstractmethod
+    def step(self, index: int) -> dict[str, float]:
+        """Do optimiser step ``index`` (0-based) and return named figures to log."""
+
+    @abstractmethod
+    def validate(self) -> dict[str, float]:
+        """Figures on the validation scenes; must not change the branch's state. Empty where there are none."""
+
+    @abstractmethod
+    def export(self, folder: Path, metrics: dict[str, float]) -> None:
+        """Write the finished network as a checkpoint (safetensors + JSON)."""
+
+    def scalars(self) -> dict[str, float]:
+        """Numbers besides tensors that the branch needs to go on (an adaptive weight, say)."""
+        return {}
+
+    def restore_scalars(self, scalars: dict[str, float]) -> None:
+        """Take back what :meth:`scalars` gave. Raises ValueError for numbers the branch does not know."""
+        if scalars:
+            raise ValueError(f"branch {self.name} keeps no such numbers: {sorted(scalars)}")
+
+    def state_tensors(self) -> dict[str, Tensor]:
+        """Network, optimiser and generator as one flat dictionary of tensors."""
+        tensors = {f"network.{key}": value for key, value in self.network.state_dict().items()}
+        for index, slots in self.optimiser.state_dict()["state"].items():
+            for slot, value in slots.items():
+                tensors[f"optimiser.{index}.{slot}"] = torch.as_tensor(value)
+        tensors["generator"] = self.generator.get_state()
+        return tensors
+
+    def restore_tensors(self, tensors: dict[str, Tensor]) -> None:
+        """Take back what :meth:`state_tensors` gave. Raises RuntimeError where keys or shapes do not fit."""
+        prefix = "network."
+        self.network.load_state_dict({k[len(prefix) :]: v for k, v in tensors.items() if k.startswith(prefix)})
+        state: dict[int, dict[str, Tensor]] = {}
+        for key, value in tensors.items():
+            if key.startswith("optimiser."):
+                _, index, slot = key.split(".", 2)
+                state.setdefault(int(index), {})[slot] = value
+        self.optimiser.load_state_dict(
+            {"state": state, "param_groups": self.optimiser.state_dict()["param_groups"]},
+        )
+        self.generator.set_state(tensors["generator"])

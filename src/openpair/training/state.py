@@ -1,0 +1,85 @@
+"""Training state on disk: safetensors + JSON, written whole or not at all, resumable."""
+
+from __future__ import annotations
+
+import json
+import os
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any
+
+from safetensors.torch import load_file, save_file
+
+from openpair.errors import OpenPairError
+from openpair.training.branch import Branch
+
+STATE_VERSION = 1
+
+
+@dataclass(frozen=True)
+class ResumePoint:
+    """Where a run stands.
+
+    Attributes:
+        next_step: first step still to do.
+        seconds: time spent training so far.
+        pending: figures of steps since the last logged mean.
+    """
+
+    next_step: int
+    seconds: float
+    pending: list[dict[str, float]] = field(default_factory=list)
+
+
+def save_state(folder: Path, branch: Branch, point: ResumePoint, *, fingerprint: str) -> None:
+    """Write the branch's state into ``folder``; an interruption leaves the previous state in place.
+
+    Args:
+        folder: run folder of the branch.
+        branch: what to save.
+        point: where the run stands.
+        fingerprint: hash of configuration and data; a state is only resumed by the same run.
+    """
+    folder.mkdir(parents=True, exist_ok=True)
+    # The JSON names the tensor file, so replacing the JSON switches both at once.
+    tensor_file = f"state-{point.next_step:07d}.safetensors"
+    save_file({k: v.contiguous() for k, v in branch.state_tensors().items()}, folder / tensor_file)
+    record = {
+        "version": STATE_VERSION,
+        "branch": branch.name,
+        "tensors": tensor_file,
+        **asdict(point),
+        "fingerprint": fingerprint,
+        "scalars": branch.scalars(),
+    }
+    temporary = folder / "state.json.tmp"
+    temporary.write_text(json.dumps(record, indent=2))
+    os.replace(temporary, folder / "state.json")
+    for old in folder.glob("state-*.safetensors"):
+        if old.name != tensor_file:
+            old.unlink()
+
+
+def load_state(folder: Path, branch: Branch, *, fingerprint: str) -> ResumePoint:
+    """Bring the branch to where the run in ``folder`` stopped; a fresh folder gives step 0.
+
+    Raises OpenPairError where the folder holds another run (other configuration or data) or is damaged.
+    """
+    path = folder / "state.json"
+    if not path.exists():
+        return ResumePoint(0, 0.0)
+    try:
+        record: dict[str, Any] = json.loads(path.read_text())
+        if record["version"] != STATE_VERSION or record["fingerprint"] != fingerprint:
+            raise OpenPairError(
+                "this folder holds a training run with another configuration or other data",
+                where=folder,
+                fix="Give another --out, or delete the folder to start again",
+            )
+        branch.restore_tensors(load_file(folder / record["tensors"]))
+        branch.restore_scalars(record["scalars"])
+        return ResumePoint(int(record["next_step"]), float(record["seconds"]), list(record["pending"]))
+    except (KeyError, ValueError, RuntimeError, OSError) as error:
+        raise OpenPairError(
+            f"the saved training state cannot be read ({error})", where=path, fix="Delete the folder to start again"
+        ) from error

@@ -1,0 +1,110 @@
+"""The training loop on a real, tiny problem: a line fitted by gradient descent."""
+
+from __future__ import annotations
+
+from itertools import pairwise
+from pathlib import Path
+
+import pytest
+import torch
+from torch import nn
+
+from openpair.errors import OpenPairError
+from openpair.training.branch import Branch
+from openpair.training.loop import BranchRun, LoopConfig, Progress, read_curve, run_interleaved
+from openpair.training.order import BatchOrder
+from openpair.training.schedule import warmup_cosine
+
+
+class LineBranch(Branch):
+    """Fits y = 2 x + 1 with noisy inputs, so that the generator's state matters."""
+
+    def __init__(self, name: str = "line", total_steps: int = 30, learning_rate: float = 0.1) -> None:
+        self.name = name
+        self.total_steps = total_steps
+        torch.manual_seed(0)
+        self.network = nn.Linear(1, 1)
+        self.optimiser = torch.optim.AdamW(self.network.parameters(), lr=learning_rate)
+        self.generator = torch.Generator().manual_seed(7)
+        self.order = BatchOrder(num_items=10, batch_size=4, seed=1)
+        self.weight = 1.0
+
+    def step(self, index: int) -> dict[str, float]:
+        x = torch.as_tensor(self.order.indices(index)).float()[:, None] / 10
+        x = x + 0.01 * torch.randn(x.shape, generator=self.generator)
+        loss = (self.network(x) - 2 * x - 1).square().mean()
+        self.optimiser.zero_grad()
+        loss.backward()
+        self.optimiser.step()
+        self.weight *= 0.99
+        return {"loss": loss.item()}
+
+    def validate(self) -> dict[str, float]:
+        return {"bias": self.network.bias.item()}
+
+    def export(self, folder: Path, metrics: dict[str, float]) -> None:
+        (folder / "exported").write_text(str(metrics["loss"]))
+
+    def scalars(self) -> dict[str, float]:
+        return {"weight": self.weight}
+
+    def restore_scalars(self, scalars: dict[str, float]) -> None:
+        self.weight = scalars["weight"]
+
+
+def silent(progress: Progress) -> None:
+    """Listens to nothing."""
+
+
+def start(branch: Branch, folder: Path, fingerprint: str = "a") -> BranchRun:
+    return BranchRun(branch, folder, LoopConfig(log_every=5, validate_every=10, save_every=6), fingerprint, silent)
+
+
+def test_an_interrupted_run_ends_with_the_same_weights_and_curve(tmp_path: Path) -> None:
+    whole, first, second = LineBranch(), LineBranch(), LineBranch()
+    run_interleaved([start(whole, tmp_path / "whole")])
+    broken = start(first, tmp_path / "broken")
+    for _ in range(15):  # saved at 12: three steps are lost and done again
+        broken.advance()
+    resumed = start(second, tmp_path / "broken")
+    assert resumed.next_step == 12
+    run_interleaved([resumed])
+    assert torch.equal(whole.network.weight, second.network.weight)
+    assert whole.weight == second.weight
+    assert read_curve(tmp_path / "whole") == read_curve(tmp_path / "broken")
+    assert (tmp_path / "broken" / "exported").exists()
+
+
+def test_interleaving_changes_nothing(tmp_path: Path) -> None:
+    alone, left, right = LineBranch(), LineBranch(), LineBranch("other", total_steps=60)
+    run_interleaved([start(alone, tmp_path / "alone")])
+    run_interleaved([start(left, tmp_path / "left"), start(right, tmp_path / "right")])
+    assert torch.equal(alone.network.weight, left.network.weight)
+
+
+def test_a_run_with_another_configuration_is_not_resumed(tmp_path: Path) -> None:
+    run_interleaved([start(LineBranch(), tmp_path, "a")])
+    with pytest.raises(OpenPairError, match="another configuration"):
+        start(LineBranch(), tmp_path, "b")
+
+
+def test_divergence_is_said_at_once(tmp_path: Path) -> None:
+    run = start(LineBranch(learning_rate=float("inf")), tmp_path)
+    with pytest.raises(OpenPairError, match="diverged at step"):
+        run_interleaved([run])
+
+
+def test_every_epoch_sees_every_item_once() -> None:
+    order = BatchOrder(num_items=12, batch_size=4, seed=3)
+    for epoch in range(3):
+        seen = [i for k in range(3) for i in order.indices(epoch * 3 + k).tolist()]
+        assert sorted(seen) == list(range(12))
+    assert order.indices(0).tolist() == BatchOrder(12, 4, 3).indices(0).tolist()
+
+
+def test_the_schedule_warms_up_and_cools_down() -> None:
+    factor = [warmup_cosine(s, 100, warmup_steps=10, final_fraction=0.01) for s in range(100)]
+    assert factor[0] == pytest.approx(0.1)
+    assert factor[9] == factor[10] == pytest.approx(1.0)
+    assert factor[-1] == pytest.approx(0.01)
+    assert all(a >= b for a, b in pairwise(factor[10:]))
