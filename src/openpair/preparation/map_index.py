@@ -1,0 +1,176 @@
+"""A town made ready for many look-ups: search trees and flat arrays, built once and shared by all its scenes."""
+
+from __future__ import annotations
+
+from collections import OrderedDict
+from collections.abc import Iterable, Sequence
+from functools import cached_property, lru_cache
+
+import numpy as np
+import shapely
+from numpy.typing import NDArray
+from shapely.geometry import LineString, Polygon
+
+from openpair.datatypes.columns import MapLayer
+from openpair.datatypes.road_map import DEFAULT_SPEED_LIMIT_MPS, Lane, Roadblock, RoadMap
+from openpair.datatypes.scoring_scene import PolygonSet
+from openpair.errors import OpenPairError
+from openpair.preparation.block_search import shortest_block_path
+from openpair.preparation.polygons import flatten_polygons
+
+LOOP_OVERLAP_M2 = 1.0
+"""Two connectors of a route that share more than this area form a loop."""
+
+KEPT_INDICES = 64
+"""Maps whose index stays in memory; the one used longest ago is dropped first."""
+
+
+class MapIndex:
+    """Search trees and arrays over one :class:`RoadMap`.
+
+    "Elements" are all surfaces that a scoring scene can hold, layer by layer as the original evaluator lists them:
+    roadblocks, lanes, lane connectors, intersections, carparks; file order within a layer.
+
+    Attributes:
+        road_map: the town.
+        element_layer: (E,) int64 :class:`MapLayer`.
+        element_tokens: (E,) map ids.
+        element_polygons: their surfaces, flat; empty where ``element_fault`` says why one cannot be used.
+        element_fault: (E,) "" or what is wrong with a surface.
+    """
+
+    def __init__(self, road_map: RoadMap) -> None:
+        if not road_map.roadblocks or not road_map.lanes:
+            raise OpenPairError(
+                "the map has no roadblocks or no lanes",
+                where=f"map {road_map.name}",
+                fix="Scoring needs lanes that belong to roadblocks; check that all layers of the map were read",
+            )
+        self.road_map = road_map
+        self.blocks = [b for b in road_map.roadblocks.values() if not b.is_connector]
+        self.connector_blocks = [b for b in road_map.roadblocks.values() if b.is_connector]
+        block_polygons = self._block_polygons(self.blocks)
+        connector_polygons = self._block_polygons(self.connector_blocks)
+        self._polygon_of_connector = dict(zip([b.id for b in self.connector_blocks], connector_polygons, strict=True))
+        self.trees = {
+            MapLayer.ROADBLOCK: shapely.STRtree(block_polygons),
+            MapLayer.ROADBLOCK_CONNECTOR: shapely.STRtree(connector_polygons),
+            MapLayer.INTERSECTION: shapely.STRtree(_objects(road_map.intersections.values())),
+            MapLayer.CARPARK_AREA: shapely.STRtree(_objects(road_map.carparks.values())),
+        }
+        self._collect_elements(block_polygons)
+        self._overlaps: dict[tuple[str, str], bool] = {}
+        self.block_path = lru_cache(maxsize=4096)(self._block_path)
+
+    def _block_polygons(self, blocks: Iterable[Roadblock]) -> NDArray[np.object_]:
+        """Polygons of blocks; where a source gives none, the union of the block's lanes."""
+        lanes = self.road_map.lanes
+        return _objects(
+            b.polygon if b.polygon is not None else shapely.union_all([lanes[i].polygon for i in b.lane_ids])
+            for b in blocks
+        )
+
+    def _collect_elements(self, block_polygons: NDArray[np.object_]) -> None:
+        road_map = self.road_map
+        lanes = [lane for lane in road_map.lanes.values() if not lane.is_connector]
+        connectors = [lane for lane in road_map.lanes.values() if lane.is_connector]
+        layers: list[tuple[MapLayer, list[str], list[Polygon]]] = [
+            (MapLayer.ROADBLOCK, [b.id for b in self.blocks], list(block_polygons)),
+            (MapLayer.LANE, [lane.id for lane in lanes], [lane.polygon for lane in lanes]),
+            (MapLayer.LANE_CONNECTOR, [lane.id for lane in connectors], [lane.polygon for lane in connectors]),
+            (MapLayer.INTERSECTION, list(road_map.intersections), list(road_map.intersections.values())),
+            (MapLayer.CARPARK_AREA, list(road_map.carparks), list(road_map.carparks.values())),
+        ]
+        sizes = [len(ids) for _, ids, _ in layers]
+        self.first_element = dict(
+            zip([layer for layer, _, _ in layers], np.cumsum([0, *sizes[:-1]]).tolist(), strict=True)
+        )
+        self.element_layer = np.repeat(np.array([layer for layer, _, _ in layers], np.int64), sizes)
+        self.element_tokens = [token for _, ids, _ in layers for token in ids]
+        surfaces = [polygon for _, _, polygons in layers for polygon in polygons]
+        self.element_fault = [_fault(surface) for surface in surfaces]
+        self.element_polygons: PolygonSet = flatten_polygons(
+            [Polygon() if fault else p for p, fault in zip(surfaces, self.element_fault, strict=True)]
+        )
+        element_of_lane = {lane.id: self.first_element[MapLayer.LANE] + i for i, lane in enumerate(lanes + connectors)}
+        self.lane_elements = {
+            b.id: np.array([element_of_lane[i] for i in b.lane_ids], np.int64) for b in road_map.roadblocks.values()
+        }
+
+    @cached_property
+    def lane_lines(self) -> dict[str, LineString]:
+        """Baselines of all lanes and connectors by id."""
+        lanes = self.road_map.lanes.values()
+        return {lane.id: LineString(lane.baseline[:, :2]) for lane in lanes}
+
+    def lane_polygons(self, lane_ids: Sequence[str]) -> NDArray[np.object_]:
+        """(n,) surfaces of lanes and connectors."""
+        return _objects(self.road_map.lanes[lane_id].polygon for lane_id in lane_ids)
+
+    def lane(self, lane_id: str) -> Lane:
+        return self.road_map.lanes[lane_id]
+
+    def block(self, block_id: str) -> Roadblock:
+        return self.road_map.roadblocks[block_id]
+
+    def speed_limit_mps(self, lane_id: str) -> float:
+        """Limit of a lane or connector [m/s]; 15 where the map has none."""
+        limit = self.lane(lane_id).speed_limit_mps
+        return DEFAULT_SPEED_LIMIT_MPS if limit is None or not np.isfinite(limit) else float(limit)
+
+    def connectors_overlap(self, a: str, b: str) -> bool:
+        """True if two roadblock connectors share more than 1 m^2."""
+        key = (a, b) if a < b else (b, a)
+        if key not in self._overlaps:
+            first, second = self._polygon_of_connector[a], self._polygon_of_connector[b]
+            self._overlaps[key] = bool(
+                shapely.intersects(first, second) and shapely.intersection(first, second).area > LOOP_OVERLAP_M2
+            )
+        return self._overlaps[key]
+
+    def _block_path(
+        self, start: str, targets: tuple[str, ...], forward: bool, max_blocks: int
+    ) -> tuple[str, ...] | None:
+        """Remembered :func:`shortest_block_path` along (or against) the driving direction."""
+        blocks = self.road_map.roadblocks
+
+        def neighbors(block_id: str) -> Sequence[str]:
+            block = blocks[block_id]
+            return [i for i in (block.outgoing if forward else block.incoming) if i in blocks]
+
+        return shortest_block_path(start, frozenset(targets), neighbors, max_blocks)
+
+
+_indices: OrderedDict[int, MapIndex] = OrderedDict()
+
+
+def map_index(road_map: RoadMap) -> MapIndex:
+    """The index of a map: built at the first call, then shared by all scenes of that map."""
+    key = id(road_map)
+    index = _indices.get(key)
+    if index is None or index.road_map is not road_map:
+        index = _indices[key] = MapIndex(road_map)
+    _indices.move_to_end(key)
+    while len(_indices) > KEPT_INDICES:
+        _indices.popitem(last=False)
+    return index
+
+
+def _objects(items: Iterable[object]) -> NDArray[np.object_]:
+    items = list(items)
+    array = np.empty(len(items), dtype=object)
+    array[:] = items
+    return array
+
+
+def _fault(surface: object) -> str:
+    """Why a surface cannot be used, or ""."""
+    if not isinstance(surface, Polygon):
+        return f"is a {getattr(surface, 'geom_type', type(surface).__name__)}, not a Polygon"
+    if surface.is_empty:
+        return "is empty"
+    if not np.isfinite(shapely.get_coordinates(surface)).all():
+        return "has coordinates that are not finite"
+    if not surface.area > 0:
+        return "has no area"
+    return ""
