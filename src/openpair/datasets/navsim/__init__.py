@@ -1,1 +1,1 @@
-"""."""
+"""NAVSIM's on-disk format: log pickles, GeoPackage maps, scene filters, sensor files; read and written."""

@@ -1,0 +1,23 @@
+"""Where the golden and recorded data lie; tests that need them skip where they are absent."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+SHARED = Path(__file__).resolve().parents[3] / "shared"
+
+
+def shared_folder(relative: str) -> Path:
+    """A folder of the shared data; skips the test where it is absent."""
+    path = SHARED / relative
+    if not path.exists():
+        pytest.skip(f"needs {relative} in ../shared beside the project root")
+    return path
+
+
+@pytest.fixture(scope="session")
+def navsim_root() -> Path:
+    """Golden logs, maps and tables in NAVSIM's format."""
+    return shared_folder("golden/navsim")
