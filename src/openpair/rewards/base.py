@@ -99,7 +99,7 @@ class RewardModel(nn.Module, ABC):
 
 
 def total_score(sim_rewards: Tensor, protocol: Protocol) -> Tensor:
-    """Sub-scores (..., 9, N) -> the protocol's total (..., N): product of multipliers times weighted mean of the rest."""
+    """Sub-scores (..., 9, N) -> the protocol's total (..., N): product of multipliers times weighted mean of others."""
     row = {name: sim_rewards[..., i, :] for i, name in enumerate(HEAD_NAMES)}
     weights = _WEIGHTS[protocol]
     weighted = sum(weight * row[name] for name, weight in weights.items()) / sum(weights.values())

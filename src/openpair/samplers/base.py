@@ -90,7 +90,7 @@ class Sampler(nn.Module, ABC):
         """
 
     def evaluate_actions(self, context: SamplerContext, tree: TrajectoryTree) -> Tensor:
-        """Mean (B, S, M, A), with gradient, at the nodes of ``tree``, whose parent paths are those it was drawn with."""
+        """Mean (B, S, M, A), with gradient, at the nodes of a tree on the parent paths that its actions made."""
         return self.expand(context, tree.root, num_samples=tree.actions.shape[1], actions=tree.actions).mean
 
     def log_prob(self, mean: Tensor, actions: Tensor, sigma: float) -> Tensor:

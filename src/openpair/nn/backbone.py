@@ -1,0 +1,146 @@
+"""TransFuser's backbone: two convolutional encoders that exchange features after each of four stages.
+
+Source of the architecture: Chitta et al., TransFuser (PAMI 2023), in the size NAVSIM uses. Parameter names are those
+of the released checkpoints.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from openpair.datatypes.bev_grid import LIDAR_GRID, BevGrid
+from openpair.errors import OpenPairError
+from openpair.nn.encoders import build_encoder, run_stage, stage_channels, stages
+from openpair.nn.fusion import FusionTransformer
+
+
+@dataclass(frozen=True)
+class TransfuserBackboneConfig:
+    """Size of the backbone. The defaults are the published network.
+
+    Attributes:
+        image_encoder, lidar_encoder: timm names; both need the same channels per stage.
+        lidar_grid: the raster of ``lidar_feature``.
+        lidar_channels: channels of ``lidar_feature``.
+        image_tokens, lidar_tokens: (rows, columns) to which maps are pooled for fusion; ``lidar_tokens`` is also the
+            size of the fused map.
+        fusion_layers, fusion_heads, fusion_mlp_ratio: the fusion transformers.
+        dropout: in the fusion transformers, while training.
+        bev_channels: channels of the upsampled bird's-eye-view map.
+        latent: a learned raster instead of LiDAR (the camera-only "Latent TransFuser").
+        pretrained: start the image encoder from timm's ImageNet weights (downloads them).
+    """
+
+    image_encoder: str = "resnet34"
+    lidar_encoder: str = "resnet34"
+    lidar_grid: BevGrid = field(default_factory=lambda: LIDAR_GRID)
+    lidar_channels: int = 1
+    image_tokens: tuple[int, int] = (8, 32)
+    lidar_tokens: tuple[int, int] = (8, 8)
+    fusion_layers: int = 2
+    fusion_heads: int = 4
+    fusion_mlp_ratio: int = 4
+    dropout: float = 0.1
+    bev_channels: int = 64
+    latent: bool = False
+    pretrained: bool = False
+
+
+@dataclass(frozen=True)
+class BackboneFeatures:
+    """What a backbone yields.
+
+    Attributes:
+        fused: (B, C, h, w) coarse map, rows along x from the rear, columns along y from the right.
+        bev: (B, c, X/4, Y/4) fine map, same orientation.
+        stages: (camera, LiDAR) maps after each fusion, for inspection.
+    """
+
+    fused: Tensor
+    bev: Tensor
+    stages: list[tuple[Tensor, Tensor]]
+
+
+class TransfuserBackbone(nn.Module):
+    """Camera (B, 3, H, W) and LiDAR raster (B, C, X, Y) -> :class:`BackboneFeatures`."""
+
+    def __init__(self, config: TransfuserBackboneConfig) -> None:
+        super().__init__()
+        self.config = config
+        grid = config.lidar_grid
+        self.image_encoder = build_encoder(config.image_encoder, 3, pretrained=config.pretrained)
+        self.lidar_encoder = build_encoder(config.lidar_encoder, 1 if config.latent else config.lidar_channels)
+        channels = stage_channels(self.image_encoder)
+        if stage_channels(self.lidar_encoder) != channels:
+            raise OpenPairError(
+                f"encoders '{config.image_encoder}' and '{config.lidar_encoder}' differ in channels per stage",
+                where="image_encoder / lidar_encoder",
+                fix="choose two networks of one width",
+            )
+        if config.latent:
+            self.lidar_latent = nn.Parameter(torch.randn(1, 1, grid.rows, grid.columns))
+        self.transformers = nn.ModuleList(
+            FusionTransformer(
+                c,
+                config.image_tokens,
+                config.lidar_tokens,
+                layers=config.fusion_layers,
+                heads=config.fusion_heads,
+                mlp_ratio=config.fusion_mlp_ratio,
+                dropout=config.dropout,
+            )
+            for c in channels
+        )
+        self.lidar_channel_to_img = nn.ModuleList(nn.Conv2d(c, c, 1) for c in channels)
+        self.img_channel_to_lidar = nn.ModuleList(nn.Conv2d(c, c, 1) for c in channels)
+        self.c5_conv = nn.Conv2d(channels[-1], config.bev_channels, 1)
+        self.up_conv5 = nn.Conv2d(config.bev_channels, config.bev_channels, 3, padding=1)
+        self.up_conv4 = nn.Conv2d(config.bev_channels, config.bev_channels, 3, padding=1)
+
+    @property
+    def fused_channels(self) -> int:
+        """Channels of the coarse map."""
+        return stage_channels(self.image_encoder)[-1]
+
+    @property
+    def fused_size(self) -> tuple[int, int]:
+        """Rows and columns of the coarse map."""
+        grid = self.config.lidar_grid
+        return grid.rows // 32, grid.columns // 32
+
+    def forward(self, camera_feature: Tensor, lidar_feature: Tensor | None) -> BackboneFeatures:
+        """Run both encoders with fusion after each stage; ``lidar_feature`` is not read by the latent variant."""
+        image = camera_feature
+        if self.config.latent:
+            lidar = self.lidar_latent.expand(image.shape[0], -1, -1, -1)
+        else:
+            assert lidar_feature is not None, "lidar_feature is needed unless the backbone is latent"
+            lidar = lidar_feature
+        fused_stages: list[tuple[Tensor, Tensor]] = []
+        encoder_stages = zip(stages(self.image_encoder), stages(self.lidar_encoder), strict=True)
+        for i, (image_stage, lidar_stage) in enumerate(encoder_stages):
+            image, lidar = self._fuse(run_stage(image_stage, image), run_stage(lidar_stage, lidar), i)
+            fused_stages.append((image, lidar))
+        return BackboneFeatures(fused=lidar, bev=self._upsample(lidar), stages=fused_stages)
+
+    def _fuse(self, image: Tensor, lidar: Tensor, i: int) -> tuple[Tensor, Tensor]:
+        image_tokens = F.adaptive_avg_pool2d(image, self.config.image_tokens)
+        lidar_tokens = self.lidar_channel_to_img[i](F.adaptive_avg_pool2d(lidar, self.config.lidar_tokens))
+        image_update, lidar_update = self.transformers[i](image_tokens, lidar_tokens)
+        lidar_update = self.img_channel_to_lidar[i](lidar_update)
+        return image + _resize(image_update, image.shape[-2:]), lidar + _resize(lidar_update, lidar.shape[-2:])
+
+    def _upsample(self, fused: Tensor) -> Tensor:
+        """Feature pyramid: from stride 32 to stride 4 of the LiDAR raster."""
+        p5 = F.relu(self.c5_conv(fused))
+        p4 = F.relu(self.up_conv5(_resize(p5, (2 * p5.shape[-2], 2 * p5.shape[-1]))))
+        grid = self.config.lidar_grid
+        return F.relu(self.up_conv4(_resize(p4, (grid.rows // 4, grid.columns // 4))))
+
+
+def _resize(x: Tensor, size: tuple[int, ...] | torch.Size) -> Tensor:
+    return F.interpolate(x, size=list(size), mode="bilinear", align_corners=False)

@@ -1,0 +1,119 @@
+"""From features to scene queries: backbone, token decoder and perception heads, shared by policies and samplers.
+
+Each network builds its own trunk; only the code is shared. Parameter names are those of the released checkpoints.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+import torch
+from torch import Tensor, nn
+
+from openpair.datatypes.bev_grid import FRONT_MAP_GRID, BevGrid
+from openpair.nn.backbone import BackboneFeatures, TransfuserBackboneConfig
+from openpair.nn.backbones import BackboneConfig, build_backbone
+from openpair.nn.heads import AgentHead
+from openpair.nn.perception_loss import agent_loss, bev_semantic_loss
+
+STATUS_SIZE = 8
+
+
+@dataclass(frozen=True)
+class TrunkConfig:
+    """Size of the trunk. The defaults are the published network.
+
+    Attributes:
+        backbone: the sensor backbone.
+        d_model, d_ffn, layers, heads, dropout: the token decoder.
+        num_agents: agent queries.
+        agent_range_m: agent positions are limited to +- this [m].
+        map_grid: raster of the semantic map that the head predicts. The published map covers the 32 m ahead while the
+            features cover +-32 m; any grid works, one of the features' own rectangle lines up cell by cell.
+        map_classes: classes of that map.
+        map_head_channels: hidden channels of the map head.
+        agent_class_weight, agent_box_weight, bev_semantic_weight: weights of the perception losses.
+    """
+
+    backbone: BackboneConfig = field(default_factory=TransfuserBackboneConfig)
+    d_model: int = 256
+    d_ffn: int = 1024
+    layers: int = 3
+    heads: int = 8
+    dropout: float = 0.0
+    num_agents: int = 30
+    agent_range_m: float = 32.0
+    map_grid: BevGrid = field(default_factory=lambda: FRONT_MAP_GRID)
+    map_classes: int = 7
+    agent_class_weight: float = 10.0
+    agent_box_weight: float = 1.0
+    bev_semantic_weight: float = 10.0
+
+
+@dataclass(frozen=True)
+class TrunkOutput:
+    """What a trunk yields.
+
+    Attributes:
+        queries: (B, 1 + A, D) decoded queries: the ego's, then the agents'.
+        keyval: (B, h * w + 1, D) bird's-eye-view tokens (row by row) and the status token, as the decoder sees them.
+        backbone: the maps they were made from.
+    """
+
+    queries: Tensor
+    keyval: Tensor
+    backbone: BackboneFeatures
+
+
+class PerceptionTrunk(nn.Module):
+    """Features -> queries, with agents and semantic map as perception outputs."""
+
+    def __init__(self, config: TrunkConfig) -> None:
+        super().__init__()
+        self.trunk_config = config
+        self._backbone = build_backbone(config.backbone)
+        rows, columns = self._backbone.fused_size
+        self._keyval_embedding = nn.Embedding(rows * columns + 1, config.d_model)
+        self._query_embedding = nn.Embedding(1 + config.num_agents, config.d_model)
+        self._bev_downscale = nn.Conv2d(self._backbone.fused_channels, config.d_model, 1)
+        self._status_encoding = nn.Linear(STATUS_SIZE, config.d_model)
+        bev_channels = config.backbone.bev_channels
+        self._bev_semantic_head = nn.Sequential(
+            nn.Conv2d(bev_channels, bev_channels, 3, padding=1),
+            nn.ReLU(),
+            nn.Conv2d(bev_channels, config.map_classes, 1),
+            nn.Upsample((config.map_grid.rows, config.map_grid.columns), mode="bilinear", align_corners=False),
+        )
+        layer = nn.TransformerDecoderLayer(config.d_model, config.heads, config.d_ffn, config.dropout, batch_first=True)
+        self._tf_decoder = nn.TransformerDecoder(layer, config.layers)
+        self._agent_head = AgentHead(config.d_model, config.d_ffn, config.agent_range_m)
+
+    def trunk(self, camera_feature: Tensor, lidar_feature: Tensor | None, status_feature: Tensor) -> TrunkOutput:
+        """Run backbone and decoder; features as in :class:`openpair.policies.base.ImitationPolicy`."""
+        maps = self._backbone(camera_feature, lidar_feature)
+        bev_tokens = self._bev_downscale(maps.fused).flatten(2).transpose(1, 2)
+        status_token = self._status_encoding(status_feature)[:, None]
+        keyval = torch.cat((bev_tokens, status_token), dim=1) + self._keyval_embedding.weight
+        queries = self._query_embedding.weight.expand(keyval.shape[0], -1, -1)
+        return TrunkOutput(self._tf_decoder(queries, keyval), keyval, maps)
+
+    def perceive(self, output: TrunkOutput) -> dict[str, Tensor]:
+        """``agent_states`` (B, A, 5), logits ``agent_labels`` (B, A) and ``bev_semantic_map`` (B, classes, H, W)."""
+        states, labels = self._agent_head(output.queries[:, 1:])
+        semantic_map = self._bev_semantic_head(output.backbone.bev)
+        return {"agent_states": states, "agent_labels": labels, "bev_semantic_map": semantic_map}
+
+    def perception_terms(self, outputs: Mapping[str, Tensor], targets: Mapping[str, Tensor]) -> dict[str, Tensor]:
+        """Unweighted losses ``agent_class``, ``agent_box``, ``bev_ce`` and their weighted sum ``perception``."""
+        agent_class, agent_box = agent_loss(
+            outputs["agent_states"], outputs["agent_labels"], targets["agent_states"], targets["agent_labels"]
+        )
+        bev = bev_semantic_loss(outputs["bev_semantic_map"], targets["bev_semantic_map"])
+        config = self.trunk_config
+        total = (
+            config.agent_class_weight * agent_class
+            + config.agent_box_weight * agent_box
+            + config.bev_semantic_weight * bev
+        )
+        return {"agent_class": agent_class, "agent_box": agent_box, "bev_ce": bev, "perception": total}

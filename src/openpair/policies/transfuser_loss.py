@@ -1,0 +1,11 @@
+"""TransFuser's training loss (NAVSIM 2.2)."""
+
+from __future__ import annotations
+
+import torch.nn.functional as F
+from torch import Tensor
+
+
+def trajectory_l1(trajectory: Tensor, target: Tensor) -> Tensor:
+    """Mean absolute error over batch, poses and x [m], y [m], heading [rad]; both (B, 8, 3). Headings not wrapped."""
+    return F.l1_loss(trajectory.float(), target)
