@@ -1,0 +1,105 @@
+"""``openpair eval``: evaluate agents on a dataset."""
+
+from __future__ import annotations
+
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+import tyro
+from rich.console import Console
+
+from openpair.evaluation.runner import EXIT_NOTHING_SCORED, EXIT_SOME_FAILED, Evaluation
+from openpair.evaluation.summary import Summary
+
+FAILURES_SHOWN = 10
+
+
+@dataclass(frozen=True)
+class Eval:
+    """Evaluate agents on a dataset, exactly as NAVSIM scores plans.
+
+    Writes OUT/scores.csv (one row per scene and agent, every sub-metric, the score, or the reason why there is none)
+    and OUT/summary.json (protocol, scenes expected, scored and failed, means with 95% intervals by log, versions).
+    An interrupted evaluation goes on when the same command is run again. The number of workers never changes a result.
+
+    Exit status: 0 all scenes scored, 2 bad input or nothing could be scored, 3 some scenes failed.
+
+    Example: openpair eval --dataset argoverse2 --root DIR --agent human --agent constant_velocity --out results
+    """
+
+    dataset: Literal["world", "navsim", "argoverse2"]
+    """What kind of data."""
+
+    out: Path
+    """Folder for scores.csv and summary.json; made if absent."""
+
+    root: Path | None = None
+    """Folder of the dataset. navsim: holds navsim_logs/, maps/ and, where there are any, sensor_blobs/. argoverse2:
+    holds sensor logs. world: may be left out for the world that comes with OpenPaIR."""
+
+    split: str | None = None
+    """Part of the dataset; world: train, val or test."""
+
+    agent: Annotated[tuple[str, ...], tyro.conf.UseAppendAction] = ()
+    """Who drives; repeat it for several. human, constant_velocity, pdm_closed, a file of plans (PLANS.npz: token (N,),
+    poses (N, 8, 3)) or a checkpoint; NAME=... sets the name in the results. Default: human, constant_velocity and
+    pdm_closed."""
+
+    protocol: Literal["v1.1", "v2.2"] = "v1.1"
+    """NAVSIM v1.1 gives PDMS, v2.2 gives EPDMS."""
+
+    workers: int = 0
+    """Processes; 0 means one per CPU core."""
+
+    max_scenes: int | None = None
+    """Evaluate only the first scenes."""
+
+    seed: int = 0
+    """Seed of agents that draw at random, and of the bootstrap."""
+
+    allow_failures: Annotated[bool, tyro.conf.FlagCreatePairsOff] = False
+    """Exit with 0 even if some scenes failed. They are listed all the same."""
+
+    def run(self) -> int:
+        """Evaluate, print the table, return the exit status."""
+        from openpair.datatypes.columns import Protocol
+        from openpair.evaluation.chunk import Task
+        from openpair.evaluation.runner import evaluate
+        from openpair.evaluation.sources import BUILT_IN_AGENTS, DatasetSource, parse_agents
+
+        options: dict[str, Any] = {} if self.split is None else {"split": self.split}
+        agents = parse_agents(self.agent or BUILT_IN_AGENTS)
+        task = Task(DatasetSource(self.dataset, self.root, options), agents, Protocol(self.protocol), self.seed)
+        config = {
+            "root": None if self.root is None else str(self.root),
+            "agents": list(self.agent or BUILT_IN_AGENTS),
+            "max_scenes": self.max_scenes,
+        }
+        evaluation = evaluate(task, out_dir=self.out, workers=self.workers, max_scenes=self.max_scenes, config=config)
+        self._print(evaluation)
+        return evaluation.exit_status(allow_failures=self.allow_failures)
+
+    def _print(self, evaluation: Evaluation) -> None:
+        from openpair.evaluation.tables import results_table, terminal_table
+
+        status = evaluation.exit_status()
+        if status != EXIT_NOTHING_SCORED:
+            Console().print(terminal_table(results_table(evaluation.summary)))
+        if status in (EXIT_SOME_FAILED, EXIT_NOTHING_SCORED):
+            print(failure_text(evaluation.summary), file=sys.stderr)
+        print(f"{self.out / 'scores.csv'}\n{self.out / 'summary.json'}")
+
+
+def failure_text(summary: Summary) -> str:
+    """What failed and why, the first few, in words that cannot be overlooked."""
+    head = f"openpair eval: {summary.scenes_failed} of {summary.scenes_expected} scenes FAILED and are in no mean:"
+    lines = [
+        f"  {failure.token} ({failure.log}; {', '.join(failure.agents)}): {failure.reason}"
+        for failure in summary.failures[:FAILURES_SHOWN]
+    ]
+    more = len(summary.failures) - FAILURES_SHOWN
+    if more > 0:
+        lines.append(f"  ... and {more} more; summary.json lists all.")
+    return "\n".join([head, *lines])

@@ -1,0 +1,164 @@
+"""Agents: what can be evaluated. An agent is anything with a name that turns a scene into a plan.
+
+A plan is (8, 3) x [m], y [m], heading [rad] at 0.5 s ... 4.0 s, ego rear-axle frame of the scene's current frame.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Protocol, runtime_checkable
+
+import numpy as np
+from numpy.typing import NDArray
+
+from openpair.datatypes.columns import NUM_POSES, POSE_INTERVAL_S, PoseIndex, StateIndex
+from openpair.datatypes.scene import Scene
+from openpair.datatypes.scoring_scene import ScoringScene
+from openpair.errors import OpenPairError
+from openpair.evaluation.plans_file import PlansFile
+from openpair.geometry.poses import global_to_local
+
+Plan = NDArray[np.floating]
+"""(8, 3) or, for several scenes, (B, 8, 3)."""
+
+REFERENCE_STEPS_PER_POSE = 5
+"""The PDM-Closed trajectory has a state every 0.1 s, a plan a pose every 0.5 s."""
+
+
+@runtime_checkable
+class Agent(Protocol):
+    """What the runner needs of an agent.
+
+    Two optional methods are used where an agent has them:
+
+    - ``plan_batch(scenes) -> (B, 8, 3)``: plans of several scenes at once, for networks;
+    - ``plan_candidates(scene) -> (N, 8, 3)``: only for agents with ``uses_truth``. The runner scores all N and keeps
+      the one with the highest *true* score ("best of N"). Such rows are never mixed with plans made without the truth.
+
+    Attributes:
+        name: name in tables and files.
+        uses_truth: True where the true score, unknown to a driving car, picks the plan.
+    """
+
+    name: str
+    uses_truth: bool
+
+    def plan(self, scene: Scene) -> Plan:
+        """(8, 3) plan of one scene. May raise OpenPairError: the scene then counts as failed for this agent."""
+        ...
+
+
+def check_plan(plan: object, *, agent: str) -> NDArray[np.float64]:
+    """A plan as float64 (8, 3). Raises OpenPairError for another shape or for values that are not finite."""
+    array = np.asarray(plan, dtype=np.float64)
+    if array.shape != (NUM_POSES, len(PoseIndex)):
+        raise OpenPairError(
+            f"agent '{agent}' planned an array of shape {array.shape}, not {(NUM_POSES, len(PoseIndex))}"
+        )
+    if not np.isfinite(array).all():
+        raise OpenPairError(f"agent '{agent}' planned a pose that is NaN or infinite")
+    return array
+
+
+@dataclass
+class HumanAgent:
+    """Drives what the recorded human drove."""
+
+    name: str = "human"
+    uses_truth: bool = False
+
+    def plan(self, scene: Scene) -> Plan:
+        """The recorded future. Raises OpenPairError where the scene holds fewer than 8 future frames."""
+        if len(scene.future) < NUM_POSES:
+            raise OpenPairError(
+                f"the scene has {len(scene.future)} frames after the current one, a human plan needs {NUM_POSES}",
+                where=scene.token,
+            )
+        return scene.human_trajectory()
+
+
+@dataclass
+class ConstantVelocityAgent:
+    """Straight ahead at the present speed: NAVSIM's baseline, equal to it to the last bit of float32."""
+
+    name: str = "constant_velocity"
+    uses_truth: bool = False
+
+    def plan(self, scene: Scene) -> Plan:
+        """x = speed * t, y = heading = 0."""
+        velocity = np.asarray(scene.current.ego.velocity, dtype=np.float32)
+        speed_mps = (velocity**2).sum() ** 0.5  # single precision, as the original
+        plan = np.zeros((NUM_POSES, len(PoseIndex)), dtype=np.float32)
+        plan[:, PoseIndex.X] = np.arange(1, NUM_POSES + 1) * POSE_INTERVAL_S * speed_mps
+        return plan
+
+
+@dataclass
+class PdmClosedAgent:
+    """The rule-based planner that normalises ego progress; it sees boxes and the map, not sensors.
+
+    Attributes:
+        prepare: gives the prepared scene; the runner lends its own, so that nothing is prepared twice.
+    """
+
+    prepare: Callable[[Scene], ScoringScene]
+    name: str = "pdm_closed"
+    uses_truth: bool = False
+
+    def plan(self, scene: Scene) -> Plan:
+        """Its trajectory at 0.5 s ... 4.0 s."""
+        return pdm_closed_plan(self.prepare(scene))
+
+
+def pdm_closed_plan(prepared: ScoringScene) -> NDArray[np.float64]:
+    """(8, 3) poses of the PDM-Closed trajectory of a prepared scene, ego rear-axle frame."""
+    pose = slice(StateIndex.X, StateIndex.HEADING + 1)
+    steps = REFERENCE_STEPS_PER_POSE * np.arange(1, NUM_POSES + 1)
+    return global_to_local(prepared.reference_states[steps, pose], prepared.ego_state[pose])
+
+
+@dataclass
+class PlansFileAgent:
+    """Plans somebody else made, read from PLANS.npz."""
+
+    plans: PlansFile
+    name: str = "plans"
+    uses_truth: bool = False
+
+    def plan(self, scene: Scene) -> Plan:
+        """The plan of the scene's token. Raises OpenPairError where the file has none."""
+        return self.plans.plan_of(scene.token)
+
+
+@dataclass
+class CheckpointAgent:
+    """A trained agent: wraps what ``openpair.training`` loads from a checkpoint.
+
+    Attributes:
+        pipeline: scene -> (8, 3) plan.
+        batch_pipeline: scenes -> (B, 8, 3) plans, where the pipeline can do several at once.
+        candidates: scene -> (N, 8, 3), for best-of-N rows; set together with ``uses_truth``.
+    """
+
+    pipeline: Callable[[Scene], Plan]
+    name: str
+    uses_truth: bool = False
+    batch_pipeline: Callable[[Sequence[Scene]], Plan] | None = None
+    candidates: Callable[[Scene], Plan] | None = None
+
+    def plan(self, scene: Scene) -> Plan:
+        """The chosen plan."""
+        return self.pipeline(scene)
+
+    def plan_batch(self, scenes: Sequence[Scene]) -> Plan:
+        """(B, 8, 3) plans of several scenes."""
+        if self.batch_pipeline is not None:
+            return self.batch_pipeline(scenes)
+        return np.stack([np.asarray(self.pipeline(scene)) for scene in scenes])
+
+    def plan_candidates(self, scene: Scene) -> Plan:
+        """(N, 8, 3) candidates. Raises OpenPairError for an agent without any."""
+        if self.candidates is None:
+            raise OpenPairError(f"agent '{self.name}' offers no candidates to pick the best of")
+        return self.candidates(scene)

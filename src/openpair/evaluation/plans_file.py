@@ -1,0 +1,92 @@
+"""PLANS.npz: plans made elsewhere. ``token`` (N,) strings; ``poses`` (N, 8, 3), ego rear-axle frame."""
+
+from __future__ import annotations
+
+import zipfile
+from collections.abc import Iterable
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from openpair.datatypes.columns import NUM_POSES, PoseIndex
+from openpair.errors import OpenPairError
+
+_FORMAT = "The file needs the arrays 'token' (N,) of strings and 'poses' (N, 8, 3)"
+
+
+@dataclass(frozen=True)
+class PlansFile:
+    """The plans of one file.
+
+    Attributes:
+        path: where they were read.
+        tokens: (N,) scene tokens, each once.
+        poses: (N, 8, 3) x [m], y [m], heading [rad], 0.5 s ... 4.0 s, ego rear-axle frame.
+    """
+
+    path: Path
+    tokens: tuple[str, ...]
+    poses: NDArray[np.float64]
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "_row", {token: row for row, token in enumerate(self.tokens)})
+
+    def plan_of(self, token: str) -> NDArray[np.float64]:
+        """(8, 3) plan of a scene. Raises OpenPairError where there is none."""
+        row: int | None = self._row.get(token)  # type: ignore[attr-defined]
+        if row is None:
+            raise OpenPairError(f"{self.path.name} holds no plan for this scene", where=token)
+        return self.poses[row]
+
+    def check_tokens_known(self, known: Iterable[str]) -> None:
+        """Raises OpenPairError if a plan is for a scene that the dataset does not have."""
+        unknown = sorted(set(self.tokens).difference(known))
+        if unknown:
+            shown = ", ".join(unknown[:3]) + (", ..." if len(unknown) > 3 else "")
+            raise OpenPairError(
+                f"{len(unknown)} of {len(self.tokens)} plans are for tokens that the dataset does not have ({shown})",
+                where=self.path,
+                fix="Check --dataset, --root and --split, or remove these plans from the file",
+            )
+
+
+def read_plans(path: Path) -> PlansFile:
+    """Read and check PLANS.npz.
+
+    Raises OpenPairError for a file that cannot be read, missing arrays, wrong shapes or types, tokens that occur
+    twice, and poses that are not finite.
+    """
+    if not path.is_file():
+        raise OpenPairError("there is no such file of plans", where=path, fix="Check the path given to --agent")
+    try:
+        with np.load(path, allow_pickle=False) as archive:
+            missing = [name for name in ("token", "poses") if name not in archive.files]
+            if missing:
+                raise OpenPairError(f"the array '{missing[0]}' is missing", where=path, fix=_FORMAT)
+            tokens, poses = archive["token"], archive["poses"]
+    except (ValueError, OSError, EOFError, zipfile.BadZipFile, AttributeError) as error:
+        raise OpenPairError(f"this is not a readable file of plans ({error})", where=path, fix=_FORMAT) from error
+    if tokens.ndim != 1 or tokens.dtype.kind not in "US":
+        raise OpenPairError(f"'token' is {tokens.dtype} of shape {tokens.shape}", where=path, fix=_FORMAT)
+    if poses.dtype.kind not in "fiu" or poses.shape != (len(tokens), NUM_POSES, len(PoseIndex)):
+        raise OpenPairError(
+            f"'poses' is {poses.dtype} of shape {poses.shape}, expected {(len(tokens), NUM_POSES, len(PoseIndex))}",
+            where=path,
+            fix=_FORMAT,
+        )
+    if not len(tokens):
+        raise OpenPairError("the file holds no plans", where=path, fix=_FORMAT)
+    names = tuple(t.decode() if isinstance(t, bytes) else str(t) for t in tokens.tolist())
+    if len(set(names)) != len(names):
+        twice = next(name for name in names if names.count(name) > 1)
+        raise OpenPairError(f"token {twice} occurs more than once", where=path, fix="Give one plan per scene")
+    broken = ~np.isfinite(poses.astype(np.float64)).all(axis=(1, 2))
+    if broken.any():
+        raise OpenPairError(
+            f"{int(broken.sum())} plans hold NaN or infinity, the first for token {names[int(broken.argmax())]}",
+            where=path,
+            fix="Mend or remove these plans",
+        )
+    return PlansFile(path, names, poses.astype(np.float64))

@@ -1,0 +1,179 @@
+"""One row per scene and agent: in memory, in scores.csv, and in the partial file of an unfinished evaluation."""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+import math
+import os
+from collections.abc import Iterable, Sequence
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any
+
+from openpair.datatypes.columns import Protocol
+from openpair.datatypes.scores import metric_names
+from openpair.errors import OpenPairError
+
+SCORES_FILE = "scores.csv"
+SUMMARY_FILE = "summary.json"
+PARTIAL_FILE = "scores.partial.jsonl"
+
+
+@dataclass(frozen=True)
+class ScoreRow:
+    """The result of one agent on one scene.
+
+    Attributes:
+        dataset, log, token: the scene.
+        agent: name of the agent.
+        protocol: "v1.1" or "v2.2".
+        metrics: sub-metrics by name, in [0, 1], NaN where undefined; empty where the scene failed.
+        score: PDMS or EPDMS in [0, 1]; None where the scene failed. A failure is never a 0.
+        error: why it failed; empty where it did not.
+    """
+
+    dataset: str
+    log: str
+    token: str
+    agent: str
+    protocol: str
+    metrics: dict[str, float] = field(default_factory=dict)
+    score: float | None = None
+    error: str = ""
+
+    @property
+    def failed(self) -> bool:
+        return self.score is None
+
+
+def csv_columns(protocol: Protocol) -> tuple[str, ...]:
+    """Columns of scores.csv."""
+    return ("dataset", "log", "token", "agent", "protocol", *metric_names(protocol), "score", "error")
+
+
+def scores_csv(rows: Iterable[ScoreRow], protocol: Protocol) -> str:
+    """Text of scores.csv. Numbers have all their digits; undefined and failed ones are empty."""
+    names = metric_names(protocol)
+    text = io.StringIO()
+    writer = csv.writer(text, lineterminator="\n")
+    writer.writerow(csv_columns(protocol))
+    for row in rows:
+        numbers = [_cell(row.metrics.get(name)) for name in names]
+        error = " ".join(row.error.split())
+        writer.writerow([row.dataset, row.log, row.token, row.agent, row.protocol, *numbers, _cell(row.score), error])
+    return text.getvalue()
+
+
+def read_scores(path: Path) -> list[ScoreRow]:
+    """Rows of a scores.csv. Raises OpenPairError for a file that is not one."""
+    try:
+        with path.open(newline="", encoding="utf-8") as stream:
+            reader = csv.DictReader(stream)
+            header = tuple(reader.fieldnames or ())
+            protocol = next((p for p in Protocol if csv_columns(p) == header), None)
+            if protocol is None:
+                raise OpenPairError("this is not a scores.csv of 'openpair eval'", where=path)
+            return [_row_from_csv(cells, protocol) for cells in reader]
+    except (OSError, ValueError, TypeError) as error:
+        raise OpenPairError(f"the file cannot be read ({error})", where=path) from error
+
+
+def _row_from_csv(cells: dict[str, str], protocol: Protocol) -> ScoreRow:
+    failed = cells["score"] == ""
+    metrics = {} if failed else {n: float(cells[n]) if cells[n] else math.nan for n in metric_names(protocol)}
+    keys = ("dataset", "log", "token", "agent", "protocol", "error")
+    return ScoreRow(**{k: cells[k] for k in keys}, metrics=metrics, score=None if failed else float(cells["score"]))
+
+
+def _cell(value: float | None) -> str:
+    return "" if value is None or math.isnan(value) else repr(float(value))
+
+
+def write_atomically(path: Path, text: str) -> None:
+    """Write a text file so that it is there whole or not at all."""
+    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
+    try:
+        with temporary.open("w", encoding="utf-8", newline="") as stream:
+            stream.write(text)
+            stream.flush()
+            os.fsync(stream.fileno())
+        temporary.replace(path)
+    finally:
+        temporary.unlink(missing_ok=True)
+
+
+@dataclass(frozen=True)
+class ChunkResult:
+    """What one chunk of scenes gave.
+
+    Attributes:
+        rows: by scene, then by agent.
+        digests: a digest of each scene's data; "" where it failed.
+        truth_agents: agents whose plan was picked by the true score.
+    """
+
+    rows: list[ScoreRow]
+    digests: list[str]
+    truth_agents: tuple[str, ...] = ()
+
+
+class PartialResults:
+    """Finished chunks of an evaluation, one JSON line each, appended as they come.
+
+    The first line holds the fingerprint of the evaluation. A file of another evaluation is not resumed but replaced;
+    a last line cut short by a kill is dropped. The file is deleted when the final results are written.
+    """
+
+    def __init__(self, path: Path, fingerprint: dict[str, Any]) -> None:
+        self.path = path
+        self.finished: dict[int, ChunkResult] = {}
+        header = json.dumps({"fingerprint": fingerprint}, sort_keys=True)
+        lines = path.read_text(encoding="utf-8").split("\n") if path.exists() else []
+        if lines and lines[0] == header:
+            for line in lines[1:-1]:  # what follows the last newline was cut short
+                self._take(line)
+        # Rewritten rather than appended to: drops a line that was cut short.
+        kept = [header, *(_chunk_line(i, chunk) for i, chunk in self.finished.items())]
+        write_atomically(path, "\n".join(kept) + "\n")
+        self._stream = path.open("a", encoding="utf-8")
+
+    def _take(self, line: str) -> None:
+        try:
+            data = json.loads(line)
+            rows = [ScoreRow(**{**row, "metrics": _nan_from_none(row["metrics"])}) for row in data["rows"]]
+            self.finished[int(data["chunk"])] = ChunkResult(rows, list(data["digests"]), tuple(data["truth_agents"]))
+        except (ValueError, KeyError, TypeError):
+            return  # a damaged line is a chunk to compute again
+
+    def add(self, chunk: int, result: ChunkResult) -> None:
+        """Append a finished chunk; it survives a kill from here on."""
+        self.finished[chunk] = result
+        self._stream.write(_chunk_line(chunk, result) + "\n")
+        self._stream.flush()
+        os.fsync(self._stream.fileno())
+
+    def close(self, *, delete: bool) -> None:
+        self._stream.close()
+        if delete:
+            self.path.unlink(missing_ok=True)
+
+
+def _chunk_line(chunk: int, result: ChunkResult) -> str:
+    rows = [{**asdict(row), "metrics": _none_from_nan(row.metrics)} for row in result.rows]
+    data = {"chunk": chunk, "rows": rows, "digests": result.digests, "truth_agents": result.truth_agents}
+    return json.dumps(data, allow_nan=False)
+
+
+def _none_from_nan(metrics: dict[str, float]) -> dict[str, float | None]:
+    return {name: None if math.isnan(value) else value for name, value in metrics.items()}
+
+
+def _nan_from_none(metrics: dict[str, float | None]) -> dict[str, float]:
+    return {name: math.nan if value is None else value for name, value in metrics.items()}
+
+
+def rows_of_agent(rows: Sequence[ScoreRow], agent: str) -> list[ScoreRow]:
+    """Rows of one agent, in the order of the scenes."""
+    return [row for row in rows if row.agent == agent]

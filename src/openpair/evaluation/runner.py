@@ -1,0 +1,271 @@
+"""Evaluate agents over a dataset, on many processes, resumable, with the same result for any number of them.
+
+The scenes are cut into fixed chunks of neighbours of one log. A chunk is the unit of work, of progress and of
+resuming; its rows do not depend on which process computes it or when.
+"""
+
+from __future__ import annotations
+
+import multiprocessing
+import os
+import signal
+import time
+from collections.abc import Iterator, Sequence
+from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
+from concurrent.futures.process import BrokenProcessPool
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from openpair import __version__
+from openpair.datasets.base import Dataset, SceneKey
+from openpair.errors import OpenPairError
+from openpair.evaluation.chunk import ChunkEvaluator, Task, one_torch_thread
+from openpair.evaluation.plans_file import read_plans
+from openpair.evaluation.progress import EvaluationProgress
+from openpair.evaluation.records import (
+    PARTIAL_FILE,
+    SCORES_FILE,
+    SUMMARY_FILE,
+    ChunkResult,
+    PartialResults,
+    ScoreRow,
+    scores_csv,
+    write_atomically,
+)
+from openpair.evaluation.summary import Summary, summarise, summary_json
+
+SCENES_PER_CHUNK = 16
+MAX_POOL_RESTARTS = 3
+
+EXIT_OK = 0
+EXIT_NOTHING_SCORED = 2
+EXIT_SOME_FAILED = 3
+
+
+@dataclass(frozen=True)
+class Evaluation:
+    """A finished evaluation.
+
+    Attributes:
+        rows: one per scene and agent, scenes in the order of the dataset, agents in the order given.
+        summary: what summary.json holds.
+        seconds: wall time of this run; 0 chunks were left to do where it was resumed at its end.
+    """
+
+    rows: list[ScoreRow]
+    summary: Summary
+    seconds: float
+
+    def exit_status(self, *, allow_failures: bool = False) -> int:
+        """0 all scored, 2 nothing could be scored, 3 some scenes failed (0 where failures are allowed)."""
+        if all(row.failed for row in self.rows):
+            return EXIT_NOTHING_SCORED
+        if any(row.failed for row in self.rows) and not allow_failures:
+            return EXIT_SOME_FAILED
+        return EXIT_OK
+
+
+def evaluate(
+    task: Task,
+    *,
+    out_dir: Path | None = None,
+    workers: int = 1,
+    max_scenes: int | None = None,
+    config: dict[str, Any] | None = None,
+    show_progress: bool = True,
+) -> Evaluation:
+    """Score every agent on every scene of the dataset.
+
+    Args:
+        task: dataset, agents, protocol and seed.
+        out_dir: where scores.csv and summary.json are written, both whole or not at all; None writes nothing.
+        workers: processes; 0 means one per CPU core. Never changes a result. Datasets or agents that are objects of
+            this process need 1.
+        max_scenes: the first scenes only.
+        config: settings to record in the summary.
+        show_progress: draw a progress bar on the terminal.
+
+    Raises OpenPairError for input that makes the whole evaluation impossible. A scene that fails is a row with its
+    reason.
+    """
+    started = time.perf_counter()
+    dataset = task.dataset.open()
+    all_keys = list(dataset.keys())
+    keys = _chosen(all_keys, max_scenes, task)
+    for source in task.agents:
+        if source.kind == "plans" and source.path is not None:
+            read_plans(source.path).check_tokens_known(key.token for key in all_keys)
+    chunks = cut_into_chunks(keys)
+    hashes = {source.name: source.sha256() for source in task.agents}
+    partial: PartialResults | None = None
+    if out_dir is None:
+        finished: dict[int, ChunkResult] = {}
+    else:
+        created = _make_folder(out_dir)
+        partial = PartialResults(out_dir / PARTIAL_FILE, _fingerprint(task, keys, hashes))
+        finished = partial.finished
+    resumed_scenes = sum(len(chunks[index]) for index in finished)
+    try:
+        todo = {index: chunk for index, chunk in enumerate(chunks) if index not in finished}
+        with EvaluationProgress(len(keys), done=resumed_scenes, show=show_progress) as progress:
+            for row in (row for chunk in finished.values() for row in chunk.rows):
+                progress.note(row)
+            for index, result in _compute(task, dataset, todo, workers):
+                finished[index] = result
+                if partial is not None:
+                    partial.add(index, result)
+                progress.advance(len(chunks[index]), result.rows)
+    except BaseException as error:
+        if partial is not None and out_dir is not None:
+            partial.close(delete=not partial.finished or isinstance(error, OpenPairError))
+            _remove_if_made(out_dir, created)
+        raise
+    ordered = [finished[index] for index in range(len(chunks))]
+    rows = [row for chunk in ordered for row in chunk.rows]
+    seconds = time.perf_counter() - started
+    summary = summarise(
+        rows,
+        task=task,
+        dataset_name=dataset.name,
+        keys=keys,
+        digests=[digest for chunk in ordered for digest in chunk.digests],
+        truth_agents={name for chunk in ordered for name in chunk.truth_agents},
+        checkpoint_hashes=hashes,
+        config=config or {},
+        run={"seconds": round(seconds, 3), "workers": workers, "resumed_scenes": resumed_scenes},
+    )
+    if partial is not None and out_dir is not None:
+        write_atomically(out_dir / SCORES_FILE, scores_csv(rows, task.protocol))
+        write_atomically(out_dir / SUMMARY_FILE, summary_json(summary))
+        partial.close(delete=True)
+    return Evaluation(rows, summary, seconds)
+
+
+def cut_into_chunks(keys: Sequence[SceneKey], size: int = SCENES_PER_CHUNK) -> list[list[SceneKey]]:
+    """Neighbouring scenes of one log, at most ``size`` together: one process reads a log and its map once."""
+    chunks: list[list[SceneKey]] = []
+    for key in keys:
+        if not chunks or len(chunks[-1]) == size or chunks[-1][0].log_name != key.log_name:
+            chunks.append([])
+        chunks[-1].append(key)
+    return chunks
+
+
+def _chosen(keys: list[SceneKey], max_scenes: int | None, task: Task) -> list[SceneKey]:
+    if max_scenes is not None and max_scenes < 1:
+        raise OpenPairError(f"{max_scenes} scenes cannot be evaluated", where="--max-scenes", fix="Give 1 or more")
+    if not keys:
+        raise OpenPairError(
+            "the dataset has no scenes",
+            where=task.dataset.root or task.dataset.name,
+            fix="Check --root and --split",
+        )
+    return keys[:max_scenes]
+
+
+def _fingerprint(task: Task, keys: Sequence[SceneKey], hashes: dict[str, str | None]) -> dict[str, Any]:
+    """What must be equal for unfinished results to be taken up again."""
+    return {
+        "version": __version__,
+        "dataset": [task.dataset.name, str(task.dataset.root), repr(sorted(task.dataset.options.items()))],
+        "agents": [[a.name, a.kind, str(a.path), a.mode, hashes[a.name]] for a in task.agents],
+        "protocol": task.protocol.value,
+        "seed": task.seed,
+        "scenes": [[key.log_name, key.token] for key in keys],
+    }
+
+
+def _compute(
+    task: Task, dataset: Dataset, todo: dict[int, list[SceneKey]], workers: int
+) -> Iterator[tuple[int, ChunkResult]]:
+    """Results of chunks, in any order, from this process or from several."""
+    if workers < 0:
+        raise OpenPairError(f"there cannot be {workers} workers", where="--workers", fix="Give 0 for one per core")
+    workers = min(workers or os.cpu_count() or 1, len(todo))
+    if workers <= 1:
+        yield from _compute_here(task, dataset, todo)
+    else:
+        yield from _compute_in_pool(task, todo, workers)
+
+
+def _compute_here(task: Task, dataset: Dataset, todo: dict[int, list[SceneKey]]) -> Iterator[tuple[int, ChunkResult]]:
+    if not todo:
+        return
+    evaluator = ChunkEvaluator.start(task, dataset)
+    with one_torch_thread():
+        for index, keys in todo.items():
+            yield index, evaluator.run(keys)
+
+
+def _compute_in_pool(task: Task, todo: dict[int, list[SceneKey]], workers: int) -> Iterator[tuple[int, ChunkResult]]:
+    """A killed worker (out of memory, say) breaks the pool: a new one takes the chunks that are left."""
+    left = dict(todo)
+    for attempt in range(MAX_POOL_RESTARTS + 1):
+        # Forked copies of a process with threads (torch, Warp) may hang; fresh processes do not.
+        context = multiprocessing.get_context("spawn")
+        pool = ProcessPoolExecutor(workers, mp_context=context, initializer=_start_worker, initargs=(task,))
+        try:
+            futures: dict[Future[ChunkResult], int] = {}
+            for index, keys in left.items():
+                futures[pool.submit(_run_in_worker, keys)] = index
+            pending = set(futures)
+            while pending:
+                done, pending = wait(pending, return_when=FIRST_COMPLETED)
+                for future in done:
+                    result = future.result()
+                    del left[futures[future]]
+                    yield futures[future], result
+            return
+        except BrokenProcessPool as error:
+            if attempt == MAX_POOL_RESTARTS:
+                raise WorkerDied(len(left)) from error
+        finally:
+            pool.shutdown(wait=True, cancel_futures=True)
+
+
+class WorkerDied(RuntimeError):
+    """Worker processes were killed again and again. What is finished is kept for the next run."""
+
+    def __init__(self, chunks_left: int) -> None:
+        super().__init__(
+            f"worker processes died {MAX_POOL_RESTARTS + 1} times, {chunks_left} chunks are left; most often memory "
+            "ran out. Run the same command with fewer --workers: it goes on from what is finished."
+        )
+
+
+_task: Task | None = None
+_evaluator: ChunkEvaluator | None = None
+
+
+def _start_worker(task: Task) -> None:
+    global _task  # noqa: PLW0603  one worker process evaluates one task
+    _task = task
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # the parent process handles the interrupt
+
+
+def _run_in_worker(keys: list[SceneKey]) -> ChunkResult:
+    """Opens dataset and agents with the first chunk, so that bad input is raised here and reaches the parent."""
+    global _evaluator  # noqa: PLW0603
+    if _evaluator is None:
+        if _task is None:
+            raise RuntimeError("the worker was not started with a task")
+        _evaluator = ChunkEvaluator.start(_task)
+    with one_torch_thread():
+        return _evaluator.run(keys)
+
+
+def _make_folder(folder: Path) -> bool:
+    """Make the folder of results; True if it was not there before."""
+    if folder.is_dir():
+        return False
+    try:
+        folder.mkdir(parents=True)
+    except OSError as error:
+        raise OpenPairError(f"the folder cannot be made ({error})", where=folder, fix="Choose another --out") from error
+    return True
+
+
+def _remove_if_made(folder: Path, created: bool) -> None:
+    if created and not any(folder.iterdir()):
+        folder.rmdir()

@@ -1,0 +1,234 @@
+"""summary.json: what was evaluated, under which protocol, how completely, and with which means."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import math
+import platform
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from openpair import __version__
+from openpair.datasets.base import SceneKey
+from openpair.datatypes.columns import Protocol
+from openpair.datatypes.scores import metric_names
+from openpair.evaluation.records import ScoreRow, rows_of_agent
+from openpair.evaluation.statistics import Estimate, bootstrap_by_log, paired_difference
+
+if TYPE_CHECKING:
+    from openpair.evaluation.chunk import Task
+
+SCORE_NAMES = {Protocol.V1_1: "PDMS", Protocol.V2_2: "EPDMS"}
+
+
+@dataclass(frozen=True)
+class AgentSummary:
+    """Results of one agent.
+
+    Attributes:
+        name: its name.
+        kind: what it was read as ("human", "plans", "checkpoint" ...).
+        uses_truth: True where the true score picked the plan.
+        checkpoint_sha256: hash of the file or folder it was read from, if any.
+        scenes_scored, scenes_failed: they add up to the scenes expected.
+        score: mean score with its interval by log, over the scenes scored.
+        metrics: the same for every sub-metric (undefined values left out; ``num_scenes`` says how many count).
+    """
+
+    name: str
+    kind: str
+    uses_truth: bool
+    checkpoint_sha256: str | None
+    scenes_scored: int
+    scenes_failed: int
+    score: Estimate
+    metrics: dict[str, Estimate]
+
+
+@dataclass(frozen=True)
+class Failure:
+    """A scene that could not be scored; ``agents`` names those it concerns."""
+
+    log: str
+    token: str
+    agents: tuple[str, ...]
+    reason: str
+
+
+@dataclass(frozen=True)
+class Summary:
+    """Content of summary.json.
+
+    Attributes:
+        protocol: "v1.1" or "v2.2".
+        score_name: "PDMS" or "EPDMS".
+        variant: which conventions of the protocol were used.
+        dataset, split: what was evaluated.
+        seed: seed of agents and of the bootstrap.
+        scenes_expected: scenes asked for.
+        scenes_scored: scenes that every agent was scored on.
+        scenes_failed: scenes that at least one agent failed on. None of them counts as 0; each is listed.
+        failures: each with its reason.
+        agents: results by agent, in the order given.
+        differences: (agent, other, score difference) paired per scene, for agents that do not use the truth.
+        data_sha256: hash of the scenes' content (ego, agents, lights, routes, maps).
+        versions: OpenPaIR, Python, numpy, torch ...
+        config: settings of the run.
+        run: facts that may differ from run to run (seconds, workers).
+    """
+
+    protocol: str
+    score_name: str
+    variant: dict[str, Any]
+    dataset: str
+    split: str | None
+    seed: int
+    scenes_expected: int
+    scenes_scored: int
+    scenes_failed: int
+    failures: list[Failure]
+    agents: list[AgentSummary]
+    differences: list[tuple[str, str, Estimate]]
+    data_sha256: str
+    versions: dict[str, str]
+    config: dict[str, Any]
+    run: dict[str, Any]
+
+    def agent(self, name: str) -> AgentSummary:
+        """Results of one agent. Raises KeyError for an unknown name."""
+        for agent in self.agents:
+            if agent.name == name:
+                return agent
+        raise KeyError(name)
+
+
+def summarise(
+    rows: Sequence[ScoreRow],
+    *,
+    task: Task,
+    dataset_name: str,
+    keys: Sequence[SceneKey],
+    digests: Sequence[str],
+    truth_agents: set[str],
+    checkpoint_hashes: dict[str, str | None],
+    config: dict[str, Any],
+    run: dict[str, Any],
+) -> Summary:
+    """Summary of the rows of a finished evaluation. ``digests`` (S,) hash the scenes' content, in order of ``keys``."""
+    logs = [key.log_name for key in keys]
+    by_agent = {source.name: rows_of_agent(rows, source.name) for source in task.agents}
+    agents = []
+    for source in task.agents:
+        own = by_agent[source.name]
+        failed = sum(row.failed for row in own)
+        agents.append(
+            AgentSummary(
+                name=source.name,
+                kind=source.kind,
+                uses_truth=source.name in truth_agents,
+                checkpoint_sha256=checkpoint_hashes.get(source.name),
+                scenes_scored=len(own) - failed,
+                scenes_failed=failed,
+                score=bootstrap_by_log(_column(own, "score"), logs, seed=task.seed),
+                metrics={
+                    name: bootstrap_by_log(_column(own, name), logs, seed=task.seed)
+                    for name in metric_names(task.protocol)
+                },
+            )
+        )
+    fair = [source.name for source in task.agents if source.name not in truth_agents]
+    scores = {name: _column(by_agent[name], "score") for name in fair}
+    differences = [
+        (later, earlier, paired_difference(scores[later], scores[earlier], logs, seed=task.seed))
+        for i, earlier in enumerate(fair)
+        for later in fair[i + 1 :]
+    ]
+    failed_tokens = {row.token for row in rows if row.failed}
+    return Summary(
+        protocol=task.protocol.value,
+        score_name=SCORE_NAMES[task.protocol],
+        variant=_variant(task.protocol),
+        dataset=dataset_name,
+        split=task.dataset.options.get("split"),
+        seed=task.seed,
+        scenes_expected=len(keys),
+        scenes_scored=len(keys) - len(failed_tokens),
+        scenes_failed=len(failed_tokens),
+        failures=_failures(rows),
+        agents=agents,
+        differences=differences,
+        data_sha256=_data_hash(keys, digests),
+        versions=versions(),
+        config=config,
+        run=run,
+    )
+
+
+def summary_json(summary: Summary) -> str:
+    """Text of summary.json. Undefined numbers are null."""
+    data = asdict(summary)
+    data["scenes"] = {
+        "expected": data.pop("scenes_expected"),
+        "scored": data.pop("scenes_scored"),
+        "failed": data.pop("scenes_failed"),
+        "failures": data.pop("failures"),
+    }
+    data["agents"] = {agent.pop("name"): agent for agent in data["agents"]}
+    data["differences"] = [{"agent": a, "minus": b, "score": estimate} for a, b, estimate in data["differences"]]
+    return json.dumps(_null_nan(data), indent=2, allow_nan=False) + "\n"
+
+
+def versions() -> dict[str, str]:
+    """Versions of what computes a score."""
+    from importlib.metadata import PackageNotFoundError, version
+
+    found = {"openpair": __version__, "python": platform.python_version()}
+    for package in ("numpy", "scipy", "shapely", "torch", "warp-lang"):
+        try:
+            found[package] = version(package)
+        except PackageNotFoundError:
+            continue
+    return found
+
+
+def _variant(protocol: Protocol) -> dict[str, Any]:
+    if protocol is Protocol.V1_1:
+        return {"traffic": "log replay", "stages": 1}
+    return {"traffic": "log replay", "stages": 1, "human_filter": True}
+
+
+def _column(rows: Sequence[ScoreRow], name: str) -> np.ndarray:
+    """(S,) values of a column, NaN where the scene failed or the value is undefined."""
+    if name == "score":
+        return np.array([math.nan if row.score is None else row.score for row in rows])
+    return np.array([row.metrics.get(name, math.nan) for row in rows])
+
+
+def _failures(rows: Sequence[ScoreRow]) -> list[Failure]:
+    """Failed rows, those of one scene with the same reason together."""
+    grouped: dict[tuple[str, str, str], list[str]] = {}
+    for row in rows:
+        if row.failed:
+            grouped.setdefault((row.log, row.token, row.error), []).append(row.agent)
+    return [Failure(log, token, tuple(agents), reason) for (log, token, reason), agents in grouped.items()]
+
+
+def _data_hash(keys: Sequence[SceneKey], digests: Sequence[str]) -> str:
+    digest = hashlib.sha256()
+    for key, scene_digest in zip(keys, digests, strict=True):
+        digest.update(f"{key.log_name}/{key.token}:{scene_digest}\n".encode())
+    return digest.hexdigest()
+
+
+def _null_nan(value: Any) -> Any:
+    if isinstance(value, float):
+        return value if math.isfinite(value) else None
+    if isinstance(value, dict):
+        return {key: _null_nan(item) for key, item in value.items()}
+    if isinstance(value, list | tuple):
+        return [_null_nan(item) for item in value]
+    return value

@@ -1,0 +1,169 @@
+"""The results table: one content, three forms (terminal, Markdown, plain rows)."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+
+from rich.table import Table
+
+from openpair.datatypes.columns import Protocol
+from openpair.datatypes.scores import SHORT_NAMES, metric_names
+from openpair.evaluation.statistics import Estimate
+from openpair.evaluation.summary import AgentSummary, Summary
+
+TRUTH_MARK = "†"
+TRUTH_NOTE = f"{TRUTH_MARK} the true score, unknown to a driving car, picks the plan: an upper bound, not an agent"
+FEW_LOGS = 10
+
+
+@dataclass(frozen=True)
+class TableRow:
+    """One agent. All numbers in percent.
+
+    Attributes:
+        agent: its name, marked where it uses the truth.
+        uses_truth: such rows stand apart, last.
+        metrics: mean of each sub-metric by short name; NaN where undefined.
+        score: mean score.
+        low, high: its 95% interval; NaN where there is none.
+        scored, failed: scenes.
+    """
+
+    agent: str
+    uses_truth: bool
+    metrics: dict[str, float]
+    score: float
+    low: float
+    high: float
+    scored: int
+    failed: int
+
+
+@dataclass(frozen=True)
+class ResultsTable:
+    """Rows of a results table; plans made without the truth first.
+
+    Attributes:
+        score_name: "PDMS" or "EPDMS".
+        metric_names: short names of the sub-metrics, in published order.
+        rows: agents.
+        caption: dataset, scenes, protocol and what to know to read the numbers.
+    """
+
+    score_name: str
+    metric_names: tuple[str, ...]
+    rows: tuple[TableRow, ...]
+    caption: str
+
+
+def results_table(summary: Summary, labels: dict[str, str] | None = None) -> ResultsTable:
+    """The table of a summary. ``labels`` replaces agent names by names for readers."""
+    names = metric_names(Protocol(summary.protocol))
+    rows = [_row(agent, names, labels or {}) for agent in summary.agents]
+    ordered = [row for row in rows if not row.uses_truth] + [row for row in rows if row.uses_truth]
+    return ResultsTable(
+        summary.score_name, tuple(SHORT_NAMES[name] for name in names), tuple(ordered), _caption(summary)
+    )
+
+
+def _row(agent: AgentSummary, names: tuple[str, ...], labels: dict[str, str]) -> TableRow:
+    label = labels.get(agent.name, agent.name)
+    return TableRow(
+        agent=f"{label} {TRUTH_MARK}" if agent.uses_truth else label,
+        uses_truth=agent.uses_truth,
+        metrics={SHORT_NAMES[name]: 100 * agent.metrics[name].mean for name in names},
+        score=100 * agent.score.mean,
+        low=100 * agent.score.low,
+        high=100 * agent.score.high,
+        scored=agent.scenes_scored,
+        failed=agent.scenes_failed,
+    )
+
+
+def _caption(summary: Summary) -> str:
+    num_logs = max((agent.score.num_logs for agent in summary.agents), default=0)
+    split = f" {summary.split}" if summary.split else ""
+    parts = [
+        f"{summary.dataset}{split}, {summary.scenes_scored} of {summary.scenes_expected} scenes scored by all agents, "
+        f"{num_logs} logs, protocol {summary.protocol}, seed {summary.seed}."
+    ]
+    if num_logs == 1:
+        parts.append("No intervals: they resample logs, and there is one.")
+    elif num_logs < FEW_LOGS:
+        parts.append(f"Intervals by log from {num_logs} logs are rough.")
+    if summary.scenes_failed:
+        parts.append(
+            f"{summary.scenes_failed} scenes FAILED: means are over the rest, not over the same scenes for all."
+        )
+    if any(agent.uses_truth for agent in summary.agents):
+        parts.append(TRUTH_NOTE + ".")
+    return " ".join(parts)
+
+
+def terminal_table(table: ResultsTable) -> Table:
+    """For ``rich.print``."""
+    drawn = Table(caption=table.caption, caption_justify="left", title_justify="left")
+    drawn.add_column("agent")
+    for name in table.metric_names:
+        drawn.add_column(name, justify="right")
+    drawn.add_column(table.score_name, justify="right", style="bold")
+    drawn.add_column("95% interval", justify="right")
+    drawn.add_column("scenes", justify="right")
+    previous_truth = False
+    for row in table.rows:
+        if row.uses_truth and not previous_truth:
+            drawn.add_section()
+        previous_truth = row.uses_truth
+        failed = f" [red]({row.failed} failed)[/red]" if row.failed else ""
+        numbers = [percent(row.metrics[name]) for name in table.metric_names]
+        drawn.add_row(
+            row.agent,
+            *numbers,
+            percent(row.score),
+            interval(row.low, row.high),
+            f"{row.scored}{failed}",
+            style="dim" if row.uses_truth else None,
+        )
+    return drawn
+
+
+def markdown_table(table: ResultsTable) -> str:
+    """GitHub Markdown, caption below."""
+    header = ["agent", *table.metric_names, table.score_name, "95% interval", "scenes"]
+    lines = ["| " + " | ".join(header) + " |", "|---|" + "---:|" * (len(header) - 1)]
+    for row in table.rows:
+        numbers = [percent(row.metrics[name]) for name in table.metric_names]
+        scenes = f"{row.scored} ({row.failed} failed)" if row.failed else str(row.scored)
+        score = f"**{percent(row.score)}**" if not row.uses_truth else percent(row.score)
+        lines.append("| " + " | ".join([row.agent, *numbers, score, interval(row.low, row.high), scenes]) + " |")
+    return "\n".join(lines) + f"\n\n{table.caption}\n"
+
+
+def csv_rows(table: ResultsTable) -> list[list[str]]:
+    """Header and rows with all digits, for a CSV file."""
+    header = ["agent", "uses_truth", *table.metric_names, table.score_name, "low", "high", "scored", "failed"]
+    rows = [header]
+    for row in table.rows:
+        numbers = [row.metrics[name] for name in table.metric_names] + [row.score, row.low, row.high]
+        cells = ["" if math.isnan(number) else repr(number) for number in numbers]
+        rows.append([row.agent, str(row.uses_truth).lower(), *cells, str(row.scored), str(row.failed)])
+    return rows
+
+
+def percent(value: float) -> str:
+    """One decimal, or a dash for an undefined number."""
+    return "-" if math.isnan(value) else f"{value:.1f}"
+
+
+def interval(low: float, high: float) -> str:
+    """``81.2 to 84.0``, or a dash."""
+    return "-" if math.isnan(low) or math.isnan(high) else f"{low:.1f} to {high:.1f}"
+
+
+def difference_text(estimate: Estimate) -> str:
+    """A difference of scores in points: ``+5.7 [+3.1, +8.2]``."""
+    if math.isnan(estimate.mean):
+        return "-"
+    text = f"{100 * estimate.mean:+.1f}"
+    return f"{text} [{100 * estimate.low:+.1f}, {100 * estimate.high:+.1f}]" if estimate.has_interval else text
