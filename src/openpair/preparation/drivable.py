@@ -19,18 +19,18 @@ MAP_RADIUS_M = 100.0
 
 
 def select_drivable_map(
-    index: MapIndex, ego_center: NDArray[np.float64], route_lane_ids: Collection[str], *, where: object = None
+    index: MapIndex, elements: NDArray[np.int64], route_lane_ids: Collection[str], *, where: object = None
 ) -> DrivableMap:
-    """Elements in the axis-aligned square of +-100 m around the ego centre (2+,), in the original's order.
+    """The drivable map of a scene.
 
-    Roadblocks; the lanes of each selected roadblock, block by block; the lane connectors of each selected roadblock
-    connector; intersections; carparks. Lanes come in through their block even when outside the square; generic
-    drivable areas are not used.
+    Args:
+        elements: what :func:`elements_around` found.
+        route_lane_ids: lanes and connectors of the corrected route.
+        where: scene named in errors.
 
     Raises:
         OpenPairError: nothing is drivable there, or an element is degenerate.
     """
-    elements = elements_around(index, ego_center)
     if not len(elements):
         raise OpenPairError(
             f"the map {index.road_map.name} has nothing drivable within {MAP_RADIUS_M:.0f} m of the ego",
@@ -46,14 +46,20 @@ def select_drivable_map(
                 fix="Repair the map or leave this scene out",
             )
     layer_of = index.element_layer[elements]
+    route_lanes = set(route_lane_ids)
     tokens = tuple(index.element_tokens[e] for e in elements)
     is_lane = (layer_of == MapLayer.LANE) | (layer_of == MapLayer.LANE_CONNECTOR)
-    on_route = np.array([token in route_lane_ids for token in tokens], bool) & is_lane
+    on_route = np.array([token in route_lanes for token in tokens], bool) & is_lane
     return DrivableMap(take_polygons(index.element_polygons, elements), layer_of, tokens, on_route)
 
 
 def elements_around(index: MapIndex, ego_center: NDArray[np.float64]) -> NDArray[np.int64]:
-    """(n,) numbers of the elements of the square, see :func:`select_drivable_map`."""
+    """(n,) numbers of the map elements in the axis-aligned square of +-100 m around the ego centre (2+,).
+
+    Roadblocks; the lanes of each selected roadblock, block by block; the lane connectors of each selected roadblock
+    connector; intersections; carparks. Lanes come in through their block even when outside the square; generic
+    drivable areas are not used.
+    """
     x, y = float(ego_center[0]), float(ego_center[1])
     square = shapely.box(x - MAP_RADIUS_M, y - MAP_RADIUS_M, x + MAP_RADIUS_M, y + MAP_RADIUS_M)
     found = {layer: np.sort(tree.query(square, predicate="intersects")) for layer, tree in index.trees.items()}

@@ -8,18 +8,18 @@ import numpy as np
 import shapely
 from numpy.typing import NDArray
 
-from openpair.datatypes.scoring_scene import DrivableMap
+from openpair.datatypes.columns import MapLayer
 from openpair.geometry.poses import wrap_angle
 from openpair.preparation.boxes import ego_center, ego_corners
 from openpair.preparation.map_index import MapIndex
-from openpair.preparation.polygons import to_shapely
+from openpair.preparation.search_tree import search_order
 
 TARGET_BLOCKS = 30
 """The centreline aims at the last block of this many, counted from the starting lane's block."""
 
 
 def find_starting_lane(
-    index: MapIndex, drivable_map: DrivableMap, rear_axle: NDArray[np.float64], route_lane_ids: Sequence[str]
+    index: MapIndex, elements: NDArray[np.int64], rear_axle: NDArray[np.float64], route_lane_ids: Sequence[str]
 ) -> str:
     """Id of the on-route lane or connector the ego starts in.
 
@@ -27,15 +27,14 @@ def find_starting_lane(
     that holds the ego centre, or else the nearest to the ego box.
 
     Args:
-        drivable_map: the scene's map, ``on_route`` filled in.
+        elements: numbers of the elements of the scene's drivable map.
         rear_axle: (3,) x [m], y [m], heading [rad], global frame.
         route_lane_ids: lanes of the corrected route, block by block.
     """
-    holding = [i for i in _holding_lanes(index, drivable_map, rear_axle) if drivable_map.on_route[i]]
+    holding = _holding_lanes(index, elements, rear_axle, set(route_lane_ids))
     if holding:
-        lane_ids = [drivable_map.tokens[i] for i in holding]
-        errors = [_heading_error(index.lane(lane_id).baseline, rear_axle) for lane_id in lane_ids]
-        return lane_ids[int(np.argmin(errors))]
+        errors = [_heading_error(index.lane(lane_id).baseline, rear_axle) for lane_id in holding]
+        return holding[int(np.argmin(errors))]
 
     polygons = index.lane_polygons(route_lane_ids)
     holds_center = shapely.contains_xy(polygons, *ego_center(rear_axle)[:2])
@@ -45,10 +44,21 @@ def find_starting_lane(
     return route_lane_ids[int(np.argmin(shapely.distance(polygons, footprint)))]
 
 
-def _holding_lanes(index: MapIndex, drivable_map: DrivableMap, rear_axle: NDArray[np.float64]) -> list[int]:
-    """Elements of the drivable map that touch the rear axle, in the order of the original's search tree."""
-    tree = shapely.STRtree(to_shapely(drivable_map.polygons))
-    return [int(i) for i in tree.query(shapely.Point(rear_axle[0], rear_axle[1]), predicate="intersects")]
+def _holding_lanes(
+    index: MapIndex, elements: NDArray[np.int64], rear_axle: NDArray[np.float64], route_lanes: set[str]
+) -> list[str]:
+    """On-route lanes of the drivable map that touch the rear axle, in the order of the original's search tree."""
+    surfaces = index.element_surfaces[elements]
+    touching = np.flatnonzero(shapely.intersects_xy(surfaces, rear_axle[0], rear_axle[1]))
+    on_route = [i for i in touching if _is_lane(index, elements[i]) and index.element_tokens[elements[i]] in route_lanes]
+    if len(on_route) > 1:
+        rank = search_order(shapely.bounds(surfaces))
+        on_route.sort(key=lambda i: rank[i])
+    return [index.element_tokens[elements[i]] for i in on_route]
+
+
+def _is_lane(index: MapIndex, element: int) -> bool:
+    return index.element_layer[element] in (MapLayer.LANE, MapLayer.LANE_CONNECTOR)
 
 
 def _heading_error(baseline: NDArray[np.float64], pose: NDArray[np.float64]) -> float:

@@ -35,7 +35,8 @@ class MapIndex:
         road_map: the town.
         element_layer: (E,) int64 :class:`MapLayer`.
         element_tokens: (E,) map ids.
-        element_polygons: their surfaces, flat; empty where ``element_fault`` says why one cannot be used.
+        element_surfaces: (E,) their shapely polygons; empty where ``element_fault`` says why one cannot be used.
+        element_polygons: the same, flat.
         element_fault: (E,) "" or what is wrong with a surface.
     """
 
@@ -89,9 +90,10 @@ class MapIndex:
         self.element_tokens = [token for _, ids, _ in layers for token in ids]
         surfaces = [polygon for _, _, polygons in layers for polygon in polygons]
         self.element_fault = [_fault(surface) for surface in surfaces]
-        self.element_polygons: PolygonSet = flatten_polygons(
-            [Polygon() if fault else p for p, fault in zip(surfaces, self.element_fault, strict=True)]
+        self.element_surfaces = _objects(
+            Polygon() if fault else p for p, fault in zip(surfaces, self.element_fault, strict=True)
         )
+        self.element_polygons: PolygonSet = flatten_polygons(self.element_surfaces)
         element_of_lane = {lane.id: self.first_element[MapLayer.LANE] + i for i, lane in enumerate(lanes + connectors)}
         self.lane_elements = {
             b.id: np.array([element_of_lane[i] for i in b.lane_ids], np.int64) for b in road_map.roadblocks.values()

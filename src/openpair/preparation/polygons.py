@@ -24,18 +24,6 @@ def flatten_polygons(polygons: Sequence[Polygon] | NDArray[np.object_]) -> Polyg
     )
 
 
-def to_shapely(polygons: PolygonSet) -> NDArray[np.object_]:
-    """(P,) shapely polygons of a flat set."""
-    rings = [
-        shapely.linearrings(polygons.xy[a:b])
-        for a, b in zip(polygons.ring_offset[:-1], polygons.ring_offset[1:], strict=True)
-    ]
-    out = np.empty(len(polygons), dtype=object)
-    for p, (a, b) in enumerate(zip(polygons.polygon_offset[:-1], polygons.polygon_offset[1:], strict=True)):
-        out[p] = shapely.polygons(rings[a], holes=rings[a + 1 : b])
-    return out
-
-
 def take_polygons(polygons: PolygonSet, index: NDArray[np.int64]) -> PolygonSet:
     """The polygons of ``index`` (n,), in that order (an index may repeat)."""
     ring_count = np.diff(polygons.polygon_offset)[index]
