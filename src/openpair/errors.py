@@ -23,3 +23,11 @@ class OpenPairError(Exception):
         place = f"{self.where}: " if self.where else ""
         advice = f" {fix.rstrip('.')}." if fix else ""
         super().__init__(f"{place}{what.rstrip('.')}.{advice}")
+
+    def __reduce__(self) -> tuple[object, ...]:
+        """Errors travel between processes with all their parts."""
+        return _rebuild, (self.what, self.where, self.fix)
+
+
+def _rebuild(what: str, where: object, fix: str) -> OpenPairError:
+    return OpenPairError(what, where=where, fix=fix)

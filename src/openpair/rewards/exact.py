@@ -1,0 +1,67 @@
+"""The exact reward: simulate each candidate and score it as the benchmark does."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from openpair.datatypes.columns import Protocol
+from openpair.datatypes.scoring_scene import ScoringScene
+from openpair.rewards.base import HEAD_NAMES, HEAD_OF_METRIC
+from openpair.scoring import score_prepared
+
+
+@dataclass(frozen=True)
+class ExactScores:
+    """Scores of N candidates of each of B scenes.
+
+    Attributes:
+        score: (B, N) float32 in [0, 1]: PDMS or EPDMS.
+        metrics: (B, 9, N) float32 sub-metrics, rows as :data:`~openpair.rewards.base.HEAD_NAMES`; NaN for rows
+            that the protocol does not have.
+    """
+
+    score: Tensor
+    metrics: Tensor
+
+
+class ExactReward:
+    """Looks up prepared scenes by token and scores candidates on them.
+
+    Args:
+        load_scene: token -> prepared scene; cheap, since it is asked for every scene of every step.
+    """
+
+    def __init__(self, load_scene: Callable[[str], ScoringScene]) -> None:
+        self._load_scene = load_scene
+
+    def score(self, tokens: Sequence[str], candidates: Tensor) -> ExactScores:
+        """Score candidates (B, N, 8, 3) x [m], y [m], heading [rad], ego rear-axle frame of each scene.
+
+        Raises OpenPairError for a token without a prepared scene and for candidates that are not finite: a failure is
+        never a score.
+        """
+        poses = candidates.detach().to("cpu", torch.float64).numpy()
+        rows = [self._score_scene(token, plans) for token, plans in zip(tokens, poses, strict=True)]
+        device = candidates.device
+        return ExactScores(
+            score=torch.from_numpy(np.stack([score for score, _ in rows])).to(device),
+            metrics=torch.from_numpy(np.stack([metrics for _, metrics in rows])).to(device),
+        )
+
+    def _score_scene(self, token: str, plans: NDArray[np.float64]) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+        result = score_prepared(self._load_scene(token), plans)
+        return result.score.astype(np.float32), metric_rows(result.metrics, result.protocol, len(result))
+
+
+def metric_rows(metrics: dict[str, NDArray], protocol: Protocol, num_plans: int) -> NDArray[np.float32]:
+    """Sub-metrics by name -> (9, N) float32 in the order of reward model heads, NaN where there is no such metric."""
+    rows = np.full((len(HEAD_NAMES), num_plans), np.nan, np.float32)
+    for metric, head in HEAD_OF_METRIC[protocol].items():
+        rows[HEAD_NAMES.index(head)] = metrics[metric]
+    return rows

@@ -1,0 +1,41 @@
+"""The planner at inference: policy -> candidates around its plan -> reward model -> plan."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from openpair.rewards.base import RewardModel
+
+CandidateSource = Callable[[Mapping[str, Tensor], Tensor], Tensor]
+"""Features by name and roots (B, 8, 3) -> candidates (B, K, 8, 3) without the root."""
+
+
+@dataclass(frozen=True)
+class Choice:
+    """What the planner decided for B scenes, and between what.
+
+    Attributes:
+        plan: (B, 8, 3) the chosen plan: x [m], y [m], heading [rad], ego rear-axle frame.
+        candidates: (B, N, 8, 3) all candidates; the last one is the root.
+        predicted: (B, N) the reward model's value of each; the greater the better.
+        index: (B,) the chosen candidate.
+    """
+
+    plan: Tensor
+    candidates: Tensor
+    predicted: Tensor
+    index: Tensor
+
+
+@torch.no_grad()
+def choose(features: Mapping[str, Tensor], root: Tensor, source: CandidateSource, reward_model: RewardModel) -> Choice:
+    """Grow candidates around ``root`` (B, 8, 3), which stays one of them, and take what the reward model likes best."""
+    candidates = torch.cat([source(features, root), root[:, None]], dim=1)
+    predicted = reward_model.score(reward_model.encode(features), candidates)["sim_logits"][:, 0]
+    index = predicted.argmax(dim=1)
+    plan = candidates[torch.arange(len(root), device=root.device), index]
+    return Choice(plan, candidates, predicted, index)

@@ -1,0 +1,53 @@
+"""What a branch sees of the data: batches of tensors, and nothing of files."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Protocol
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+
+@dataclass(frozen=True)
+class SceneBatch:
+    """B scenes as tensors.
+
+    Attributes:
+        tokens: (B,) scene tokens, the key to exact scores.
+        features: inputs of the networks by name (B, ...).
+        targets: what they learn from by name (B, ...); ``trajectory`` (B, 8, 3) is the human plan.
+    """
+
+    tokens: tuple[str, ...]
+    features: dict[str, Tensor]
+    targets: dict[str, Tensor]
+
+    def to(self, device: torch.device) -> SceneBatch:
+        """The same batch on a device."""
+        return SceneBatch(
+            self.tokens,
+            {k: v.to(device, non_blocking=True) for k, v in self.features.items()},
+            {k: v.to(device, non_blocking=True) for k, v in self.targets.items()},
+        )
+
+
+class SceneSource(Protocol):
+    """A fixed set of scenes that gives any of them as a batch."""
+
+    @property
+    def tokens(self) -> Sequence[str]:
+        """All scene tokens, in a fixed order."""
+        ...
+
+    def batch(self, indices: NDArray[np.int64]) -> SceneBatch:
+        """The scenes at these positions of :attr:`tokens`."""
+        ...
+
+
+def evaluation_batches(num_items: int, batch_size: int) -> list[NDArray[np.int64]]:
+    """All items once, in order; the last batch may be smaller."""
+    return [np.arange(i, min(i + batch_size, num_items)) for i in range(0, num_items, batch_size)]

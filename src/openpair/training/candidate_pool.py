@@ -1,0 +1,96 @@
+"""Scored candidates for the reward model: sets of plans around moved human plans, with their exact sub-metrics.
+
+A set is what the reward model will meet at inference: a root that is not quite right, and candidates around it. Scoring
+is so fast that the pool is made once and held in memory; a refresh with the current sampler is a second pool.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+import torch
+from safetensors.torch import load_file, save_file
+from torch import Tensor
+
+from openpair.errors import OpenPairError
+from openpair.rewards.exact import ExactReward
+from openpair.training.batch import SceneBatch, SceneSource, evaluation_batches
+
+Proposer = Callable[[SceneBatch, torch.Generator], Tensor]
+"""Gives K candidates per scene, (B, K, 8, 3), the root among them."""
+
+
+@dataclass(frozen=True)
+class CandidatePool:
+    """R sets of K candidates for each of M scenes.
+
+    Attributes:
+        candidates: (M, R, K, 8, 3) float32 x [m], y [m], heading [rad], ego rear-axle frame.
+        scores: (M, R, K) float32 exact scores.
+        metrics: (M, R, 9, K) float32 sub-metrics in the order of the reward model's heads, NaN where there is none.
+    """
+
+    candidates: Tensor
+    scores: Tensor
+    metrics: Tensor
+
+    @property
+    def num_sets(self) -> int:
+        return int(self.candidates.shape[1])
+
+    def save(self, path: Path) -> None:
+        """Write the pool, whole or not at all."""
+        path.parent.mkdir(parents=True, exist_ok=True)
+        temporary = path.with_suffix(".tmp")
+        save_file({"candidates": self.candidates, "scores": self.scores, "metrics": self.metrics}, temporary)
+        os.replace(temporary, path)
+
+    @staticmethod
+    def load(path: Path) -> CandidatePool:
+        """Read a pool. Raises OpenPairError where the file is missing or is not one."""
+        try:
+            tensors = load_file(path)
+            return CandidatePool(tensors["candidates"], tensors["scores"], tensors["metrics"])
+        except (OSError, KeyError, ValueError) as error:
+            raise OpenPairError("this is not a candidate pool", where=path, fix="Delete it to make it anew") from error
+
+
+def build_pool(
+    source: SceneSource,
+    reward: ExactReward,
+    proposers: list[Proposer],
+    *,
+    seed: int,
+    batch_size: int = 32,
+    on_progress: Callable[[int, int], None] = lambda done, total: None,
+) -> CandidatePool:
+    """Let every proposer make one set per scene and score all of them exactly.
+
+    Args:
+        source: the scenes.
+        reward: exact scores by token.
+        proposers: one per set; all must give the same number of candidates.
+        seed: of the proposers' randomness.
+        batch_size: scenes at once.
+        on_progress: told (scenes done, scenes in all).
+    """
+    generator = torch.Generator().manual_seed(seed)
+    candidates, scores, metrics = [], [], []
+    total = len(source.tokens)
+    for indices in evaluation_batches(total, batch_size):
+        batch = source.batch(indices)
+        with torch.no_grad():
+            sets = torch.stack([propose(batch, generator) for propose in proposers], dim=1)
+        flat = sets.flatten(1, 2)
+        exact = reward.score(batch.tokens, flat)
+        shape = sets.shape[:3]
+        candidates.append(sets.cpu())
+        scores.append(exact.score.reshape(shape).cpu())
+        metrics.append(exact.metrics.reshape(shape[0], -1, shape[1], shape[2]).transpose(1, 2).cpu())
+        on_progress(int(indices[-1]) + 1, total)
+    return CandidatePool(
+        torch.cat(candidates).contiguous(), torch.cat(scores).contiguous(), torch.cat(metrics).contiguous()
+    )

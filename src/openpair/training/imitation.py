@@ -1,0 +1,101 @@
+"""The imitation branch: a policy learns the human's plan and to perceive."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import torch
+
+from openpair.policies.base import ImitationPolicy
+from openpair.training.batch import SceneSource, evaluation_batches
+from openpair.training.branch import Branch
+from openpair.training.optimiser import OptimiserConfig, Precision, autocast, make_optimiser, update
+from openpair.training.order import BatchOrder
+
+
+@dataclass(frozen=True)
+class ImitationConfig:
+    """Settings of the imitation branch.
+
+    Attributes:
+        steps: optimiser steps.
+        batch_size: scenes per step.
+        optimiser: learning rate and schedule.
+        precision: of the forward pass.
+    """
+
+    steps: int = 1500
+    batch_size: int = 16
+    optimiser: OptimiserConfig = field(default_factory=OptimiserConfig)
+    precision: Precision = "float32"
+
+
+class ImitationBranch(Branch):
+    """Trains an imitation policy.
+
+    Args:
+        policy: the network, on its device.
+        config: settings.
+        train: scenes to learn from.
+        validation: scenes of the validation towns, or None.
+        seed: data order and any randomness of the branch.
+        save: writes the finished network: (folder, network, metrics).
+    """
+
+    name = "il"
+
+    def __init__(
+        self,
+        policy: ImitationPolicy,
+        config: ImitationConfig,
+        train: SceneSource,
+        validation: SceneSource | None,
+        *,
+        seed: int,
+        save: Callable[[Path, torch.nn.Module, dict[str, float]], None],
+    ) -> None:
+        self.network: ImitationPolicy = policy
+        self.config = config
+        self.total_steps = config.steps
+        self.optimiser = make_optimiser(policy, config.optimiser)
+        self.generator = torch.Generator().manual_seed(seed)
+        self._train, self._validation, self._save = train, validation, save
+        self._order = BatchOrder(len(train.tokens), config.batch_size, seed)
+        self._device = next(policy.parameters()).device
+
+    def step(self, index: int) -> dict[str, float]:
+        """One step on the policy's own loss."""
+        batch = self._train.batch(self._order.indices(index)).to(self._device)
+        self.network.train()
+        with autocast(self._device, self.config.precision):
+            outputs = self.network(**batch.features)
+        terms = self.network.loss({k: v.float() for k, v in outputs.items()}, batch.targets)
+        norm = update(
+            self.network,
+            self.optimiser,
+            self.config.optimiser,
+            terms["loss"],
+            step=index,
+            total_steps=self.total_steps,
+        )
+        return {**{name: float(value.detach()) for name, value in terms.items()}, "gradient_norm": norm}
+
+    @torch.no_grad()
+    def validate(self) -> dict[str, float]:
+        """Mean distance to the human plan over the 4 s and at its end [m]."""
+        if self._validation is None:
+            return {}
+        self.network.eval()
+        distances = []
+        for indices in evaluation_batches(len(self._validation.tokens), 2 * self.config.batch_size):
+            batch = self._validation.batch(indices).to(self._device)
+            plan = self.network(**batch.features)["trajectory"]
+            distances.append((plan - batch.targets["trajectory"])[..., :2].norm(dim=-1))
+        distance = torch.cat(distances)
+        return {"distance_m": float(distance.mean()), "end_distance_m": float(distance[:, -1].mean())}
+
+    def export(self, folder: Path, metrics: dict[str, float]) -> None:
+        """Write the finished policy."""
+        self._save(folder, self.network, metrics)

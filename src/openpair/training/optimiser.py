@@ -1,0 +1,69 @@
+"""Optimiser, schedule and precision, the same for every branch."""
+
+from __future__ import annotations
+
+from contextlib import AbstractContextManager
+from dataclasses import dataclass
+from typing import Literal
+
+import torch
+from torch import Tensor, nn
+
+from openpair.training.schedule import warmup_cosine
+
+
+@dataclass(frozen=True)
+class OptimiserConfig:
+    """AdamW with warm-up and cosine decay.
+
+    Attributes:
+        learning_rate: peak learning rate.
+        weight_decay: decoupled weight decay; not applied to biases, norms and embeddings (tensors of one dimension).
+        warmup_steps: steps of linear warm-up.
+        final_fraction: share of the peak rate that is left at the last step.
+        clip_norm: gradients are scaled down to this norm.
+    """
+
+    learning_rate: float = 1e-3
+    weight_decay: float = 1e-2
+    warmup_steps: int = 50
+    final_fraction: float = 0.02
+    clip_norm: float = 5.0
+
+
+Precision = Literal["float32", "bfloat16"]
+
+
+def make_optimiser(network: nn.Module, config: OptimiserConfig) -> torch.optim.AdamW:
+    """AdamW over the trainable parameters of a network."""
+    parameters = [p for p in network.parameters() if p.requires_grad]
+    groups = [
+        {"params": [p for p in parameters if p.ndim > 1], "weight_decay": config.weight_decay},
+        {"params": [p for p in parameters if p.ndim <= 1], "weight_decay": 0.0},
+    ]
+    return torch.optim.AdamW(groups, lr=config.learning_rate)
+
+
+def update(
+    network: nn.Module,
+    optimiser: torch.optim.Optimizer,
+    config: OptimiserConfig,
+    loss: Tensor,
+    *,
+    step: int,
+    total_steps: int,
+) -> float:
+    """One optimiser step on ``loss`` at the scheduled learning rate; returns the gradient norm before clipping."""
+    factor = warmup_cosine(step, total_steps, warmup_steps=config.warmup_steps, final_fraction=config.final_fraction)
+    for group in optimiser.param_groups:
+        group["lr"] = config.learning_rate * factor
+    optimiser.zero_grad(set_to_none=True)
+    loss.backward()
+    norm = nn.utils.clip_grad_norm_(network.parameters(), config.clip_norm)
+    optimiser.step()
+    return float(norm)
+
+
+def autocast(device: torch.device, precision: Precision) -> AbstractContextManager[None]:
+    """Context in which a forward pass runs at the configured precision; parameters stay float32."""
+    return torch.autocast(device.type, dtype=torch.bfloat16, enabled=precision == "bfloat16")

@@ -1,0 +1,124 @@
+"""Both branches at the same time: one process each, or by turns in one process.
+
+Neither branch can read the other's weights: they live in different processes, or in different :class:`BranchRun`
+objects that share nothing. Either way the result is that of training each branch alone.
+"""
+
+from __future__ import annotations
+
+import queue
+import traceback
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+import torch.multiprocessing as mp
+
+from openpair.errors import OpenPairError
+from openpair.training.loop import BranchRun, Listener, Progress, run_interleaved
+
+Starter = Callable[[str, Listener], BranchRun]
+"""Builds a run on a device ("cpu", "cuda:0"); must be picklable for concurrent jobs."""
+
+
+@dataclass(frozen=True)
+class BranchJob:
+    """A branch to train.
+
+    Attributes:
+        name: of the branch.
+        start: builds its run.
+        device: where it trains.
+        threads: CPU threads it may use; 0 leaves torch's default.
+    """
+
+    name: str
+    start: Starter
+    device: str = "cpu"
+    threads: int = 0
+
+
+def assign_devices(
+    names: Sequence[str], start: Sequence[Starter], devices: Sequence[str], cores: int
+) -> list[BranchJob]:
+    """Give each branch a device of its own where there are several, and its share of the cores on a CPU."""
+    threads = max(cores // len(names), 1)
+    return [
+        BranchJob(name, starter, devices[i % len(devices)], threads)
+        for i, (name, starter) in enumerate(zip(names, start, strict=True))
+    ]
+
+
+def train_interleaved(jobs: Sequence[BranchJob], listener: Listener) -> None:
+    """Train all jobs in this process, by turns."""
+    run_interleaved([job.start(job.device, listener) for job in jobs])
+
+
+def train_concurrently(jobs: Sequence[BranchJob], listener: Listener) -> None:
+    """Train all jobs at the same time, one process each.
+
+    Raises OpenPairError where a job fails; the others are stopped, and resume from their saved state next time.
+    """
+    context = mp.get_context("spawn")
+    events: Any = context.Queue()
+    workers = [context.Process(target=_work, args=(job, events), name=job.name, daemon=True) for job in jobs]
+    for worker in workers:
+        worker.start()
+    running = len(workers)
+    try:
+        while running:
+            try:
+                event = events.get(timeout=1.0)
+            except queue.Empty:
+                _raise_if_killed(workers)
+                continue
+            if isinstance(event, Progress):
+                listener(event)
+            elif isinstance(event, _Failed):
+                raise event.error
+            else:
+                running -= 1
+    finally:
+        for worker in workers:
+            if running and worker.is_alive():
+                worker.terminate()
+            worker.join()
+
+
+@dataclass(frozen=True)
+class _Done:
+    name: str
+
+
+@dataclass(frozen=True)
+class _Failed:
+    error: Exception
+
+
+def _work(job: BranchJob, events: Any) -> None:
+    """Body of a worker process."""
+    try:
+        if job.threads:
+            torch.set_num_threads(job.threads)
+        run = job.start(job.device, events.put)
+        while not run.done:
+            run.advance()
+        events.put(_Done(job.name))
+    except KeyboardInterrupt:
+        return
+    except OpenPairError as error:
+        events.put(_Failed(error))
+    except Exception:
+        # The traceback itself cannot be pickled; its text can, and a programming error must be seen whole.
+        events.put(_Failed(RuntimeError(f"branch {job.name} failed:\n{traceback.format_exc()}")))
+
+
+def _raise_if_killed(workers: Sequence[Any]) -> None:
+    """Raise where a worker died without a word (killed for memory, for instance)."""
+    for worker in workers:
+        if worker.exitcode not in (None, 0):
+            raise OpenPairError(
+                f"the process of branch {worker.name} was ended from outside (exit code {worker.exitcode})",
+                fix="It may have run out of memory; run the same command again to resume",
+            )

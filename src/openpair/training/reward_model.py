@@ -1,0 +1,132 @@
+"""Training of the reward world model on exactly scored candidates."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import torch
+from torch import Tensor
+
+from openpair.rewards.base import RewardModel
+from openpair.training.batch import SceneSource, evaluation_batches
+from openpair.training.branch import Branch
+from openpair.training.candidate_pool import CandidatePool
+from openpair.training.optimiser import OptimiserConfig, Precision, autocast, make_optimiser, update
+from openpair.training.order import BatchOrder
+
+
+@dataclass(frozen=True)
+class RewardModelConfig:
+    """Settings of the reward model's training.
+
+    Attributes:
+        steps: optimiser steps.
+        batch_size: scenes per step.
+        sets_per_step: candidate sets of a scene that a step looks at.
+        optimiser: learning rate and schedule.
+        precision: of the encoder's forward pass.
+    """
+
+    steps: int = 1000
+    batch_size: int = 16
+    sets_per_step: int = 2
+    optimiser: OptimiserConfig = field(default_factory=OptimiserConfig)
+    precision: Precision = "float32"
+
+
+class RewardModelBranch(Branch):
+    """Trains a reward model.
+
+    Args:
+        model: the network, on its device.
+        config: settings.
+        train: scenes to learn from.
+        train_pool: scored candidates of those scenes, in their order.
+        validation: scenes of the validation towns with their pool, or None.
+        seed: data order and choice of sets.
+        save: writes the finished network: (folder, network, metrics).
+    """
+
+    name = "reward"
+
+    def __init__(
+        self,
+        model: RewardModel,
+        config: RewardModelConfig,
+        train: SceneSource,
+        train_pool: CandidatePool,
+        validation: tuple[SceneSource, CandidatePool] | None,
+        *,
+        seed: int,
+        save: Callable[[Path, torch.nn.Module, dict[str, float]], None],
+    ) -> None:
+        self.network: RewardModel = model
+        self.config = config
+        self.total_steps = config.steps
+        self.optimiser = make_optimiser(model, config.optimiser)
+        self.generator = torch.Generator().manual_seed(seed)
+        self._train, self._pool, self._validation, self._save = train, train_pool, validation, save
+        self._order = BatchOrder(len(train.tokens), config.batch_size, seed)
+        self._device = next(model.parameters()).device
+
+    def step(self, index: int) -> dict[str, float]:
+        """One step on the candidate sets of a batch of scenes."""
+        indices = self._order.indices(index)
+        batch = self._train.batch(indices).to(self._device)
+        chosen = torch.randperm(self._pool.num_sets, generator=self.generator)[: self.config.sets_per_step]
+        rows = torch.as_tensor(indices)
+        candidates = self._pool.candidates[rows][:, chosen].flatten(1, 2).to(self._device)
+        scores = self._pool.scores[rows][:, chosen].flatten(1, 2).to(self._device)
+        metrics = self._pool.metrics[rows][:, chosen].transpose(1, 2).flatten(2, 3).to(self._device)
+        self.network.train()
+        with autocast(self._device, self.config.precision):
+            context = self.network.encode(batch.features)
+        outputs = {**context.perception, **self.network.score(context, candidates)}
+        targets = {**batch.targets, "candidate_metrics": metrics, "candidate_scores": scores}
+        terms = self.network.loss(outputs, targets)
+        norm = update(
+            self.network,
+            self.optimiser,
+            self.config.optimiser,
+            terms["loss"],
+            step=index,
+            total_steps=self.total_steps,
+        )
+        return {**{name: float(value.detach()) for name, value in terms.items()}, "gradient_norm": norm}
+
+    @torch.no_grad()
+    def validate(self) -> dict[str, float]:
+        """Exact score of the chosen candidate, of the best and of the root; regret = best - chosen."""
+        if self._validation is None:
+            return {}
+        source, pool = self._validation
+        self.network.eval()
+        chosen_score, best_score, root_score = [], [], []
+        for indices in evaluation_batches(len(source.tokens), 2 * self.config.batch_size):
+            batch = source.batch(indices).to(self._device)
+            rows = torch.as_tensor(indices)
+            context = self.network.encode(batch.features)
+            for k in range(pool.num_sets):
+                predicted = self.network.score(context, pool.candidates[rows, k].to(self._device))["sim_logits"][:, 0]
+                truth = pool.scores[rows, k]
+                chosen_score.append(pick(truth, predicted.argmax(dim=1).cpu()))
+                best_score.append(truth.amax(dim=1))
+                root_score.append(truth[:, -1])
+        chosen, best, root = (torch.cat(x).mean() for x in (chosen_score, best_score, root_score))
+        return {
+            "chosen_score": float(chosen),
+            "best_score": float(best),
+            "root_score": float(root),
+            "regret": float(best - chosen),
+        }
+
+    def export(self, folder: Path, metrics: dict[str, float]) -> None:
+        """Write the finished reward model."""
+        self._save(folder, self.network, metrics)
+
+
+def pick(values: Tensor, index: Tensor) -> Tensor:
+    """values (B, N, ...) at index (B,) -> (B, ...)."""
+    return values[torch.arange(len(values), device=values.device), index]

@@ -1,0 +1,53 @@
+"""Branches trained at the same time end exactly as branches trained alone."""
+
+from __future__ import annotations
+
+from functools import partial
+from pathlib import Path
+
+import pytest
+from safetensors.torch import load_file
+from test_loop import LineBranch, start
+from torch import equal
+
+from openpair.errors import OpenPairError
+from openpair.training.loop import BranchRun, Listener, LoopConfig, Progress
+from openpair.training.parallel import BranchJob, train_concurrently, train_interleaved
+
+
+def start_line(folder: Path, rate: float, device: str, listener: Listener) -> BranchRun:
+    branch = LineBranch(folder.name, learning_rate=rate)
+    return BranchRun(branch, folder, LoopConfig(save_every=30), "a", listener)
+
+
+def test_two_processes_end_with_the_weights_of_one(tmp_path: Path) -> None:
+    heard: list[Progress] = []
+    names = ("left", "right")
+    train_concurrently(
+        [BranchJob(n, partial(start_line, tmp_path / "both" / n, 0.1), threads=1) for n in names], heard.append
+    )
+    train_interleaved([BranchJob("left", partial(start_line, tmp_path / "alone" / "left", 0.1))], heard.append)
+    both = load_file(next((tmp_path / "both" / "left").glob("state-*.safetensors")))
+    alone = load_file(next((tmp_path / "alone" / "left").glob("state-*.safetensors")))
+    assert both.keys() == alone.keys()
+    assert all(equal(both[k], alone[k]) for k in both)
+    assert {event.branch for event in heard} == set(names)
+
+
+def test_a_failing_branch_ends_the_run_with_its_own_words(tmp_path: Path) -> None:
+    jobs = [
+        BranchJob("good", partial(start_line, tmp_path / "good", 0.1), threads=1),
+        BranchJob("bad", partial(start_line, tmp_path / "bad", float("inf")), threads=1),
+    ]
+    with pytest.raises(OpenPairError, match="branch bad: training diverged"):
+        train_concurrently(jobs, lambda progress: None)
+
+
+def test_a_start_listener_hears_where_a_resumed_run_stands(tmp_path: Path) -> None:
+    heard: list[Progress] = []
+    first = start(LineBranch(), tmp_path)
+    while not first.done:
+        first.advance()
+    start_line_again = BranchRun(LineBranch(), tmp_path, LoopConfig(), "a", heard.append)
+    assert start_line_again.done
+    assert heard[0].step == heard[0].total_steps == 30
