@@ -1,0 +1,80 @@
+"""Simulate plans: the public function and the buffers it fills."""
+
+from __future__ import annotations
+
+from functools import lru_cache
+
+import numpy as np
+import warp as wp
+from numpy.typing import NDArray
+
+from openpair.simulation import kernels
+from openpair.simulation.reference import NUM_STEPS
+from openpair.simulation.runtime import start_warp
+from openpair.simulation.tracker import NUM_MOVES, velocity_operator
+
+
+@lru_cache(maxsize=8)
+def velocity_operator_on(device: str) -> wp.array:
+    """The constant (40, 40) matrix of the velocity fit on a device ("cpu", "cuda:0")."""
+    start_warp()
+    return wp.array(velocity_operator(), dtype=wp.float64, device=device)
+
+
+def simulate(reference: NDArray[np.float64], ego_state: NDArray[np.float64]) -> NDArray[np.float64]:
+    """What the vehicle does when it tracks N references from one measured state.
+
+    Args:
+        reference: (N, 41, 3) x [m], y [m], heading [rad] of the rear axle every 0.1 s, global frame.
+        ego_state: (11,) measured state at t = 0 (:class:`~openpair.datatypes.columns.StateIndex`), global frame.
+
+    Returns:
+        (N, 41, 11) simulated states, global frame; state 0 is the measured one.
+    """
+    start_warp()
+    count = len(reference)
+    local = np.array(reference, dtype=np.float64)
+    local[..., :2] -= ego_state[:2]
+    states = np.empty((count, NUM_STEPS, len(ego_state)))
+    device = "cpu"
+    launch_simulation(
+        reference=wp.array(local, dtype=wp.float64, device=device, copy=False),
+        plan_scene=wp.zeros(count, dtype=wp.int32, device=device),
+        ego_state=wp.array(np.asarray(ego_state, np.float64)[None], dtype=wp.float64, device=device),
+        states=wp.array(states, dtype=wp.float64, device=device, copy=False),
+        ego_box=wp.empty((count, NUM_STEPS), dtype=wp.vec4d, device=device),
+        reach=wp.empty(count, dtype=wp.vec4d, device=device),
+        device=device,
+    )
+    return states
+
+
+def launch_simulation(
+    reference: wp.array,
+    plan_scene: wp.array,
+    ego_state: wp.array,
+    states: wp.array,
+    ego_box: wp.array,
+    reach: wp.array,
+    device: str,
+) -> None:
+    """Run the simulation kernel on Warp arrays (see :func:`kernels.simulate_plans` for their meaning)."""
+    count = reference.shape[0]
+    room = wp.empty((3, count, NUM_MOVES), dtype=wp.float64, device=device)
+    wp.launch(
+        kernels.simulate_plans,
+        dim=count,
+        inputs=[
+            reference,
+            plan_scene,
+            ego_state,
+            velocity_operator_on(device),
+            room[0],
+            room[1],
+            room[2],
+            states,
+            ego_box,
+            reach,
+        ],
+        device=device,
+    )
