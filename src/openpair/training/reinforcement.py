@@ -191,9 +191,7 @@ class ReinforcementBranch(Branch):
     def _noisy_roots(self, batch: SceneBatch) -> Tensor:
         """(B, 8, 3) reference plans: the human's, most of them moved smoothly."""
         human = batch.targets["trajectory"]
-        moved = perturb(
-            human, batch.features["status_feature"], self.config.root_noise, num_samples=1, generator=self.generator
-        )[:, 0]
+        moved = perturb(human, self.config.root_noise, num_samples=1, generator=self.generator)[:, 0]
         clean = torch.rand(len(human), generator=self.generator) < self.config.clean_root_fraction
         return torch.where(clean.to(human.device)[:, None, None], human, moved)
 
@@ -216,7 +214,6 @@ class ReinforcementBranch(Branch):
             batch = self._validation.batch(indices).to(self._device)
             root = perturb(
                 batch.targets["trajectory"],
-                batch.features["status_feature"],
                 self.config.root_noise,
                 num_samples=1,
                 generator=generator,

@@ -1,0 +1,104 @@
+"""Simple smooth changes of a plan: slower or faster along its path, a little to its left or right.
+
+They serve twice: as noise on roots in training, and as the fair control at inference (IL + reward model): what a reward
+model gains without any learned sampler.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from openpair.geometry.path_frame import POSE_INTERVAL_S, along, plan_path
+
+NUM_CONTROL_CANDIDATES = 15
+"""As many candidates as the tree has leaves: the control gets the same budget."""
+
+STEEPEST_OFFSET = 0.12
+"""A lateral offset reaches at most this share of the distance driven: about 7 degrees off the path."""
+
+
+@dataclass(frozen=True)
+class PerturbationConfig:
+    """Size of random changes (standard deviations).
+
+    Attributes:
+        acceleration: change of acceleration over either half of the plan [m/s^2].
+        lateral_m: sideways displacement at the end of the plan [m].
+        bulge_m: sideways displacement at its middle [m].
+    """
+
+    acceleration: float = 0.6
+    lateral_m: float = 0.6
+    bulge_m: float = 0.25
+
+    def scaled(self, factor: float) -> PerturbationConfig:
+        """The same kind of change, ``factor`` times as large."""
+        return PerturbationConfig(self.acceleration * factor, self.lateral_m * factor, self.bulge_m * factor)
+
+
+def perturb(plans: Tensor, config: PerturbationConfig, *, num_samples: int, generator: torch.Generator) -> Tensor:
+    """Random smooth neighbours of plans.
+
+    Args:
+        plans: (B, 8, 3) x [m], y [m], heading [rad], ego rear-axle frame.
+        config: how far they move.
+        num_samples: S neighbours of each plan.
+        generator: CPU generator; same state, same neighbours on any device.
+
+    Returns:
+        (B, S, 8, 3), same frame.
+    """
+    noise = torch.randn(plans.shape[0], num_samples, 4, generator=generator).to(plans)
+    scale = noise.new_tensor([config.acceleration, config.acceleration, config.lateral_m, config.bulge_m])
+    early, late, lateral, bulge = (noise * scale).unbind(dim=-1)
+    return shift(plans, early, late, lateral, bulge)
+
+
+def control_candidates(plans: Tensor, width: float = 1.0) -> Tensor:
+    """The control's fixed candidates: five speeds times three sides, the plan itself replaced by hard braking.
+
+    Args:
+        plans: (B, 8, 3), ego rear-axle frame.
+        width: 1 mild (up to 1.2 m/s^2 and 0.7 m), 1.8 wide.
+
+    Returns:
+        (B, 15, 8, 3).
+    """
+    rows = [
+        (acceleration * width, side * width)
+        for acceleration in (-1.2, -0.6, 0.0, 0.6, 1.2)
+        for side in (-0.7, 0.0, 0.7)
+    ]
+    rows[rows.index((0.0, 0.0))] = (-3.0 * width, 0.0)
+    table = plans.new_tensor(rows)[None].expand(plans.shape[0], -1, -1)
+    acceleration, side = table.unbind(dim=-1)
+    return shift(plans, acceleration, acceleration, side, torch.zeros_like(side))
+
+
+def shift(plans: Tensor, early: Tensor, late: Tensor, lateral: Tensor, bulge: Tensor) -> Tensor:
+    """Change plans by given amounts.
+
+    Args:
+        plans: (B, 8, 3), ego rear-axle frame.
+        early: (B, S) change of acceleration in the first 2 s [m/s^2].
+        late: (B, S) change of acceleration in the last 2 s [m/s^2].
+        lateral: (B, S) displacement to the left at 4 s [m], growing with the square of time.
+        bulge: (B, S) displacement to the left at 2 s [m], gone again at 4 s.
+
+    Returns:
+        (B, S, 8, 3). Speeds never fall below 0; a plan that stands is not moved sideways.
+    """
+    path = plan_path(plans)
+    count = plans.shape[1]
+    middle = (torch.arange(count, device=plans.device, dtype=plans.dtype) + 0.5) * POSE_INTERVAL_S
+    half = 0.5 * count * POSE_INTERVAL_S
+    gained = early[..., None] * middle.clamp(max=half) + late[..., None] * (middle - half).clamp(min=0.0)
+    speed = (path.speeds[:, None] + gained).clamp(min=0.0)
+    station = (speed * POSE_INTERVAL_S).cumsum(dim=-1)
+    progress = (torch.arange(count, device=plans.device, dtype=plans.dtype) + 1) / count
+    offset = lateral[..., None] * progress**2 + bulge[..., None] * (4 * progress * (1 - progress)) ** 2
+    limit = STEEPEST_OFFSET * station
+    return along(path, station, offset.clamp(-limit, limit))

@@ -1,0 +1,60 @@
+"""Neighbours of a plan keep to physics."""
+
+from __future__ import annotations
+
+import torch
+
+from openpair.selection.perturbations import (
+    NUM_CONTROL_CANDIDATES,
+    PerturbationConfig,
+    control_candidates,
+    perturb,
+    shift,
+)
+
+STRAIGHT = torch.stack([4.0 * torch.arange(1, 9), torch.zeros(8), torch.zeros(8)], dim=-1)[None]  # 8 m/s
+
+
+def test_no_change_is_the_plan_itself() -> None:
+    zero = torch.zeros(1, 1)
+    torch.testing.assert_close(shift(STRAIGHT, zero, zero, zero, zero)[:, 0], STRAIGHT)
+
+
+def test_braking_by_a_metre_per_second_squared_costs_eight_metres_in_four_seconds() -> None:
+    slower = shift(STRAIGHT, torch.tensor([[-1.0]]), torch.tensor([[-1.0]]), torch.zeros(1, 1), torch.zeros(1, 1))
+    assert torch.isclose(slower[0, 0, -1, 0], torch.tensor(32.0 - 0.5 * 1.0 * 16.0))
+
+
+def test_braking_ends_at_standstill_and_never_reverses() -> None:
+    stop = shift(STRAIGHT, torch.tensor([[-6.0]]), torch.tensor([[-6.0]]), torch.zeros(1, 1), torch.zeros(1, 1))
+    steps = stop[0, 0, :, 0].diff()
+    assert (steps >= 0).all()
+    assert steps[-1] == 0
+
+
+def test_the_end_moves_sideways_by_the_given_distance() -> None:
+    zero = torch.zeros(1, 1)
+    moved = shift(STRAIGHT, zero, zero, torch.tensor([[1.5]]), zero)
+    assert torch.isclose(moved[0, 0, -1, 1], torch.tensor(1.5))
+
+
+def test_a_standing_plan_is_not_moved_sideways() -> None:
+    zero = torch.zeros(1, 1)
+    moved = shift(torch.zeros(1, 8, 3), zero, zero, torch.tensor([[1.5]]), zero)
+    assert (moved == 0).all()
+
+
+def test_the_control_has_as_many_distinct_candidates_as_the_tree_has_leaves() -> None:
+    for width in (1.0, 1.8):
+        candidates = control_candidates(STRAIGHT, width)
+        assert candidates.shape == (1, NUM_CONTROL_CANDIDATES, 8, 3)
+        flat = torch.cat([candidates[0], STRAIGHT]).flatten(1)
+        assert (torch.cdist(flat, flat) + torch.eye(16) > 0.1).all()
+
+
+def test_the_same_generator_state_gives_the_same_neighbours() -> None:
+    one, two = (
+        perturb(STRAIGHT, PerturbationConfig(), num_samples=3, generator=torch.Generator().manual_seed(5))
+        for _ in range(2)
+    )
+    assert torch.equal(one, two)
