@@ -80,7 +80,7 @@ class HumanAgent:
 
 @dataclass
 class ConstantVelocityAgent:
-    """Straight ahead at the present speed: NAVSIM's baseline, equal to it to the last bit of float32."""
+    """Straight ahead at the present speed: NAVSIM's baseline, equal to it to the last bit."""
 
     name: str = "constant_velocity"
     uses_truth: bool = False
@@ -88,7 +88,7 @@ class ConstantVelocityAgent:
     def plan(self, scene: Scene) -> Plan:
         """x = speed * t, y = heading = 0."""
         velocity = np.asarray(scene.current.ego.velocity, dtype=np.float32)
-        speed_mps = (velocity**2).sum() ** 0.5  # single precision, as the original
+        speed_mps = float((velocity**2).sum()) ** 0.5  # the original: sum in single precision, the rest in double
         plan = np.zeros((NUM_POSES, len(PoseIndex)), dtype=np.float32)
         plan[:, PoseIndex.X] = np.arange(1, NUM_POSES + 1) * POSE_INTERVAL_S * speed_mps
         return plan
