@@ -1,0 +1,112 @@
+"""Which forecast objects stand on or cross a path, step by step."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+import shapely
+from numpy.typing import NDArray
+from shapely.geometry.base import BaseGeometry
+from shapely.ops import substring
+
+from openpair.datatypes import vehicle
+from openpair.preparation.forecast import Forecast
+from openpair.preparation.path import DrivingPath
+from openpair.preparation.search_tree import search_order
+
+CORRIDOR_S = 5.0
+"""A corridor reaches as far as the highest target speed gets in this time."""
+
+
+@dataclass(frozen=True)
+class Obstacle:
+    """The objects in one path's corridor at one step.
+
+    Attributes:
+        index: (k,) int64 into the forecast's list.
+        polygon: (k,) shapely surfaces at that step.
+        station: (k,) [m] of their centroids on the path.
+    """
+
+    index: NDArray[np.int64]
+    polygon: NDArray[np.object_]
+    station: NDArray[np.float64]
+
+
+def driving_corridor(path: DrivingPath, start_m: float, top_speed: float) -> BaseGeometry:
+    """Surface swept by a vehicle of the ego's width between ``start_m`` and what ``top_speed`` [m/s] reaches in 5 s.
+
+    Only path vertices in that interval count; with fewer than two, the exact part of the line.
+    """
+    start = min(max(start_m, 0.0), path.length)
+    end = min(max(start_m + top_speed * CORRIDOR_S, 0.0), path.length)
+    inside = path.states[(path.stations >= start) & (path.stations <= end), :2]
+    line = shapely.LineString(inside) if len(inside) > 1 else substring(path.line, start, end)
+    return shapely.buffer(line, vehicle.WIDTH_M / 2, quad_segs=16, cap_style="square")
+
+
+class CorridorTraffic:
+    """Obstacles of several paths at every even step, worked out at once.
+
+    Args:
+        forecast: what moves and stands around the ego.
+        paths: the paths.
+        corridors: the corridor of each.
+        last_step: the last step (0.1 s) that will be asked for.
+    """
+
+    def __init__(
+        self, forecast: Forecast, paths: list[DrivingPath], corridors: list[BaseGeometry], last_step: int
+    ) -> None:
+        self._forecast = forecast
+        steps = np.arange(0, last_step + 1, 2)
+        corners = forecast.corners + np.stack([forecast.displacement(int(t)) for t in steps])[:, :, None]  # (S, n, 4, 2)
+        self._low, self._high = corners.min(axis=2), corners.max(axis=2)
+        red_bounds = shapely.bounds(forecast.red_polygons).reshape(-1, 4)
+        self._red_bounds = red_bounds
+        usable = ~forecast.exempt
+        self._obstacles: list[list[Obstacle]] = [
+            self._obstacles_of(path, corridor, corners, usable)
+            for path, corridor in zip(paths, corridors, strict=True)
+        ]
+
+    def _obstacles_of(
+        self,
+        path: DrivingPath,
+        corridor: BaseGeometry,
+        corners: NDArray[np.float64],
+        usable: NDArray[np.bool_],
+    ) -> list[Obstacle]:
+        n, num_steps = self._forecast.num_objects, len(corners)
+        shapely.prepare(corridor)
+        min_x, min_y, max_x, max_y = shapely.bounds(corridor)
+        near = (self._low <= [max_x, max_y]).all(axis=-1) & (self._high >= [min_x, min_y]).all(axis=-1) & usable[:n]
+        step, number = np.nonzero(near)
+        polygon = shapely.polygons(corners[step, number])
+        touching = shapely.intersects(corridor, polygon)
+        step, number, polygon = step[touching], number[touching], polygon[touching]
+
+        red = np.flatnonzero(usable[n:] & shapely.intersects(corridor, self._forecast.red_polygons))
+        red_polygon = self._forecast.red_polygons[red]
+        red_station = path.project(shapely.get_coordinates(shapely.centroid(red_polygon)))
+        station = path.project(shapely.get_coordinates(shapely.centroid(polygon)))
+        begin = np.searchsorted(step, np.arange(num_steps + 1))
+        return [
+            Obstacle(
+                index=np.concatenate([number[a:b], n + red]),
+                polygon=np.concatenate([polygon[a:b], red_polygon]),
+                station=np.concatenate([station[a:b], red_station]),
+            )
+            for a, b in zip(begin[:-1], begin[1:], strict=True)
+        ]
+
+    def at(self, path: int, step: int) -> Obstacle:
+        """Obstacles of a path at an even step."""
+        return self._obstacles[path][step // 2]
+
+    def first_found(self, candidates: NDArray[np.int64], step: int) -> int:
+        """Which of several objects the original's search tree of that step reports first."""
+        boxes = np.concatenate([self._low[step // 2], self._high[step // 2]], axis=1)
+        rank = search_order(np.concatenate([boxes, self._red_bounds]))
+        return int(candidates[np.argmin(rank[candidates])])
