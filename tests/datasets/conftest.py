@@ -18,6 +18,12 @@ def shared_folder(relative: str) -> Path:
 
 
 @pytest.fixture(scope="session")
+def navsim_splits() -> Path:
+    """NAVSIM's published scene filters."""
+    return shared_folder("real/navsim_splits")
+
+
+@pytest.fixture(scope="session")
 def navsim_root() -> Path:
     """Golden logs, maps and tables in NAVSIM's format."""
     return shared_folder("golden/navsim")

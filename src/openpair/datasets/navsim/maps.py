@@ -14,14 +14,13 @@ import shapely
 from numpy.typing import NDArray
 from shapely.geometry import LineString, MultiPolygon, Polygon
 
+from openpair.datasets.environment import DEFAULT_MAP_VERSION
 from openpair.datasets.navsim.geopackage import GeoPackage, Layer, open_geopackage
 from openpair.datatypes.road_map import Lane, Roadblock, RoadMap
 from openpair.errors import OpenPairError
 
 LOCATIONS: Final = ("sg-one-north", "us-ma-boston", "us-nv-las-vegas-strip", "us-pa-pittsburgh-hazelwood")
 """The location names that the original accepts."""
-
-DEFAULT_MAP_VERSION: Final = "nuplan-maps-v1.0"
 
 
 def map_path(maps_root: Path, location: str, version: str = DEFAULT_MAP_VERSION) -> Path:

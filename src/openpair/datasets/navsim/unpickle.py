@@ -9,6 +9,7 @@ to hand out: a forged dtype state makes raw bytes pass for object pointers.)
 from __future__ import annotations
 
 import io
+import math
 import pickle
 from pathlib import Path
 from typing import Any, NoReturn
@@ -51,7 +52,7 @@ class _PlainArray(np.ndarray):
             raise pickle.UnpicklingError("an array without a type")
         if not (isinstance(shape, tuple) and all(type(n) is int and n >= 0 for n in shape)):
             raise pickle.UnpicklingError(f"an array of shape {shape!r}")
-        count = int(np.prod(shape, dtype=object)) if shape else 1
+        count = math.prod(shape)
         if dtype.dtype.kind == "O":
             if not isinstance(data, list) or len(data) != count:
                 raise pickle.UnpicklingError("an object array that does not match its shape")

@@ -1,0 +1,198 @@
+"""A folder of NAVSIM data as a :class:`~openpair.datasets.base.Dataset`."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Sequence
+from difflib import get_close_matches
+from pathlib import Path
+from typing import Final, Literal
+
+import numpy as np
+
+from openpair.datasets.base import SceneKey
+from openpair.datasets.environment import NavsimFolders, cache_folder, navsim_folders
+from openpair.datasets.lru import LruCache
+from openpair.datasets.navsim.log_index import LogEntry, LogIndex, build_index
+from openpair.datasets.navsim.logs import RawLog, read_log
+from openpair.datasets.navsim.maps import map_path, read_map
+from openpair.datasets.navsim.scene_filter import SceneFilter
+from openpair.datasets.navsim.sensor_files import read_sensors
+from openpair.datatypes.road_map import RoadMap
+from openpair.datatypes.scene import Scene, SensorFrame
+from openpair.errors import OpenPairError
+
+LOGS_KEPT: Final = 3
+"""Unpickled logs in memory; a real one takes some 30 MB."""
+
+MAPS_KEPT: Final = 4
+
+Progress = Callable[[Iterable[LogEntry], int], Iterable[LogEntry]]
+
+
+def _no_progress(entries: Iterable[LogEntry], _: int) -> Iterable[LogEntry]:
+    return entries
+
+
+class NavsimDataset:
+    """Scenes of one split. Opening it reads the index of its logs; a log or a map is read when a scene asks for it.
+
+    Args:
+        root: folder that holds navsim_logs/<split>/, maps/ and, for agents with sensors, sensor_blobs/<split>/;
+            or its parts one by one; None = where NAVSIM's environment variables say.
+        split: folder below navsim_logs/; None = the only one there is.
+        scene_filter: which scenes; None = every window of 4 + 10 frames, without overlap, that has a route.
+        index_folder: where the index of a large split is kept; None = the user's cache folder.
+        progress: wraps the reading of new logs; called with an iterator and the number of its items.
+        missing: what happens to tokens and logs that the filter names but the folder lacks. "error": the dataset does
+            not open. "per_scene": the tokens stay among the keys (without a log name) and fail when they are loaded,
+            so that an evaluation lists and counts them.
+        name: name of the dataset in scenes and tables.
+
+    Raises:
+        OpenPairError: a folder, a split or a log that the filter names is missing, or a token is not found.
+    """
+
+    def __init__(
+        self,
+        root: Path | str | NavsimFolders | None = None,
+        *,
+        split: str | None = None,
+        scene_filter: SceneFilter | None = None,
+        index_folder: Path | None = None,
+        progress: Progress = _no_progress,
+        missing: Literal["error", "per_scene"] = "error",
+        name: str = "navsim",
+    ) -> None:
+        self.name = name
+        self.folders = root if isinstance(root, NavsimFolders) else navsim_folders(None if root is None else Path(root))
+        self.split = _choose_split(self.folders.logs, split)
+        self.scene_filter = SceneFilter() if scene_filter is None else scene_filter
+        self._missing = missing
+        self._log_folder = self.folders.logs / self.split
+        paths = self._log_paths()
+        index = build_index(paths, cache_folder() if index_folder is None else index_folder, progress)
+        self._scenes = _select(index, self.scene_filter)
+        self._logs: LruCache[RawLog] = LruCache(LOGS_KEPT)
+        self._maps: LruCache[RoadMap] = LruCache(MAPS_KEPT)
+        known = tuple(SceneKey(log_name, token) for token, (log_name, _) in self._scenes.items())
+        self._keys = known + tuple(SceneKey("", token) for token in self._unknown_tokens())
+
+    def __len__(self) -> int:
+        return len(self._keys)
+
+    def keys(self) -> Sequence[SceneKey]:
+        """All scenes, by log (sorted), then by time."""
+        return self._keys
+
+    def load_scene(self, token: str) -> Scene:
+        """The scene of a token. Raises OpenPairError for an unknown token or a broken log or map."""
+        if token not in self._scenes:
+            raise OpenPairError(
+                f"there is no scene '{token}'",
+                where=self._log_folder,
+                fix=f"The dataset has {len(self)} scenes after filtering; check token, split and filter",
+            )
+        log_name, current = self._scenes[token]
+        log = self._log(log_name)
+        first = current - self.scene_filter.num_history_frames + 1
+        sensor_root = self.folders.sensor_blobs / self.split
+        if first + self.scene_filter.num_frames > len(log) or log.token(current) != token:
+            raise OpenPairError("the log changed since the dataset was opened", where=log.path, fix="Run it again")
+        return Scene(
+            dataset=self.name,
+            log_name=log_name,
+            road_map=self.load_map(log.map_location),
+            frames=tuple(log.frame(i, sensor_root) for i in range(first, first + self.scene_filter.num_frames)),
+            current_index=self.scene_filter.num_history_frames - 1,
+        )
+
+    def load_map(self, location: str) -> RoadMap:
+        """The map of a location. Raises OpenPairError if it is missing or broken."""
+        return self._maps.get(
+            location,
+            lambda: read_map(map_path(self.folders.maps, location, self.folders.map_version), location),
+        )
+
+    def load_sensors(self, scene: Scene, *, size: tuple[int, int], depth: bool = False) -> SensorFrame:
+        """Recorded front cameras and LiDAR of the scene's current frame, at their own size and without depth.
+
+        Raises:
+            OpenPairError: a file is missing or damaged.
+        """
+        return read_sensors(scene.current)
+
+    def _log(self, log_name: str) -> RawLog:
+        return self._logs.get(log_name, lambda: read_log(self._log_folder / f"{log_name}.pkl"))
+
+    def _log_paths(self) -> list[Path]:
+        found = {path.stem: path for path in self._log_folder.glob("*.pkl")}
+        wanted = self.scene_filter.log_names
+        if wanted is None:
+            if not found:
+                raise OpenPairError("the folder holds no logs (*.pkl)", where=self._log_folder)
+            return [found[name] for name in sorted(found)]
+        missing = [name for name in wanted if name not in found]
+        if len(missing) == len(set(wanted)):
+            raise OpenPairError(
+                f"none of the {len(missing)} logs of the scene filter is here (the first is {wanted[0]})"
+                if wanted
+                else "the scene filter names no log",
+                where=self._log_folder,
+                fix="Check that split and scene filter belong together",
+            )
+        if missing and self._missing == "error":
+            raise OpenPairError(
+                f"{len(missing)} of the {len(set(wanted))} logs of the scene filter are missing, such as {missing[0]}",
+                where=self._log_folder,
+                fix="Download the whole split, or take a filter that names what is there",
+            )
+        return [found[name] for name in sorted(set(wanted)) if name in found]
+
+    def _unknown_tokens(self) -> list[str]:
+        """Tokens of the filter that no log holds; raises OpenPairError unless they may fail one by one."""
+        wanted = self.scene_filter.tokens
+        if wanted is None or self.scene_filter.max_scenes is not None:
+            return []
+        unknown = [token for token in wanted if token not in self._scenes]
+        if unknown and (self._missing == "error" or len(unknown) == len(wanted)):
+            raise OpenPairError(
+                f"{len(unknown)} of the {len(wanted)} tokens of the scene filter are not in the logs, such as "
+                f"'{unknown[0]}'",
+                where=self._log_folder,
+                fix="Check that split and scene filter belong together, and its frame_interval and has_route",
+            )
+        return unknown
+
+
+def _choose_split(logs: Path, split: str | None) -> str:
+    """Name of the split; raises OpenPairError if it is missing or cannot be guessed."""
+    splits = sorted(path.name for path in logs.iterdir() if path.is_dir())
+    if split is None:
+        if len(splits) == 1:
+            return splits[0]
+        what = f"there are several splits: {', '.join(splits)}" if splits else "there is no split folder"
+        raise OpenPairError(what, where=logs, fix="Choose one with --split" if splits else "Expected <split>/*.pkl")
+    if split not in splits:
+        close = get_close_matches(split, splits, n=1)
+        hint = f"Did you mean '{close[0]}'" if close else f"There are: {', '.join(splits) or 'none'}"
+        raise OpenPairError(f"there is no split '{split}'", where=logs, fix=hint)
+    return split
+
+
+def _select(index: LogIndex, scene_filter: SceneFilter) -> dict[str, tuple[str, int]]:
+    """Token -> (log name, position of the current frame) of every scene that the filter lets through."""
+    wanted = None if scene_filter.tokens is None else np.unique(np.array(scene_filter.tokens, dtype=index.tokens.dtype))
+    scenes: dict[str, tuple[str, int]] = {}
+    for log, log_name in enumerate(index.log_names):
+        start, end = int(index.offset[log]), int(index.offset[log + 1])
+        first = np.arange(0, end - start - scene_filter.num_frames + 1, scene_filter.interval)
+        current = first + scene_filter.num_history_frames - 1
+        if scene_filter.has_route:
+            current = current[index.has_route[start + current]]
+        if wanted is not None:
+            current = current[np.isin(index.tokens[start + current], wanted)]
+        for position, token in zip(current.tolist(), index.tokens[start + current].tolist(), strict=True):
+            scenes[token.decode()] = (log_name, position)
+            if scene_filter.max_scenes is not None and len(scenes) >= scene_filter.max_scenes:
+                return scenes
+    return scenes

@@ -1,0 +1,165 @@
+"""What must be known of every log before any is read: tokens in order, and which frames have a route.
+
+Reading all logs of navtrain takes a minute; the index takes a moment. It is kept beside the user's other caches and
+renewed for logs whose size or date changed.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import tempfile
+from collections.abc import Callable, Iterable
+from concurrent.futures import ProcessPoolExecutor
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from openpair.datasets.navsim.skim import skim_log
+from openpair.errors import OpenPairError
+
+_FORMAT = 2
+_SAVED_FROM_LOGS = 32
+"""Fewer logs are read in less time than it takes to explain where the index is."""
+_TOKEN_DTYPE = "S20"
+
+
+@dataclass(frozen=True)
+class LogIndex:
+    """Frames of all logs, one after the other.
+
+    Attributes:
+        log_names: (L,) file stems, sorted.
+        offset: (L+1,) int64: frames of log l are [offset[l], offset[l+1]).
+        tokens: (F,) bytes, token of every frame.
+        has_route: (F,) bool, True where the frame names a route.
+    """
+
+    log_names: tuple[str, ...]
+    offset: NDArray[np.int64]
+    tokens: NDArray[np.bytes_]
+    has_route: NDArray[np.bool_]
+
+
+def build_index(
+    paths: list[Path],
+    cache_folder: Path | None,
+    progress: Callable[[Iterable[LogEntry], int], Iterable[LogEntry]] = lambda entries, _: entries,
+) -> LogIndex:
+    """Index of log files, read from the cache where it is up to date.
+
+    Args:
+        paths: log files, sorted.
+        cache_folder: where the index is kept; None keeps none.
+        progress: wraps the iteration over newly read logs; called with the iterator and their number.
+
+    Raises:
+        OpenPairError: a log cannot be read.
+    """
+    kept = len(paths) >= _SAVED_FROM_LOGS and cache_folder is not None
+    file = _cache_file(paths, cache_folder) if kept and cache_folder is not None else None
+    known = _load(file) if file is not None else {}
+    stamps = {path.stem: _stamp(path) for path in paths}
+    entries = {name: known[name] for name, stamp in stamps.items() if name in known and known[name].stamp == stamp}
+    stale = [path for path in paths if path.stem not in entries]
+    if stale:
+        for entry in progress(_read_entries(stale), len(stale)):
+            entries[entry.name] = entry
+        if file is not None:
+            _save(file, [entries[path.stem] for path in paths])
+    ordered = [entries[path.stem] for path in paths]
+    lengths = [len(entry.tokens) for entry in ordered]
+    return LogIndex(
+        log_names=tuple(entry.name for entry in ordered),
+        offset=np.concatenate([[0], np.cumsum(lengths)]).astype(np.int64),
+        tokens=np.concatenate([entry.tokens for entry in ordered]) if ordered else np.zeros(0, _TOKEN_DTYPE),
+        has_route=np.concatenate([entry.has_route for entry in ordered]) if ordered else np.zeros(0, bool),
+    )
+
+
+@dataclass(frozen=True)
+class LogEntry:
+    """Index of one log.
+
+    Attributes:
+        name: file stem.
+        stamp: (size [bytes], date of change [ns]) of the file that was read.
+        tokens: (F,) bytes.
+        has_route: (F,) bool.
+    """
+
+    name: str
+    stamp: tuple[int, int]
+    tokens: NDArray[np.bytes_]
+    has_route: NDArray[np.bool_]
+
+
+def read_entry(path: Path) -> LogEntry:
+    """Index of one log file. Raises OpenPairError if it is not a log."""
+    rows = skim_log(path)
+    tokens = np.array([str(row["token"]) for row in rows], dtype=_TOKEN_DTYPE)
+    has_route = np.array([len(row["roadblock_ids"]) > 0 for row in rows], dtype=bool)
+    return LogEntry(path.stem, _stamp(path), tokens, has_route)
+
+
+def _read_entries(paths: list[Path]) -> Iterable[LogEntry]:
+    workers = min(os.cpu_count() or 1, len(paths) // 8)
+    if workers <= 1:
+        yield from map(read_entry, paths)
+        return
+    with ProcessPoolExecutor(workers) as pool:
+        yield from pool.map(read_entry, paths, chunksize=4)
+
+
+def _stamp(path: Path) -> tuple[int, int]:
+    try:
+        status = path.stat()
+    except OSError as error:
+        raise OpenPairError(f"the log cannot be read ({error.strerror})", where=path) from None
+    return status.st_size, status.st_mtime_ns
+
+
+def _cache_file(paths: list[Path], folder: Path) -> Path:
+    place = str(paths[0].parent.resolve()).encode()
+    return folder / "navsim_index" / f"{hashlib.sha256(place).hexdigest()[:16]}.npz"
+
+
+def _load(file: Path) -> dict[str, LogEntry]:
+    """Entries of a kept index; none if it is absent, damaged or of another version: it can be made again."""
+    try:
+        with np.load(file, allow_pickle=False) as data:
+            if int(data["format"]) != _FORMAT:
+                return {}
+            names, stamps, offset = data["names"].tolist(), data["stamps"].tolist(), data["offset"].tolist()
+            tokens, has_route = data["tokens"], data["has_route"]
+    except (OSError, ValueError, KeyError, EOFError):
+        return {}
+    except Exception as error:  # zipfile raises its own kinds for a damaged archive
+        if type(error).__module__ == "zipfile":
+            return {}
+        raise
+    return {
+        name: LogEntry(name, (stamp[0], stamp[1]), tokens[a:b], has_route[a:b])
+        for name, stamp, a, b in zip(names, stamps, offset[:-1], offset[1:], strict=True)
+    }
+
+
+def _save(file: Path, entries: list[LogEntry]) -> None:
+    """Write the index whole or not at all; a folder that cannot be written only costs time next time."""
+    try:
+        file.parent.mkdir(parents=True, exist_ok=True)
+        with tempfile.NamedTemporaryFile(dir=file.parent, suffix=".part", delete=False) as part:
+            np.savez(
+                part,
+                format=_FORMAT,
+                names=np.array([entry.name for entry in entries]),
+                stamps=np.array([entry.stamp for entry in entries], dtype=np.int64),
+                offset=np.concatenate([[0], np.cumsum([len(entry.tokens) for entry in entries])]),
+                tokens=np.concatenate([entry.tokens for entry in entries]),
+                has_route=np.concatenate([entry.has_route for entry in entries]),
+            )
+        os.replace(part.name, file)
+    except OSError:
+        return
