@@ -10,19 +10,6 @@ import torch
 from torch import Tensor
 
 
-def path_log_prob(node_log_prob: Tensor, leaf_nodes: Tensor) -> Tensor:
-    """Log-probability of each leaf's path.
-
-    Args:
-        node_log_prob: (B, S, M) log-density of the action taken at each node.
-        leaf_nodes: (L, D) int64, node on each level of each leaf's path.
-
-    Returns:
-        (B, S, L).
-    """
-    return node_log_prob[..., leaf_nodes].sum(dim=-1)
-
-
 def clipped_surrogate(log_prob: Tensor, old_log_prob: Tensor, advantage: Tensor, clip_range: float) -> Tensor:
     """Mean of -min(ratio * A, clip(ratio, 1 - c, 1 + c) * A) over all leaves.
 
@@ -39,20 +26,6 @@ def clipped_surrogate(log_prob: Tensor, old_log_prob: Tensor, advantage: Tensor,
     clipped = ratio.clamp(1.0 - clip_range, 1.0 + clip_range)
     advantage = advantage.detach()
     return -torch.minimum(ratio * advantage, clipped * advantage).mean()
-
-
-def gaussian_kl(mean: Tensor, reference_mean: Tensor, sigma: float) -> Tensor:
-    """KL between Gaussians of equal deviation: |mu - mu_ref|^2 / (2 sigma^2), summed over action components.
-
-    Args:
-        mean: (B, S, M, A) raw actions; carries the gradient.
-        reference_mean: broadcastable to ``mean``.
-        sigma: common standard deviation, raw units.
-
-    Returns:
-        scalar, mean over scenes, trees and nodes [nat].
-    """
-    return ((mean - reference_mean).square().sum(dim=-1) / (2.0 * sigma**2)).mean()
 
 
 def adapt_kl_weight(
