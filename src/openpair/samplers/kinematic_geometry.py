@@ -4,8 +4,8 @@ A leaf drives the root's own path, extended beyond its end, with other timing an
 
 * along: the root's speed plus an offset whose acceleration is a piecewise linear function of time with one knot per
   level; the speed never becomes negative, a standing root can pull away;
-* across: a lateral velocity that moves from level to level along a smooth step, limited by the speed, so that the car
-  never moves sideways; the heading is the direction of motion.
+* across: a slope against the root's path that moves from level to level along a smooth step of the distance driven, so
+  that the car never moves sideways and never turns where it stands; the heading is the direction of motion.
 
 All offsets zero give the root itself.
 """
@@ -38,6 +38,7 @@ class KinematicLimits:
         lateral_step_mps: greatest change of lateral velocity that left and right make in one level.
         lateral_trim_mps: lateral velocity that center and behind may use in both directions.
         slope: greatest ratio of lateral velocity to speed.
+        bend_per_m: greatest change of that ratio per metre driven, averaged over a level.
     """
 
     accelerate_mps2: float = 2.0
@@ -47,6 +48,7 @@ class KinematicLimits:
     lateral_step_mps: float = 1.0
     lateral_trim_mps: float = 0.4
     slope: float = 0.35
+    bend_per_m: float = 0.12
 
 
 @dataclass(frozen=True)
@@ -131,28 +133,45 @@ def drive(path: RootPath, acceleration: Tensor, lateral: Tensor, limits: Kinemat
     """
     batch, paths = acceleration.shape[:2]
     speed = (path.speed.repeat_interleave(STEPS_PER_POSE, dim=1)[:, None] + _speed_offset(acceleration, limits)).relu()
-    distance = (speed * DT_S).cumsum(-1)
-
-    level_speed = speed[..., STEPS_PER_LEVEL - 1 :: STEPS_PER_LEVEL]
-    lateral = torch.maximum(torch.minimum(lateral, limits.slope * level_speed), -limits.slope * level_speed)
-    begin = torch.cat((torch.zeros_like(lateral[..., :1]), lateral[..., :-1]), dim=-1)
-    tau = (torch.arange(1, STEPS_PER_LEVEL + 1, device=lateral.device, dtype=lateral.dtype)) / STEPS_PER_LEVEL
-    smooth = 3 * tau**2 - 2 * tau**3
-    # Integral of the smooth step from 0 to tau, in seconds: one level lasts 1 s.
-    smooth_integral = tau**3 - 0.5 * tau**4
-    change = (lateral - begin)[..., None]
-    shift_at_begin = torch.cat((torch.zeros_like(begin[..., :1]), (0.5 * (begin + lateral)).cumsum(-1)[..., :-1]), -1)
-    shift = (shift_at_begin[..., None] + begin[..., None] * tau + change * smooth_integral).flatten(-2)
-    lateral_velocity = (begin[..., None] + change * smooth).flatten(-2)
+    step = speed * DT_S
+    distance = step.cumsum(-1)
+    slope, shift = _sideways(speed, step, lateral, limits)
 
     at_poses = slice(STEPS_PER_POSE - 1, None, STEPS_PER_POSE)
-    distance, shift, lateral_velocity = distance[..., at_poses], shift[..., at_poses], lateral_velocity[..., at_poses]
-    speed = speed[..., at_poses]
-    on_path = pose_on_path(path, distance.flatten(1)).view(batch, paths, NUM_POSES, 3)
+    on_path = pose_on_path(path, distance[..., at_poses].flatten(1)).view(batch, paths, NUM_POSES, 3)
     heading = on_path[..., 2]
-    xy = on_path[..., :2] + shift[..., None] * torch.stack((-heading.sin(), heading.cos()), dim=-1)
-    drift = torch.atan2(lateral_velocity, speed.clamp(min=0.5))
-    return torch.cat((xy, (heading + drift)[..., None]), dim=-1), speed
+    normal = torch.stack((-heading.sin(), heading.cos()), dim=-1)
+    xy = on_path[..., :2] + shift[..., at_poses, None] * normal
+    drift = slope[..., at_poses].atan()
+    return torch.cat((xy, (heading + drift)[..., None]), dim=-1), speed[..., at_poses]
+
+
+def _sideways(speed: Tensor, step: Tensor, lateral: Tensor, limits: KinematicLimits) -> tuple[Tensor, Tensor]:
+    """Slope against the path and shift to its left [m], (B, N, 40) each, at the end of each 0.1 s.
+
+    The slope changes with the distance driven, not with time: a car that stands does not turn.
+    """
+    step = step.unflatten(-1, (NUM_LEVELS, STEPS_PER_LEVEL))
+    driven = step.sum(-1)
+    level_speed = speed.unflatten(-1, (NUM_LEVELS, STEPS_PER_LEVEL))[..., -1]
+    wanted = (lateral / level_speed.clamp(min=1.0)).clamp(-limits.slope, limits.slope)
+    slopes = [torch.zeros_like(driven[..., 0])]
+    for level in range(NUM_LEVELS):
+        reach = limits.bend_per_m * driven[..., level]
+        change = wanted[..., level] - slopes[-1]
+        slopes.append(slopes[-1] + torch.maximum(torch.minimum(change, reach), -reach))
+    knot = torch.stack(slopes, dim=-1)
+    begin, change = knot[..., :-1, None], knot.diff(dim=-1)[..., None]
+    tau_end = step.cumsum(-1) / driven[..., None].clamp(min=1e-6)
+    tau_middle = tau_end - 0.5 * step / driven[..., None].clamp(min=1e-6)
+    slope = (begin + change * _smooth_step(tau_end)).flatten(-2)
+    shift = ((begin + change * _smooth_step(tau_middle)) * step).flatten(-2).cumsum(-1)
+    return slope, shift
+
+
+def _smooth_step(tau: Tensor) -> Tensor:
+    """0 at 0, 1 at 1, with zero slope at both."""
+    return tau * tau * (3 - 2 * tau)
 
 
 def _speed_offset(acceleration: Tensor, limits: KinematicLimits) -> Tensor:

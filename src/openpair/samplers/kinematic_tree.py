@@ -1,0 +1,221 @@
+"""Our tree sampler: the published idea with leaves that a car can drive.
+
+Same interface, intentions, levels and leaves as the published sampler; other geometry
+(:mod:`openpair.samplers.kinematic_geometry`) and richer node states: a parent is encoded by its whole path, and by the
+bird's-eye-view features along it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import ClassVar
+
+import torch
+from torch import Tensor, nn
+
+from openpair.datatypes.columns import NUM_POSES
+from openpair.datatypes.tree import Intention, TrajectoryTree, layout_from_codes
+from openpair.nn.bev_lookup import lookup
+from openpair.nn.sibling_decoder import ContextKeysValues, SiblingDecoder
+from openpair.nn.trunk import STATUS_SIZE, PerceptionTrunk, TrunkConfig
+from openpair.samplers.base import Sampler, SamplerContext
+from openpair.samplers.kinematic_geometry import NUM_LEVELS, KinematicLimits, RootPath, drive, root_path
+from openpair.samplers.levels import NUM_INTENTIONS, Level, leaf_slots, levels_of
+from openpair.samplers.parallel_ir import PUBLISHED_CODES
+
+ACTION_SIZE = 2
+"""Along the path, across the path."""
+
+PATH_NUMBERS = 5 * NUM_POSES
+"""A parent path as the network sees it: x, y, cosine and sine of heading, speed at each pose."""
+
+
+@dataclass(frozen=True)
+class KinematicTreeConfig:
+    """Size, leaves and bounds.
+
+    Attributes:
+        trunk: the sampler's own encoder and decoder; its perception heads are the auxiliary ones.
+        codes: leaves to grow, 4 intentions each.
+        limits: bounds of what an action can do.
+        layers, heads, d_ffn, dropout: decoder over sibling queries. Dropout makes probabilities noisy: leave it at 0.
+        head_hidden: hidden size of the action heads.
+        initial_bias: where one-sided actions start, before the sigmoid; at -2 the first trees stay near the root.
+        aux_perception: train the trunk's perception heads along.
+    """
+
+    trunk: TrunkConfig = field(default_factory=TrunkConfig)
+    codes: tuple[str, ...] = PUBLISHED_CODES
+    limits: KinematicLimits = field(default_factory=KinematicLimits)
+    layers: int = 5
+    heads: int = 8
+    d_ffn: int = 1024
+    dropout: float = 0.0
+    head_hidden: int = 1024
+    initial_bias: float = -2.0
+    aux_perception: bool = True
+
+    @staticmethod
+    def published() -> KinematicTreeConfig:
+        """The size of the published sampler."""
+        return KinematicTreeConfig()
+
+
+class KinematicTree(PerceptionTrunk, Sampler):
+    """Actions (A = 2) are raw offsets along and across the parent's path.
+
+    | intention | along (acceleration) | across (lateral velocity at the level's end) |
+    |---|---|---|
+    | left | trim * tanh | previous + step * sigmoid |
+    | center | + accelerate * sigmoid | trim * tanh |
+    | right | trim * tanh | previous - step * sigmoid |
+    | behind | - brake * sigmoid | trim * tanh |
+
+    Center and behind thus straighten out parallel to the root; one-sided actions start at ``initial_bias``.
+    """
+
+    kind: ClassVar[str] = "kinematic"
+
+    def __init__(self, config: KinematicTreeConfig | None = None) -> None:
+        own = config or KinematicTreeConfig.published()
+        super().__init__(own.trunk)
+        self.config = own
+        d = own.trunk.d_model
+        bev_channels = own.trunk.backbone.bev_channels
+        self.path_encoder = nn.Sequential(
+            nn.Linear(PATH_NUMBERS + NUM_POSES * bev_channels + STATUS_SIZE, d), nn.ReLU(), nn.Linear(d, d)
+        )
+        self.intention_embedding = nn.Embedding(NUM_INTENTIONS, d)
+        self.level_embedding = nn.Embedding(NUM_LEVELS, d)
+        self.siblings = SiblingDecoder(d, own.heads, own.d_ffn, own.layers, own.dropout)
+        self.action_heads = nn.ModuleList(
+            nn.Sequential(nn.Linear(d, own.head_hidden), nn.ReLU(), nn.Linear(own.head_hidden, ACTION_SIZE))
+            for _ in Intention
+        )
+        self._start_near_the_root()
+        self.layout = layout_from_codes(list(own.codes))
+        self.levels = levels_of(self.layout)
+        self.leaf_slots = leaf_slots(self.layout)
+        mask = torch.ones(self.layout.num_nodes, ACTION_SIZE, dtype=torch.bool)
+        self.register_buffer("action_mask", mask, persistent=False)
+
+    def _start_near_the_root(self) -> None:
+        one_sided = {Intention.LEFT: 1, Intention.RIGHT: 1, Intention.CENTER: 0, Intention.BEHIND: 0}
+        for intention, component in one_sided.items():
+            last = self.action_heads[intention][-1]  # type: ignore[index]
+            nn.init.normal_(last.weight, std=0.01)
+            nn.init.zeros_(last.bias)
+            nn.init.constant_(last.bias[component], self.config.initial_bias)
+
+    def encode(self, features: Mapping[str, Tensor]) -> SamplerContext:
+        output = self.trunk(features["camera_feature"], features.get("lidar_feature"), features["status_feature"])
+        perception = self.perceive(output) if self.config.aux_perception else {}
+        return SamplerContext(output.queries, features["status_feature"], perception, output.backbone.bev)
+
+    def expand(
+        self,
+        context: SamplerContext,
+        root: Tensor,
+        *,
+        num_samples: int = 1,
+        sigma: float = 0.0,
+        generator: torch.Generator | None = None,
+        actions: Tensor | None = None,
+    ) -> TrajectoryTree:
+        batch = root.shape[0]
+        root = root.detach()
+        curve = root_path(root)
+        shape = (batch, num_samples, self.layout.num_nodes, ACTION_SIZE)
+        noise = torch.zeros(shape, device=root.device)
+        if sigma > 0 and actions is None:
+            noise = sigma * torch.randn(shape, generator=generator, device=root.device)
+        context_kv = self.siblings.project_context(context.tokens)
+
+        paths, speeds = root[:, None, None], curve.speed[:, None, None]
+        offsets = root.new_zeros(batch, num_samples, 1, NUM_LEVELS, ACTION_SIZE)
+        means, taken = [], []
+        for depth, level in enumerate(self.levels):
+            mean = self._level_mean(context, context_kv, paths, speeds, level, depth)
+            mean = mean.expand(-1, num_samples, -1, -1)
+            action = actions[:, :, level.nodes] if actions is not None else mean + noise[:, :, level.nodes]
+            action = action.detach().float()
+            offsets = self._extend(offsets, action, level, depth)
+            paths, speeds = self._drive(curve, offsets)
+            means.append(mean)
+            taken.append(action)
+        return TrajectoryTree(
+            self.layout, root, paths[:, :, self.leaf_slots], torch.cat(taken, dim=2), torch.cat(means, dim=2)
+        )
+
+    def _level_mean(
+        self,
+        context: SamplerContext,
+        context_kv: ContextKeysValues,
+        paths: Tensor,
+        speeds: Tensor,
+        level: Level,
+        depth: int,
+    ) -> Tensor:
+        """Paths (B, S, nodes above, 8, 3), speeds (B, S, nodes above, 8) -> mean (B, S, m, 2) of this level's nodes."""
+        paths, speeds = paths[:, :, level.parent_slot], speeds[:, :, level.parent_slot]
+        samples = paths.shape[1]
+        state = self._encode_paths(context, paths.flatten(1, 2), speeds.flatten(1, 2))
+        state = state + self.level_embedding.weight[depth]
+        features = self.siblings(state[:, :, None] + self.intention_embedding.weight, context_kv)
+        raw = torch.stack([head(features[:, :, i]) for i, head in enumerate(self.action_heads)], dim=2)
+        return raw.unflatten(1, (samples, -1)).flatten(2, 3)[:, :, level.sibling_position]
+
+    def _encode_paths(self, context: SamplerContext, paths: Tensor, speeds: Tensor) -> Tensor:
+        """Paths (B, G, 8, 3) with speeds (B, G, 8) -> (B, G, D)."""
+        assert context.bev is not None
+        batch, groups = paths.shape[:2]
+        heading = paths[..., 2]
+        numbers = torch.stack(
+            (paths[..., 0] / 30, paths[..., 1] / 10, heading.cos(), heading.sin(), speeds / 10), dim=-1
+        ).flatten(2)
+        seen = lookup(context.bev, paths[..., :2].flatten(1, 2), self.config.trunk.backbone.lidar_grid)
+        seen = seen.reshape(batch, groups, -1)
+        status = context.status[:, None].expand(-1, groups, -1)
+        encoded: Tensor = self.path_encoder(torch.cat((numbers.to(seen.dtype), seen, status.to(seen.dtype)), dim=-1))
+        return encoded
+
+    @torch.no_grad()
+    def _extend(self, offsets: Tensor, action: Tensor, level: Level, depth: int) -> Tensor:
+        """Offsets (B, S, nodes above, 4, 2) of the parents, raw actions (B, S, m, 2) -> offsets (B, S, m, 4, 2)."""
+        limits = self.config.limits
+        out = offsets[:, :, level.parent_slot[level.parent_position]].clone()
+        intention = level.intention.to(action.device)
+        previous = out[:, :, :, depth - 1, 1] if depth > 0 else torch.zeros_like(action[..., 0])
+        along, across = action[..., 0], action[..., 1]
+        accelerate = limits.accelerate_mps2 * along.sigmoid()
+        brake = -limits.brake_mps2 * along.sigmoid()
+        trim = limits.trim_mps2 * along.tanh()
+        sideways = limits.lateral_step_mps * across.sigmoid()
+        center, behind = intention == Intention.CENTER, intention == Intention.BEHIND
+        left, right = intention == Intention.LEFT, intention == Intention.RIGHT
+        straighten = limits.lateral_trim_mps * across.tanh()
+        out[:, :, :, depth, 0] = torch.where(center, accelerate, torch.where(behind, brake, trim))
+        turn = previous + torch.where(left, sideways, -sideways)
+        out[:, :, :, depth, 1] = torch.where(left | right, turn, straighten)
+        return out
+
+    @torch.no_grad()
+    def _drive(self, curve: RootPath, offsets: Tensor) -> tuple[Tensor, Tensor]:
+        """Offsets (B, S, m, 4, 2) -> poses (B, S, m, 8, 3) and speeds (B, S, m, 8)."""
+        batch, samples, nodes = offsets.shape[:3]
+        flat = offsets.flatten(1, 2)
+        poses, speeds = drive(curve, flat[..., 0], flat[..., 1], self.config.limits)
+        return poses.view(batch, samples, nodes, NUM_POSES, 3), speeds.view(batch, samples, nodes, NUM_POSES)
+
+    def forward(self, *, expert_feature: Tensor, **features: Tensor) -> dict[str, Tensor]:
+        """Features and ``expert_feature`` (B, 8, 3), the root -> ``selected`` (B, L, 8, 3), ``root`` and perception."""
+        context = self.encode(features)
+        tree = self.expand(context, expert_feature)
+        return {"selected": tree.leaves[:, 0], "root": tree.root, **context.perception}
+
+    def perception_loss(self, context: SamplerContext, targets: Mapping[str, Tensor]) -> dict[str, Tensor]:
+        if not context.perception:
+            return super().perception_loss(context, targets)
+        terms = self.perception_terms(context.perception, targets)
+        return {"loss": terms.pop("perception"), **terms}
