@@ -1,0 +1,228 @@
+"""``WorldDataset``: scenes straight from the stored towns, nothing unpacked."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Sequence
+from functools import lru_cache
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from openpair.datasets.base import SceneKey
+from openpair.datasets.world.log_store import AGENT_UNITS, EGO_UNITS, FRAMES, StoredLog
+from openpair.datasets.world.town_map import TownMap, block_ids, path_ids, road_map, signalled_paths
+from openpair.datasets.world.town_store import SUFFIX, StoredTown
+from openpair.datatypes.agents import Agents
+from openpair.datatypes.columns import NUM_FUTURE_FRAMES, NUM_HISTORY_FRAMES
+from openpair.datatypes.ego import EgoState
+from openpair.datatypes.road_map import RoadMap
+from openpair.datatypes.scene import Frame, Scene, SensorFrame
+from openpair.errors import OpenPairError
+from openpair.geometry.poses import wrap_angle
+
+DATA_DIR = Path(__file__).parent / "data"
+INDEX_NAME = "index.json"
+SPLITS = ("train", "val", "test")
+LIGHT_RADIUS_M = 90.0
+ROADSIDE_RADIUS_M = 60.0
+FRAME_US = 500_000
+EPOCH_US = 1_620_000_000_000_000
+_OPEN_LOGS = 16
+_OPEN_TOWNS = 16
+
+
+class OpenTown:
+    """A town with everything its logs share, decoded once."""
+
+    def __init__(self, path: Path) -> None:
+        self.stored = StoredTown.from_file(path)
+        town = self.stored.town_map()
+        self.origin = np.array(town.origin_m, dtype=np.float64)
+        self.road_map: RoadMap = road_map(town)
+        self.block_ids, self.movement_ids = block_ids(town)
+        paths, lines = path_ids(town), signalled_paths(town)
+        self.signal_ids = [paths[m][p] for m, p in lines]
+        self.signal_xy = np.array([_start(town, m, p) for m, p in lines]).reshape(-1, 2) + self.origin
+        self.roadside = [self._roadside(table, k) for k, table in enumerate(self.stored.roadside)]
+
+    def _roadside(self, table: NDArray[np.int64], episode: int) -> Agents:
+        box = table[:, 1:] / np.array([100, 100, 1000, 100, 100, 100])
+        box[:, :2] += self.origin
+        names = tuple(_hex(f"{self.stored.name}/{episode}/roadside/{i}") for i in range(len(table)))
+        return Agents(names, table[:, 0].copy(), box, np.zeros((len(box), 2)), box[:, 5] / 2)
+
+
+class WorldDataset:
+    """The embedded world as a :class:`~openpair.datasets.base.Dataset`.
+
+    Args:
+        split: "train", "val", "test", or "all".
+        root: folder of a built world; None for the one that comes with the package.
+        towns: keep these towns alone.
+        max_scenes: keep this many scenes, spread evenly over the split.
+
+    Raises:
+        OpenPairError: unknown split or town, missing or foreign index.
+    """
+
+    name = "world"
+
+    def __init__(
+        self,
+        split: str = "train",
+        root: Path | str | None = None,
+        towns: Sequence[str] | None = None,
+        max_scenes: int | None = None,
+    ) -> None:
+        self.root = DATA_DIR if root is None else Path(root)
+        self.split = split
+        if split not in (*SPLITS, "all"):
+            raise OpenPairError(f"the world has no split '{split}'", fix=f"use one of {', '.join(SPLITS)}, all")
+        index = read_index(self.root)
+        picked = [town for town in index["towns"] if split in (town["split"], "all")]
+        if towns is not None:
+            unknown = set(towns) - {town["name"] for town in picked}
+            if unknown:
+                raise OpenPairError(f"split '{split}' has no town {', '.join(sorted(unknown))}", where=self.root)
+            picked = [town for town in picked if town["name"] in towns]
+        self._place: dict[str, tuple[str, str, int]] = {}
+        keys = []
+        for town in picked:
+            for log, frames in town["logs"].items():
+                for frame in frames:
+                    token = scene_token(log, frame)
+                    self._place[token] = (town["name"], log, frame)
+                    keys.append(SceneKey(log, token))
+        if max_scenes is not None and max_scenes < len(keys):
+            keys = [keys[i] for i in np.linspace(0, len(keys) - 1, max_scenes).round().astype(int)]
+        self._keys = tuple(keys)
+        self._town = lru_cache(maxsize=_OPEN_TOWNS)(self._open_town)
+        self._frames = lru_cache(maxsize=_OPEN_LOGS)(self._decode_frames)
+
+    def keys(self) -> Sequence[SceneKey]:
+        """All scenes of the split, by town, log and time."""
+        return self._keys
+
+    def __len__(self) -> int:
+        return len(self._keys)
+
+    def __getstate__(self) -> dict[str, Any]:
+        """Travels to worker processes without its caches."""
+        return {k: v for k, v in self.__dict__.items() if k not in ("_town", "_frames")}
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        self.__dict__.update(state)
+        self._town = lru_cache(maxsize=_OPEN_TOWNS)(self._open_town)
+        self._frames = lru_cache(maxsize=_OPEN_LOGS)(self._decode_frames)
+
+    def load_scene(self, token: str) -> Scene:
+        """The scene of a token. Raises OpenPairError for an unknown one."""
+        if token not in self._place:
+            raise OpenPairError(f"no scene has the token '{token}'", where=f"world, split '{self.split}'")
+        town_name, log, frame = self._place[token]
+        frames = self._frames(town_name, log)
+        window = frames[frame - NUM_HISTORY_FRAMES + 1 : frame + NUM_FUTURE_FRAMES + 1]
+        return Scene(self.name, log, self._town(town_name).road_map, window, NUM_HISTORY_FRAMES - 1)
+
+    def load_log(self, log_name: str) -> tuple[tuple[Frame, ...], RoadMap]:
+        """All 40 frames of a log, and its town."""
+        for town_name, log, _ in self._place.values():
+            if log == log_name:
+                return self._frames(town_name, log), self._town(town_name).road_map
+        raise OpenPairError(f"there is no log '{log_name}'", where=f"world, split '{self.split}'")
+
+    def load_sensors(self, scene: Scene, *, size: tuple[int, int], depth: bool = False) -> SensorFrame:
+        """Cameras and LiDAR of the scene's current frame, ray-cast at ``size`` (width, height)."""
+        from openpair.sensors.render import render_scene
+
+        return render_scene(scene, size=size, depth=depth)
+
+    def _open_town(self, name: str) -> OpenTown:
+        return OpenTown(self.root / f"{name}{SUFFIX}")
+
+    def _decode_frames(self, town_name: str, log_name: str) -> tuple[Frame, ...]:
+        town = self._town(town_name)
+        return decode_frames(town, town.stored.log(log_name))
+
+
+def read_index(root: Path) -> dict[str, Any]:
+    """The index of a world folder. Raises OpenPairError where there is none."""
+    path = root / INDEX_NAME
+    if not path.is_file():
+        raise OpenPairError(
+            "there is no world here", where=root, fix="give the folder that 'openpair world build' wrote"
+        )
+    try:
+        index: dict[str, Any] = json.loads(path.read_text())
+        _ = [town["logs"] for town in index["towns"]]
+    except (ValueError, KeyError, TypeError) as error:
+        raise OpenPairError("the index is damaged", where=path, fix="build the world again") from error
+    return index
+
+
+def scene_token(log_name: str, frame: int) -> str:
+    """Token of a frame: 16 hex characters."""
+    return _hex(f"{log_name}/{frame}")
+
+
+def decode_frames(town: OpenTown, log: StoredLog) -> tuple[Frame, ...]:
+    """All frames of a stored log, UTM metres."""
+    ego = log.ego / np.array(EGO_UNITS)
+    ego[:, :2] += town.origin
+    ego[:, 2] = wrap_angle(ego[:, 2])
+    route = tuple(town.movement_ids[g] if i % 2 else town.block_ids[g] for i, g in enumerate(log.route))
+    start_us = EPOCH_US + int(hashlib.sha1(log.name.encode()).hexdigest()[:6], 16) * 1_000_000
+    agents = _agents_by_frame(town, log)
+    commands = np.eye(4, dtype=np.int64)[log.commands]
+    frames = []
+    for f in range(FRAMES):
+        x, y, heading, speed, acceleration, yaw_rate = ego[f]
+        near = np.hypot(*(town.signal_xy - ego[f, :2]).T) < LIGHT_RADIUS_M
+        state = EgoState(
+            start_us + f * FRAME_US,
+            np.array([x, y, heading]),
+            np.array([speed, 0.0]).astype(np.float32).astype(np.float64),
+            np.array([acceleration, speed * yaw_rate]).astype(np.float32).astype(np.float64),
+        )
+        lights = tuple((town.signal_ids[i], bool(log.red[i, f])) for i in np.flatnonzero(near))
+        frames.append(Frame(scene_token(log.name, f), state, agents[f], lights, route, commands[f], {}))
+    return tuple(frames)
+
+
+def _agents_by_frame(town: OpenTown, log: StoredLog) -> list[Agents]:
+    ego_xy = log.ego[:, :2] / EGO_UNITS[0] + town.origin
+    roadside = town.roadside[log.episode]
+    near = np.hypot(*(roadside.box[:, None, :2] - ego_xy[None]).transpose(2, 0, 1)) < ROADSIDE_RADIUS_M
+    moving: list[list[tuple[str, int, NDArray[np.float64], NDArray[np.float64]]]] = [[] for _ in range(FRAMES)]
+    for agent in log.agents:
+        name = _hex(f"{log.name}/{agent.name}")
+        size = np.array(agent.size_cm) / 100
+        table = agent.states / np.array(AGENT_UNITS)
+        table[:, :2] += town.origin
+        table[:, 2] = wrap_angle(table[:, 2])
+        velocity = table[:, 3:] * np.stack([np.cos(table[:, 2]), np.sin(table[:, 2])], axis=-1)
+        boxes = np.concatenate([table[:, :3], np.broadcast_to(size, (len(table), 3))], axis=1)
+        for i in range(len(table)):
+            moving[agent.first + i].append((name, agent.category, boxes[i], velocity[i]))
+    result = []
+    for f in range(FRAMES):
+        still = np.flatnonzero(near[:, f])
+        names = (*(row[0] for row in moving[f]), *(roadside.track_tokens[i] for i in still))
+        category = np.concatenate([[row[1] for row in moving[f]], roadside.category[still]]).astype(np.int64)
+        box = np.concatenate([np.array([row[2] for row in moving[f]]).reshape(-1, 6), roadside.box[still]])
+        velocity = np.concatenate([np.array([row[3] for row in moving[f]]).reshape(-1, 2), roadside.velocity[still]])
+        result.append(Agents(names, category, box, velocity, box[:, 5] / 2))
+    return result
+
+
+def _start(town: TownMap, movement: int, path: int) -> NDArray[np.float64]:
+    start: NDArray[np.float64] = np.array(town.movements[movement]["paths"][path]["line"][0]) / 100
+    return start
+
+
+def _hex(text: str) -> str:
+    return hashlib.sha1(text.encode()).hexdigest()[:16]
