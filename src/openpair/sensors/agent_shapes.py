@@ -124,7 +124,6 @@ def _cars(box: Boxes, seeds: Seeds, brake: Flags) -> Primitives:
         x, y, lift, heading, length, width, waist - lift,
         color=paint, material=kernels.VEHICLE_BODY, taper=(0.06, 0.05), state=brake,
     )  # fmt: skip
-    back, _ = _offset(box, -0.07 * length, 0.0 * length)
     cx, cy = _offset(box, -0.07 * length, np.zeros_like(length))
     cabin = solids(
         cx, cy, waist, heading, 0.66 * length, 0.90 * width, 0.45 * height,
@@ -146,33 +145,22 @@ def _person(
 ) -> Primitives:
     """Legs, torso and head of people ``height`` m tall and ``size`` m wide."""
     clothes = CLOTHES[seeds % len(CLOTHES)]
-    legs = solids(
-        x, y, foot, heading, 0.55 * size, 0.60 * size, 0.48 * height,
-        color=CLOTHES[(seeds >> 8) % len(CLOTHES)] * 0.5, taper=(-0.03, -0.05),
-    )  # fmt: skip
-    torso = solids(
-        x,
-        y,
-        foot + 0.44 * height,
-        heading,
-        0.6 * size,
-        0.95 * size,
-        0.42 * height,
-        color=clothes,
-        shape=kernels.ELLIPSOID,
-    )
+    trousers = 0.25 + 0.45 * CLOTHES[(seeds >> 8) % len(CLOTHES)]
+    c, s = np.cos(heading), np.sin(heading)
+    legs = []
+    for side in (1.0, -1.0):
+        forward, left = side * 0.12 * size, side * 0.18 * size  # a stride
+        lx, ly = x + c * forward - s * left, y + s * forward + c * left
+        legs.append(
+            solids(lx, ly, foot, heading, 0.27 * size, 0.26 * size, 0.50 * height, color=trousers, taper=(-0.02, -0.03))
+        )
+    lean = (0.10, -0.06)  # shoulders wider than hips
+    torso = solids(x, y, foot + 0.47 * height, heading, 0.50 * size, 0.66 * size, 0.36 * height, color=clothes, taper=lean)
     head = solids(
-        x,
-        y,
-        foot + 0.85 * height,
-        heading,
-        0.14 * height,
-        0.13 * height,
-        0.15 * height,
-        color=SKIN,
-        shape=kernels.ELLIPSOID,
-    )
-    return np.concatenate([legs, torso, head])
+        x, y, foot + 0.84 * height, heading, 0.14 * height, 0.12 * height, 0.16 * height,
+        color=SKIN, shape=kernels.ELLIPSOID,
+    )  # fmt: skip
+    return np.concatenate([*legs, torso, head])
 
 
 def _pedestrians(box: Boxes, seeds: Seeds, brake: Flags) -> Primitives:
@@ -202,10 +190,10 @@ def _cones(box: Boxes, seeds: Seeds, brake: Flags) -> Primitives:
     x, y, heading, length, width, height = box.T
     orange = (0.95, 0.36, 0.07)
     foot = solids(x, y, 0.0, heading, length, width, 0.04, color=orange)
-    lean = float(np.median(0.38 * np.minimum(length, width) / np.maximum(height, 0.1)))
+    lean = 0.38 * np.minimum(length, width) / np.maximum(height, 0.1)
     cone = solids(
         x, y, 0.04, heading, 0.85 * length, 0.85 * width, height - 0.04,
-        color=orange, taper=(lean, lean), material=kernels.STRIPES, state=2.2,
+        color=orange, taper=np.stack([lean, lean], axis=1), material=kernels.STRIPES, state=2.2,
     )  # fmt: skip
     return np.concatenate([foot, cone])
 

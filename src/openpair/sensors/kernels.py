@@ -33,8 +33,8 @@ TILE_PX = wp.constant(16)
 LIDAR_COLUMNS = wp.constant(16)
 """Azimuths of a LiDAR bin, which keeps its own list likewise."""
 
-TEXTURE_SIZE = wp.constant(512)
-"""Texels of one side of a ground tile at its finest level."""
+TEXTURE_BITS = wp.constant(9)
+"""A ground tile has 2 ** TEXTURE_BITS texels on each side at its finest level."""
 TEXTURE_LEVELS = wp.constant(5)
 HAZE_M = wp.constant(260.0)
 """Distance after which 1/e of an object's own colour is left."""
@@ -197,21 +197,19 @@ def hash01(a: int, b: int) -> float:
 
 
 @wp.func
-def texel(ground: Ground, ix: int, iy: int, level: int) -> wp.vec3:
-    """Colour of a texel of the whole grid at a level (0 finest)."""
-    size = TEXTURE_SIZE >> level
-    tx = ix / size
-    ty = iy / size
+def texel(ground: Ground, ix: int, iy: int, level: int, offset: int) -> wp.vec3:
+    """Colour of a texel of the whole grid at a level (0 finest), whose texels begin at ``offset`` in a tile's row."""
+    bits = TEXTURE_BITS - level
+    tx = ix >> bits
+    ty = iy >> bits
     if ix < 0 or iy < 0 or tx >= ground.grid.shape[1] or ty >= ground.grid.shape[0]:
         return ground.far_color
     slot = ground.grid[ty, tx]
     if slot < 0:
         return ground.far_color
-    offset = int(0)
-    for i in range(level):
-        offset += (TEXTURE_SIZE >> i) * (TEXTURE_SIZE >> i)
-    c = int(ground.texels[slot, offset + (iy - ty * size) * size + (ix - tx * size)])
-    return wp.vec3(float(c >> 11) / 31.0, float((c >> 5) & 63) / 63.0, float(c & 31) / 31.0)
+    mask = (1 << bits) - 1
+    c = int(ground.texels[slot, offset + ((iy & mask) << bits) + (ix & mask)])
+    return wp.vec3(float(c >> 11) * (1.0 / 31.0), float((c >> 5) & 63) * (1.0 / 63.0), float(c & 31) * (1.0 / 31.0))
 
 
 @wp.func
@@ -224,17 +222,20 @@ def ground_color(ground: Ground, x: float, y: float, along: wp.vec2, footprint: 
     n = wp.clamp(int(reach / wp.max(footprint, ground.texel_m) * 0.5 + 0.5), 1, 4)
     wanted = wp.max(footprint, 0.5 * reach / float(n))
     level = int(0)
+    offset = int(0)
     size = ground.texel_m
     while level < TEXTURE_LEVELS - 1 and wanted > 1.5 * size:
+        offset += 1 << (2 * (TEXTURE_BITS - level))
         size = size * 2.0
         level += 1
+    per_m = 1.0 / size
     total = wp.vec3(0.0, 0.0, 0.0)
     for i in range(n):
         shift = ((float(i) + 0.5) / float(n) - 0.5) * reach
         px = x + shift * along[0]
         py = y + shift * along[1]
-        gx = (ground.origin[0] + ground.axis[0] * px - ground.axis[1] * py) / size
-        gy = (ground.origin[1] + ground.axis[1] * px + ground.axis[0] * py) / size
+        gx = (ground.origin[0] + ground.axis[0] * px - ground.axis[1] * py) * per_m
+        gy = (ground.origin[1] + ground.axis[1] * px + ground.axis[0] * py) * per_m
         if n == 1:
             fx = wp.floor(gx - 0.5)
             fy = wp.floor(gy - 0.5)
@@ -242,11 +243,11 @@ def ground_color(ground: Ground, x: float, y: float, along: wp.vec2, footprint: 
             ay = gy - 0.5 - fy
             ix = int(fx)
             iy = int(fy)
-            top = texel(ground, ix, iy, level) * (1.0 - ax) + texel(ground, ix + 1, iy, level) * ax
-            low = texel(ground, ix, iy + 1, level) * (1.0 - ax) + texel(ground, ix + 1, iy + 1, level) * ax
+            top = texel(ground, ix, iy, level, offset) * (1.0 - ax) + texel(ground, ix + 1, iy, level, offset) * ax
+            low = texel(ground, ix, iy + 1, level, offset) * (1.0 - ax) + texel(ground, ix + 1, iy + 1, level, offset) * ax
             total = top * (1.0 - ay) + low * ay
         else:
-            total += texel(ground, int(wp.floor(gx)), int(wp.floor(gy)), level)
+            total += texel(ground, int(wp.floor(gx)), int(wp.floor(gy)), level, offset)
     return total / float(n)
 
 
@@ -366,9 +367,9 @@ def signal_color(p: Primitive, q: wp.vec3, n: wp.vec3) -> wp.vec3:
         r2 = (q[1] * q[1] + dz * dz) / (p.half[1] * p.half[1])
         if r2 < 0.70:
             if lamp == 0 and p.state > 0.5 and p.state < 1.5:
-                return wp.vec3(3.0, 0.25, 0.20)
+                return wp.vec3(1.5, 0.16, 0.12)
             if lamp == 2 and p.state > 1.5:
-                return wp.vec3(0.20, 3.0, 1.1)
+                return wp.vec3(0.12, 1.4, 0.45)
             return wp.vec3(0.16, 0.15, 0.13)
     return wp.vec3(0.05, 0.05, 0.05)
 
@@ -418,10 +419,21 @@ def shade(p: Primitive, origin: wp.vec3, direction: wp.vec3, t: float, pixel: fl
 
 @wp.func
 def shadow(p: Primitive, x: float, y: float) -> float:
-    """Factor on the ground's colour below an object. seed: width of the soft rim [m]; state: strength 0..1."""
+    """Factor on the ground's colour below an object. seed: width of the soft rim [m]; state: strength 0..1.
+
+    Below foliage the shadow is round, else a rectangle.
+    """
     q = to_local(p, wp.vec3(x - p.center[0], y - p.center[1], 0.0))
     rim = wp.max(wp.abs(q[0]) - p.half[0], wp.abs(q[1]) - p.half[1])
+    if p.material == FOLIAGE:
+        rim = wp.sqrt(q[0] * q[0] + q[1] * q[1]) - p.half[0]
     return 1.0 - p.state * wp.clamp(-rim / p.seed, 0.0, 1.0)
+
+
+@wp.func
+def outside(box: wp.vec4, row: float, col: float) -> bool:
+    """True if a pixel lies outside a rectangle (left, top, right, bottom)."""
+    return col < box[0] or col > box[2] or row < box[1] or row > box[3]
 
 
 @wp.func
@@ -432,10 +444,13 @@ def trace(
     sun: wp.vec3,
     primitives: wp.array(dtype=Primitive),
     near: wp.array(dtype=wp.float32),
+    boxes: wp.array(dtype=wp.vec4),
     members: wp.array2d(dtype=wp.int32),
     tile: int,
     count: int,
     ground: Ground,
+    row: float,
+    col: float,
 ):
     """Colour, depth (MISS for the sky) and what was hit (index of the primitive, GROUND or SKY) of one ray."""
     best = float(MISS)
@@ -447,6 +462,8 @@ def trace(
         index = members[tile, k]
         if near[index] > best:
             break
+        if outside(boxes[index], row, col):
+            continue
         t = hit(primitives[index], origin, direction)
         if t < best:
             best = t
@@ -467,7 +484,7 @@ def trace(
             index = members[tile, k]
             if near[index] > best:
                 break
-            if primitives[index].shape == GROUND_SHADOW:
+            if not outside(boxes[index], row, col) and primitives[index].shape == GROUND_SHADOW:
                 color = color * shadow(primitives[index], x, y)
     else:
         color = shade(primitives[winner], origin, direction, best, pixel, sun)
@@ -493,6 +510,7 @@ def render_view(
     view: View,
     primitives: wp.array(dtype=Primitive),
     near: wp.array(dtype=wp.float32),
+    boxes: wp.array(dtype=wp.vec4),
     members: wp.array2d(dtype=wp.int32),
     counts: wp.array(dtype=wp.int32),
     ground: Ground,
@@ -505,8 +523,9 @@ def render_view(
     tile = (row / TILE_PX) * ((view.width + TILE_PX - 1) / TILE_PX) + col / TILE_PX
     direction = ray(view, float(row), float(col))
     color, t, winner = trace(
-        view.origin, direction, view.step_u, view.sun, primitives, near, members, tile, counts[tile], ground
-    )
+        view.origin, direction, view.step_u, view.sun, primitives, near, boxes, members, tile, counts[tile], ground,
+        float(row), float(col),
+    )  # fmt: skip
     out = col + view.column
     for c in range(3):
         rgb[row, out, c] = to_byte(color[c])
@@ -519,6 +538,7 @@ def smooth_edges(
     view: View,
     primitives: wp.array(dtype=Primitive),
     near: wp.array(dtype=wp.float32),
+    boxes: wp.array(dtype=wp.vec4),
     members: wp.array2d(dtype=wp.int32),
     counts: wp.array(dtype=wp.int32),
     ground: Ground,
@@ -549,8 +569,9 @@ def smooth_edges(
             dx = dx - 0.25
         direction = ray(view, float(row) + dy, float(col) + dx)
         color, _t, _winner = trace(
-            view.origin, direction, view.step_u, view.sun, primitives, near, members, tile, counts[tile], ground
-        )
+            view.origin, direction, view.step_u, view.sun, primitives, near, boxes, members, tile, counts[tile], ground,
+            float(row) + dy, float(col) + dx,
+        )  # fmt: skip
         total += wp.vec3(wp.min(color[0], 1.0), wp.min(color[1], 1.0), wp.min(color[2], 1.0))
     for c in range(3):
         rgb[row, out, c] = to_byte(total[c] * 0.25)
@@ -561,7 +582,7 @@ def smooth_edges(
 
 @wp.kernel
 def bin_rectangles(
-    rectangles: wp.array2d(dtype=wp.float32),
+    boxes: wp.array(dtype=wp.vec4),
     order: wp.array(dtype=wp.int32),
     tiles_wide: int,
     members: wp.array2d(dtype=wp.int32),
@@ -576,10 +597,10 @@ def bin_rectangles(
     n = int(0)
     for k in range(order.shape[0]):
         i = order[k]
-        if rectangles[i, 0] <= right and rectangles[i, 2] >= left:
-            if rectangles[i, 1] <= bottom and rectangles[i, 3] >= top:
-                members[tile, n] = i
-                n += 1
+        box = boxes[i]
+        if box[0] <= right and box[2] >= left and box[1] <= bottom and box[3] >= top:
+            members[tile, n] = i
+            n += 1
     counts[tile] = n
 
 

@@ -33,7 +33,7 @@ def solids(
     color: ArrayLike,
     shape: int = kernels.TAPERED_BOX,
     material: ArrayLike = kernels.PLAIN,
-    taper: tuple[float, float] = (0.0, 0.0),
+    taper: ArrayLike = (0.0, 0.0),
     seed: ArrayLike = 0.0,
     state: ArrayLike = 0.0,
 ) -> Primitives:
@@ -43,7 +43,7 @@ def solids(
         x, y, heading: centre [m] and yaw [rad] of each, ego frame.
         length, width, height: outer size [m].
         color: (3,) or (P, 3) RGB in 0..1.
-        taper: how far the sides along length and width lean inwards per metre of height.
+        taper: (2,) or (P, 2) how far the sides along length and width lean inwards per metre of height.
         seed, state: see :class:`openpair.sensors.kernels.Primitive`.
     """
     x = np.atleast_1d(np.asarray(x, np.float64))
@@ -65,11 +65,21 @@ def solids(
     return out
 
 
-def shadows(x: ArrayLike, y: ArrayLike, heading: ArrayLike, length: ArrayLike, width: ArrayLike) -> Primitives:
-    """(P,) soft dark patches on the ground below objects of the given size."""
-    rim = 0.35
+def shadows(
+    x: ArrayLike, y: ArrayLike, heading: ArrayLike, length: ArrayLike, width: ArrayLike, *, round_rim_m: float = 0.0
+) -> Primitives:
+    """(P,) soft dark patches on the ground below objects of the given size [m].
+
+    Args:
+        round_rim_m: if given, the patches are discs of diameter ``length`` with a rim this soft (below trees).
+    """
+    rim = round_rim_m or 0.35
     length, width = np.asarray(length) + rim, np.asarray(width) + rim
-    return solids(x, y, 0.0, heading, length, width, 0.02, color=0.0, shape=kernels.GROUND_SHADOW, seed=rim, state=0.55)
+    return solids(
+        x, y, 0.0, heading, length, width, 0.02,
+        color=0.0, shape=kernels.GROUND_SHADOW, seed=rim, state=0.35 if round_rim_m else 0.55,
+        material=kernels.FOLIAGE if round_rim_m else kernels.PLAIN,
+    )  # fmt: skip
 
 
 def corners(primitives: Primitives) -> NDArray[np.float32]:

@@ -122,7 +122,7 @@ class Renderer:
         for view in views:
             bins = bin_view(view, points)
             window = _kernel_view(view, sun)
-            shared = [window, rows, bins.near, bins.members, bins.counts, ground]
+            shared = [window, rows, bins.near, bins.boxes, bins.members, bins.counts, ground]
             dim = (view.size[1], view.size[0])
             wp.launch(kernels.render_view, dim=dim, inputs=[*shared, rgb, depth, seen], device=_CPU)
             if smooth:

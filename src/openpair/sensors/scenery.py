@@ -96,7 +96,7 @@ def tile_scenery(surfaces: Surfaces, ix: int, iy: int) -> Primitives:
             solids(*point, foot, 6.3 * draw[6], 2 * crown, 1.85 * crown, 2.3 * crown,
                    color=green, shape=kernels.ELLIPSOID, material=kernels.FOLIAGE)
         )  # fmt: skip
-        parts.append(shadows([point[0]], [point[1]], 0.0, 1.6 * crown, 1.6 * crown))
+        parts.append(shadows(*point, 0.0, 1.9 * crown, 1.9 * crown, round_rim_m=0.8))
     return np.concatenate(parts) if parts else empty()
 
 

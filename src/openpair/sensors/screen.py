@@ -10,10 +10,13 @@ import warp as wp
 from numpy.typing import NDArray
 
 from openpair.sensors import kernels
-from openpair.sensors.primitives import Primitives, corners
+from openpair.sensors.primitives import Primitives
 
 TILE_PX = int(kernels.TILE_PX)
 NEAR_PLANE_M = 0.2
+
+_EDGES = np.array([(i, i | bit) for bit in (1, 2, 4) for i in range(8) if not i & bit])
+"""(12, 2) corners that each edge of a box joins."""
 
 
 @dataclass(frozen=True)
@@ -22,11 +25,13 @@ class Bins:
 
     Attributes:
         near: (P,) float32 least distance (optical depth, or over ground for LiDAR) of each primitive.
+        boxes: (P,) left, top, right, bottom [px] of each primitive on the screen; None for LiDAR.
         members: (tiles, n) int32 primitive indices.
         counts: (tiles,) int32 how many of them count.
     """
 
     near: Any
+    boxes: Any
     members: Any
     counts: Any
 
@@ -66,12 +71,10 @@ def bin_view(view: Pinhole, points: NDArray[np.float32]) -> Bins:
     local = (points - view.origin.astype(np.float32)) @ view.axes.astype(np.float32)
     depth = local[..., 2]
     near, far = depth.min(axis=1), depth.max(axis=1)
-    safe = np.maximum(depth, NEAR_PLANE_M)
-    col = (local[..., 0] / safe - np.float32(view.first[0])) / np.float32(view.step[0])
-    row = (local[..., 1] / safe - np.float32(view.first[1])) / np.float32(view.step[1])
-    rectangles = np.stack([col.min(axis=1), row.min(axis=1), col.max(axis=1), row.max(axis=1)], axis=1)
-    across = near < NEAR_PLANE_M  # reaches behind the camera: its corners say little, take the whole image
-    rectangles[across] = (-1, -1, width + 1, height + 1)
+    rectangles = _rectangles(view, local)
+    across = np.flatnonzero((near < NEAR_PLANE_M) & (far > NEAR_PLANE_M))
+    if len(across):
+        rectangles[across] = _clipped_rectangles(view, local[across])
     rectangles += np.array([-1, -1, 1, 1], np.float32)
     shown = (
         (far > NEAR_PLANE_M)
@@ -82,15 +85,39 @@ def bin_view(view: Pinhole, points: NDArray[np.float32]) -> Bins:
     )
     order = np.flatnonzero(shown)
     order = order[np.argsort(near[order], kind="stable")].astype(np.int32)
+    boxes = wp.array(rectangles, dtype=wp.vec4, device="cpu")
     wide, high = -(-width // TILE_PX), -(-height // TILE_PX)
     members, counts, order_wp = _lists(wide * high, order)
     wp.launch(
         kernels.bin_rectangles,
         dim=wide * high,
-        inputs=[wp.array(rectangles, dtype=wp.float32, device="cpu"), order_wp, wide, members, counts],
+        inputs=[boxes, order_wp, wide, members, counts],
         device="cpu",
     )
-    return Bins(wp.array(near, dtype=wp.float32, device="cpu"), members, counts)
+    return Bins(wp.array(near, dtype=wp.float32, device="cpu"), boxes, members, counts)
+
+
+def _rectangles(view: Pinhole, local: NDArray[np.float32]) -> NDArray[np.float32]:
+    """(P, 4) left, top, right, bottom [px] of the projections of points (P, n, 3), optical axes; NaN points are skipped.
+
+    Points nearer than the near plane are taken to lie on it.
+    """
+    depth = np.maximum(local[..., 2], NEAR_PLANE_M)
+    col = (local[..., 0] / depth - np.float32(view.first[0])) / np.float32(view.step[0])
+    row = (local[..., 1] / depth - np.float32(view.first[1])) / np.float32(view.step[1])
+    low, high = np.fmin.reduce, np.fmax.reduce
+    return np.stack([low(col, axis=1), low(row, axis=1), high(col, axis=1), high(row, axis=1)], axis=1)
+
+
+def _clipped_rectangles(view: Pinhole, local: NDArray[np.float32]) -> NDArray[np.float32]:
+    """As :func:`_rectangles` for boxes (P, 8, 3) that reach through the near plane: the part in front counts."""
+    a, b = local[:, _EDGES[:, 0]], local[:, _EDGES[:, 1]]
+    crosses = (a[..., 2] < NEAR_PLANE_M) != (b[..., 2] < NEAR_PLANE_M)
+    rise = np.where(crosses, b[..., 2] - a[..., 2], 1.0)
+    cut = a + ((NEAR_PLANE_M - a[..., 2]) / rise)[..., None] * (b - a)
+    points = np.concatenate([local, cut], axis=1)
+    front = np.concatenate([local[..., 2] >= NEAR_PLANE_M, crosses], axis=1)
+    return _rectangles(view, np.where(front[..., None], points, np.nan).astype(np.float32))
 
 
 def bin_scan(origin: NDArray[np.float64], primitives: Primitives, num_azimuths: int, max_range_m: float) -> Bins:
@@ -112,4 +139,4 @@ def bin_scan(origin: NDArray[np.float64], primitives: Primitives, num_azimuths: 
         inputs=[wp.array(sectors, dtype=wp.float32, device="cpu"), order_wp, num_azimuths, members, counts],
         device="cpu",
     )
-    return Bins(wp.array(near.astype(np.float32), dtype=wp.float32, device="cpu"), members, counts)
+    return Bins(wp.array(near.astype(np.float32), dtype=wp.float32, device="cpu"), None, members, counts)
