@@ -120,6 +120,8 @@ def test_bad_logs(tmp_path: Path, navsim_root: Path) -> None:
     names[0] = "unicorn"
     assert "unicorn" in error_of([{**rows[0], "anns": {**rows[0]["anns"], "gt_names": names}}])
     boxes = rows[0]["anns"]["gt_boxes"][:-1]
+    assert f"{len(boxes)} boxes" in error_of([{**rows[0], "anns": {**rows[0]["anns"], "gt_boxes": boxes}}])
+    boxes = rows[0]["anns"]["gt_boxes"][:, :6]
     assert "not in NAVSIM's format" in error_of([{**rows[0], "anns": {**rows[0]["anns"], "gt_boxes": boxes}}])
     assert "not in NAVSIM's format" in error_of([{**rows[0], "ego2global_rotation": [1, 0]}])
     with pytest.raises(OpenPairError, match="no such log"):

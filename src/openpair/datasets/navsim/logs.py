@@ -163,12 +163,14 @@ def _ego_state(row: dict[str, Any]) -> EgoState:
 def _agents(annotations: dict[str, Any], ego_pose: NDArray[np.float64]) -> Agents:
     boxes, names, velocity, tokens = (annotations[key] for key in _ANNOTATION_KEYS)
     count = len(tokens)
-    boxes = np.asarray(boxes, dtype=np.float64).reshape(count, 7)
-    velocity = np.asarray(velocity, dtype=np.float64).reshape(count, -1)
-    if len(names) != count:
-        raise OpenPairError(f"there are {count} track tokens but {len(names)} object names")
+    if not len(names) == len(boxes) == len(velocity) == count:
+        raise OpenPairError(
+            f"there are {count} track tokens, {len(names)} object names, {len(boxes)} boxes, {len(velocity)} velocities"
+        )
     if count == 0:
         return Agents.empty()
+    boxes = np.asarray(boxes, dtype=np.float64).reshape(count, 7)
+    velocity = np.asarray(velocity, dtype=np.float64).reshape(count, -1)
     unknown = sorted({str(name) for name in names} - _CATEGORIES.keys())
     if unknown:
         raise OpenPairError(

@@ -9,10 +9,9 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from openpair.datatypes.front_view import FRONT_CAMERAS
 from openpair.datatypes.scene import Frame, SensorFrame
 from openpair.errors import OpenPairError
-
-FRONT_CAMERAS: Final = ("cam_l0", "cam_f0", "cam_r0")
 
 _PCD_TYPES: Final = {("F", 4): "<f4", ("F", 8): "<f8", ("U", 1): "u1", ("U", 2): "<u2", ("U", 4): "<u4",
                      ("I", 1): "i1", ("I", 2): "<i2", ("I", 4): "<i4"}  # fmt: skip
