@@ -4,6 +4,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from toy_town import SPEED_MPS, toy_prepare, toy_scene
 
 from openpair.datatypes.columns import Protocol
 from openpair.errors import OpenPairError
@@ -16,8 +17,6 @@ from openpair.evaluation.agents import (
 )
 from openpair.evaluation.plans_file import read_plans
 from openpair.evaluation.sources import parse_agent, parse_agents
-
-from toy_town import SPEED_MPS, toy_prepare, toy_scene
 
 GOLDEN = Path(__file__).parents[2].parent / "shared" / "golden" / "navsim"
 needs_golden = pytest.mark.skipif(not GOLDEN.is_dir(), reason="golden NAVSIM logs are not at ../shared/golden/navsim")

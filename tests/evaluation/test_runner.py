@@ -8,6 +8,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from toy_town import ToySource, toy_prepare, toy_score
 
 from openpair.datatypes.columns import Protocol
 from openpair.datatypes.scores import V1_1_METRICS
@@ -18,8 +19,6 @@ from openpair.evaluation.chunk import Task
 from openpair.evaluation.records import PARTIAL_FILE, read_scores
 from openpair.evaluation.runner import evaluate
 from openpair.evaluation.sources import parse_agents, ready_agent
-
-from toy_town import ToySource, toy_prepare, toy_score
 
 LOGS = (("log-a", 20), ("log-b", 5), ("log-c", 18))
 NAMES = ["human", "constant_velocity", "pdm_closed"]
@@ -48,7 +47,21 @@ def test_the_files_keep_the_contract(tmp_path):
     with (tmp_path / "out" / "scores.csv").open(newline="") as stream:
         table = list(csv.reader(stream))
     assert table[0] == ["dataset", "log", "token", "agent", "protocol", *V1_1_METRICS, "score", "error"]
-    assert table[1] == ["toy", "log-a", "log-a-000", "human", "v1.1", "1.0", "1.0", "0.8", "1.0", "1.0", "1.0", "0.8", ""]
+    assert table[1] == [
+        "toy",
+        "log-a",
+        "log-a-000",
+        "human",
+        "v1.1",
+        "1.0",
+        "1.0",
+        "0.8",
+        "1.0",
+        "1.0",
+        "1.0",
+        "0.8",
+        "",
+    ]
     assert len(table) == 1 + len(evaluation.rows)
     assert read_scores(tmp_path / "out" / "scores.csv") == evaluation.rows
     summary = json.loads((tmp_path / "out" / "summary.json").read_text())
@@ -195,7 +208,7 @@ def test_a_killed_worker_loses_nothing_and_scores_nothing_twice(tmp_path, monkey
 def test_best_of_n_takes_the_true_best_and_says_so():
     def candidates(scene):
         human = scene.human_trajectory()
-        return np.stack([human * [0.5, 1, 1], human * [1.1, 1, 1], human + [0, 2.0, 0]])
+        return np.stack([human * [0.5, 1, 1], human * [1.1, 1, 1], human + np.array([0, 2.0, 0])])
 
     best = CheckpointAgent(lambda scene: candidates(scene)[0], "best_of_3", uses_truth=True, candidates=candidates)
     evaluation = run(toy_task(agents=(*parse_agents(["human"]), ready_agent(best))))

@@ -15,7 +15,7 @@ from openpair.datasets.base import SceneKey
 from openpair.datatypes.agents import Agents
 from openpair.datatypes.columns import Protocol
 from openpair.datatypes.ego import EgoState
-from openpair.datatypes.road_map import Lane, RoadMap, Roadblock
+from openpair.datatypes.road_map import Lane, Roadblock, RoadMap
 from openpair.datatypes.scene import Frame, Scene, SensorFrame
 from openpair.datatypes.scores import PlanScores, metric_names
 from openpair.datatypes.scoring_scene import DrivableMap, PolygonSet, ScoringScene, Tracks

@@ -93,9 +93,8 @@ def _caption(summary: Summary) -> str:
     elif num_logs < FEW_LOGS:
         parts.append(f"Intervals by log from {num_logs} logs are rough.")
     if summary.scenes_failed:
-        parts.append(
-            f"{summary.scenes_failed} scenes FAILED: means are over the rest, not over the same scenes for all."
-        )
+        failed = f"{summary.scenes_failed} scene{'s' if summary.scenes_failed > 1 else ''} FAILED"
+        parts.append(f"{failed}: each mean is over the scenes its agent was scored on, which differ.")
     if any(agent.uses_truth for agent in summary.agents):
         parts.append(TRUTH_NOTE + ".")
     return " ".join(parts)

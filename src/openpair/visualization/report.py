@@ -1,0 +1,212 @@
+"""One self-contained HTML page: results, learning curves, gallery, how it was made. Opens offline, anywhere."""
+
+from __future__ import annotations
+
+import math
+from importlib import resources
+from pathlib import Path
+from typing import Any
+
+import jinja2
+from markupsafe import Markup
+
+from openpair.datatypes.columns import Protocol
+from openpair.datatypes.scores import SHORT_NAMES, metric_names
+from openpair.evaluation.records import write_atomically
+from openpair.evaluation.statistics import Estimate
+from openpair.evaluation.summary import AgentSummary, Summary
+from openpair.evaluation.tables import difference_text, interval, percent, results_table
+from openpair.visualization.bev import BEV_STYLE, draw_scene
+from openpair.visualization.camera_strip import camera_strip, jpeg_data_uri
+from openpair.visualization.charts import interval_bar, line_chart, nice_ticks
+from openpair.visualization.colours import SCORE_STOPS, score_colour
+from openpair.visualization.gallery_scene import GalleryScene, ScoredPlan
+from openpair.visualization.glossary import formula, glossary
+from openpair.visualization.report_data import Comparison, ReportData, difference, verdict
+
+TEMPLATES = resources.files("openpair.visualization") / "templates"
+
+
+def write_report(data: ReportData, path: Path) -> int:
+    """Write the page, whole or not at all; returns its size [bytes]."""
+    page = render_report(data)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    write_atomically(path, page)
+    return len(page.encode())
+
+
+def render_report(data: ReportData) -> str:
+    """Text of the page. No address outside itself occurs in it. Raises KeyError for a comparison of unknown agents."""
+    environment = jinja2.Environment(
+        autoescape=True, trim_blocks=True, lstrip_blocks=True, undefined=jinja2.StrictUndefined
+    )
+    template = environment.from_string(_read("report.html.j2"))
+    protocol = Protocol(data.evaluation.protocol)
+    return template.render(
+        data=data,
+        style=Markup(_read("report.css") + BEV_STYLE + _read("report_bev.css")),
+        script=Markup(_read("report.js")),
+        table=_table_view(data.evaluation, data),
+        further=[(item, _table_view(item.evaluation, data)) for item in data.further],
+        comparisons=_comparison_views(data),
+        charts=[(branch, [(panel, Markup(line_chart(panel))) for panel in branch.panels]) for branch in data.branches],
+        scenes=[_scene_view(item, index, protocol) for index, item in enumerate(data.scenes)],
+        tags=_tags(data),
+        glossary=glossary(protocol),
+        formula=formula(protocol),
+        made=_made(data),
+        ramp=", ".join(f"{score_colour(stop)} {100 * stop:.0f}%" for stop, _ in SCORE_STOPS),
+    )
+
+
+def _read(name: str) -> str:
+    return (TEMPLATES / name).read_text(encoding="utf-8")
+
+
+def _table_view(summary: Summary, data: ReportData) -> dict[str, Any]:
+    """Rows of a results table with their interval drawings; rows that use the truth apart."""
+    table = results_table(summary, data.labels)
+    names = metric_names(Protocol(summary.protocol))
+    low, high = _scale([agent.score for agent in summary.agents])
+    by_truth: dict[bool, list[dict[str, Any]]] = {False: [], True: []}
+    best = max((a.score.mean for a in summary.agents if not a.uses_truth and a.kind not in REFERENCE_KINDS), default=0)
+    for agent in summary.agents:
+        by_truth[agent.uses_truth].append(_agent_view(agent, names, data, low, high, best))
+    return {
+        "metrics": [(SHORT_NAMES[name], name.replace("_", " ")) for name in names],
+        "score_name": summary.score_name,
+        "plain": by_truth[False],
+        "truth": by_truth[True],
+        "caption": table.caption,
+        "failures": summary.failures,
+        "failed": summary.scenes_failed,
+        "expected": summary.scenes_expected,
+        "scale": (f"{100 * low:.0f}", f"{100 * high:.0f}"),
+    }
+
+
+REFERENCE_KINDS = ("human", "constant_velocity", "pdm_closed")
+"""Agents that learn nothing: shown for comparison, never marked as the best."""
+
+
+def _agent_view(
+    agent: AgentSummary, names: tuple[str, ...], data: ReportData, low: float, high: float, best: float
+) -> dict[str, Any]:
+    learned = agent.kind not in REFERENCE_KINDS
+    return {
+        "label": data.labels.get(agent.name, agent.name),
+        "description": data.descriptions.get(agent.name, ""),
+        "metrics": [percent(100 * agent.metrics[name].mean) for name in names],
+        "score": percent(100 * agent.score.mean),
+        "interval": interval(100 * agent.score.low, 100 * agent.score.high),
+        "drawing": Markup(interval_bar(agent.score, low, high)),
+        "scored": agent.scenes_scored,
+        "failed": agent.scenes_failed,
+        "learned": learned,
+        "best": learned and not agent.uses_truth and agent.score.mean == best,
+    }
+
+
+def _comparison_views(data: ReportData) -> list[dict[str, Any]]:
+    estimates = [difference(data.evaluation, item.first, item.second) for item in data.comparisons]
+    low, high = _scale([*estimates, Estimate(0.0, 0.0, 0.0, 1, 2)])
+    reach = max(abs(low), abs(high))
+    return [
+        _comparison_view(item, estimate, reach, data)
+        for item, estimate in zip(data.comparisons, estimates, strict=True)
+    ]
+
+
+def _comparison_view(item: Comparison, estimate: Estimate, reach: float, data: ReportData) -> dict[str, Any]:
+    said = verdict(estimate)
+    return {
+        "question": item.question,
+        "first": data.labels.get(item.first, item.first),
+        "second": data.labels.get(item.second, item.second),
+        "text": difference_text(estimate),
+        "verdict": said,
+        "kind": said.split()[0],
+        "drawing": Markup(interval_bar(estimate, -reach, reach, zero=True, name=said.split()[0])),
+        "scenes": estimate.num_scenes,
+        "logs": estimate.num_logs,
+    }
+
+
+def _scale(estimates: list[Estimate]) -> tuple[float, float]:
+    """Round ends of a common scale for estimates."""
+    values = [v for e in estimates for v in (e.low, e.mean, e.high) if math.isfinite(v)]
+    ticks = nice_ticks(min(values, default=0.0), max(values, default=1.0))
+    return ticks[0], ticks[-1]
+
+
+def _scene_view(item: GalleryScene, index: int, protocol: Protocol) -> dict[str, Any]:
+    """A scene of the gallery: drawing, cameras, and the list of its plans, best first."""
+    entries = [(item.human, "human", "human"), *((c, str(i), "leaf") for i, c in enumerate(item.candidates))]
+    if item.imitation is not None:
+        entries.append((item.imitation, "il", "il"))
+    entries.sort(key=lambda entry: -_sortable(entry[0].score))
+    plans = [_plan_view(plan, key, kind, plan is item.chosen, protocol) for plan, key, kind in entries]
+    if item.chosen is not None and not any(plan["chosen"] for plan in plans):
+        plans.insert(0, _plan_view(item.chosen, "chosen", "chosen", True, protocol))
+    image = None if item.sensors is None else camera_strip(item.sensors)
+    return {
+        "number": index + 1,
+        "title": item.title,
+        "note": item.note,
+        "token": item.scene.token,
+        "log": item.scene.log_name,
+        "tags": item.tags,
+        "speed": f"{math.hypot(*item.scene.current.ego.velocity) * 3.6:.0f} km/h",
+        "drawing": Markup(draw_scene(item)),
+        "image": None if image is None else jpeg_data_uri(image),
+        "image_size": None if image is None else (image.shape[1], image.shape[0]),
+        "plans": plans,
+        "predicted": any(plan["predicted"] is not None for plan in plans),
+        "candidates": len(item.candidates),
+    }
+
+
+def _plan_view(plan: ScoredPlan, key: str, kind: str, chosen: bool, protocol: Protocol) -> dict[str, Any]:
+    known = [(SHORT_NAMES[n], plan.metrics[n]) for n in metric_names(protocol) if n in plan.metrics]
+    return {
+        "key": key,
+        "kind": kind,
+        "label": plan.label,
+        "score": percent(100 * plan.score),
+        "width": f"{100 * max(0.0, _sortable(plan.score)):.0f}",
+        "colour": score_colour(plan.score),
+        "predicted": None if plan.predicted is None else f"{plan.predicted:.2f}",
+        "chosen": chosen,
+        "metrics": ";".join(f"{name} {percent(100 * value)}" for name, value in known),
+    }
+
+
+def _sortable(score: float) -> float:
+    return score if math.isfinite(score) else -1.0
+
+
+def _tags(data: ReportData) -> list[tuple[str, int]]:
+    counts: dict[str, int] = {}
+    for scene in data.scenes:
+        for tag in scene.tags:
+            counts[tag] = counts.get(tag, 0) + 1
+    return list(counts.items())
+
+
+def _made(data: ReportData) -> list[tuple[str, str]]:
+    """Facts given, then those that the evaluation knows of itself."""
+    summary = data.evaluation
+    versions = ", ".join(f"{name} {number}" for name, number in summary.versions.items())
+    variant = ", ".join(f"{name.replace('_', ' ')}: {value}" for name, value in summary.variant.items())
+    facts = [
+        *data.made,
+        ("Protocol", f"NAVSIM {summary.protocol} ({variant})"),
+        ("Seed", str(summary.seed)),
+        ("Versions", versions),
+        ("Data hash", summary.data_sha256),
+    ]
+    for agent in summary.agents:
+        if agent.checkpoint_sha256:
+            facts.append((f"Checkpoint of {data.labels.get(agent.name, agent.name)}", agent.checkpoint_sha256))
+    given = {name for name, _ in data.made}
+    return [*data.made, *(fact for fact in facts[len(data.made) :] if fact[0] not in given)]

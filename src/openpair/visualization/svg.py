@@ -1,0 +1,83 @@
+"""A few words of SVG: numbers, paths, elements. Written by hand, a drawing is small and follows the page's colours."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from html import escape
+
+import numpy as np
+import shapely
+from numpy.typing import NDArray
+from shapely.geometry.base import BaseGeometry
+
+Points = NDArray[np.float64]
+
+
+def number(value: float, digits: int = 2) -> str:
+    """Shortest text of a number with at most ``digits`` decimals: ``"12.3"``, ``"-.5"``, ``"0"``."""
+    text = f"{value:.{digits}f}"
+    if "." in text:
+        text = text.rstrip("0").rstrip(".")
+    if text in ("-0", ""):
+        return "0"
+    return text.replace("0.", ".", 1) if text.startswith(("0.", "-0.")) else text
+
+
+def line_path(points: Points, *, closed: bool = False) -> str:
+    """Path data through points (n, 2); relative moves keep it short."""
+    rounded = np.round(np.asarray(points, dtype=np.float64), 2)
+    if closed and len(rounded) > 1 and (rounded[0] == rounded[-1]).all():
+        rounded = rounded[:-1]
+    steps = np.diff(rounded, axis=0)
+    text = f"M{_pair(rounded[0])}" + "".join(f"l{_pair(step)}" for step in steps if step.any())
+    return text + "z" if closed else text
+
+
+def geometry_path(geometry: BaseGeometry) -> str:
+    """Path data of polygons and lines, holes included (fill rule evenodd). Empty for an empty geometry."""
+    parts = []
+    for part in shapely.get_parts(geometry):
+        if part.geom_type == "Polygon":
+            rings = [part.exterior, *part.interiors]
+            parts += [line_path(np.asarray(ring.coords)[:, :2], closed=True) for ring in rings if len(ring.coords) > 3]
+        elif part.geom_type in ("LineString", "LinearRing") and len(part.coords) > 1:
+            parts.append(line_path(np.asarray(part.coords)[:, :2]))
+    return "".join(parts)
+
+
+def smooth_path(points: Points, directions: Points) -> str:
+    """Path data of a smooth curve.
+
+    Args:
+        points: (n, 2) where it passes.
+        directions: (n, 2) unit vectors it is tangent to, forward or backward.
+    """
+    text = f"M{_pair(points[0])}"
+    for i in range(len(points) - 1):
+        chord = points[i + 1] - points[i]
+        length = float(np.hypot(*chord))
+        if length < 0.02:
+            continue
+        sign = 1.0 if float(chord @ (directions[i] + directions[i + 1])) >= 0 else -1.0
+        handle = sign * length / 3.0
+        controls = (handle * directions[i], chord - handle * directions[i + 1], chord)
+        text += "c" + " ".join(_pair(control) for control in controls)
+        # Relative commands add up rounded steps; a plan has 8 of them, the error stays below a pixel.
+    return text
+
+
+def element(tag: str, content: str | Iterable[str] = "", **attributes: object) -> str:
+    """One element; ``class_`` becomes ``class`` and ``data_x`` becomes ``data-x``; None leaves an attribute out."""
+    named = {key.rstrip("_").replace("_", "-"): value for key, value in attributes.items() if value is not None}
+    written = "".join(f' {key}="{escape(_value(value), quote=True)}"' for key, value in named.items())
+    inner = content if isinstance(content, str) else "".join(content)
+    return f"<{tag}{written}>{inner}</{tag}>" if inner else f"<{tag}{written}/>"
+
+
+def _value(value: object) -> str:
+    return number(float(value)) if isinstance(value, float | np.floating) else str(value)
+
+
+def _pair(point: Points) -> str:
+    x, y = number(float(point[0])), number(float(point[1]))
+    return f"{x}{y}" if y.startswith("-") else f"{x} {y}"
