@@ -1,0 +1,127 @@
+"""Tables and results on a device: numpy memory for the CPU, torch memory for CUDA, one code path for kernels."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, fields
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import warp as wp
+
+from openpair.scoring import arrays
+from openpair.scoring.comfort import filter_table
+from openpair.scoring.tables import SceneTables
+
+if TYPE_CHECKING:
+    from openpair.datatypes.columns import Protocol
+
+CPU = "cpu"
+
+
+@dataclass(frozen=True)
+class DeviceTables:
+    """The kernel structs of one or several scenes on one device.
+
+    Attributes:
+        area, tracks, path, lights, ego: structs of Warp arrays.
+        max_tracks, max_history: see :class:`~openpair.scoring.tables.SceneTables`.
+        num_scenes: how many scenes.
+        device: "cpu", "cuda:0".
+        keep: owners of the memory.
+    """
+
+    area: Any
+    tracks: Any
+    path: Any
+    lights: Any
+    ego: Any
+    max_tracks: int
+    max_history: int
+    num_scenes: int
+    device: str
+    keep: Any
+
+
+def fill_struct(struct_class: Any, table: Any, device: str) -> Any:
+    """A kernel struct with the arrays of a table, viewed (CPU) or copied (CUDA)."""
+    struct = struct_class()
+    for field in fields(table):
+        annotation = struct_class.vars[field.name].type
+        values = np.ascontiguousarray(getattr(table, field.name))
+        array = wp.array(values, dtype=annotation.dtype, device=device, copy=device != CPU)
+        setattr(struct, field.name, array)
+    return struct
+
+
+def place(tables: SceneTables, device: str) -> DeviceTables:
+    """Tables on a device."""
+    return DeviceTables(
+        area=fill_struct(arrays.MapArrays, tables.area, device),
+        tracks=fill_struct(arrays.TrackArrays, tables.tracks, device),
+        path=fill_struct(arrays.PathArrays, tables.path, device),
+        lights=fill_struct(arrays.LightArrays, tables.lights, device),
+        ego=fill_struct(arrays.EgoArrays, tables.ego, device),
+        max_tracks=tables.max_tracks,
+        max_history=tables.max_history,
+        num_scenes=tables.num_scenes,
+        device=device,
+        keep=tables,
+    )
+
+
+_FILTERS: dict[tuple[Any, str], tuple[wp.array, wp.array]] = {}
+
+
+def filters_on(protocol: Protocol, device: str) -> tuple[wp.array, wp.array]:
+    """Comfort filters of a protocol on a device: weights (5, 41, 41), windows (5,)."""
+    key = (protocol, device)
+    if key not in _FILTERS:
+        table, windows = filter_table(protocol)
+        _FILTERS[key] = (
+            wp.array(table, dtype=wp.float64, device=device),
+            wp.array(windows, dtype=wp.int32, device=device),
+        )
+    return _FILTERS[key]
+
+
+class Room:
+    """Allocates results: numpy arrays on the CPU, torch tensors on CUDA, each with its Warp view."""
+
+    def __init__(self, device: str) -> None:
+        self.device = device
+
+    def empty(self, shape: tuple[int, ...], dtype: type, view: Any) -> tuple[Any, wp.array]:
+        """Uninitialised memory of a numpy dtype, and its Warp view of type ``view``."""
+        if self.device == CPU:
+            values = np.empty(shape, dtype)
+            return values, wp.array(values, dtype=view, device=CPU, copy=False)
+        import torch
+
+        tensor = torch.empty(shape, dtype=_torch_dtype(dtype), device=self.device)
+        return tensor, wp.from_torch(tensor, dtype=view)
+
+    def full(self, shape: tuple[int, ...], value: float, dtype: type, view: Any) -> tuple[Any, wp.array]:
+        """Memory filled with one value, and its Warp view."""
+        memory, array = self.empty(shape, dtype, view)
+        memory[...] = value
+        return memory, array
+
+
+def _torch_dtype(dtype: type) -> Any:
+    import torch
+
+    return {np.float64: torch.float64, np.int32: torch.int32, np.bool_: torch.bool}[dtype]
+
+
+@contextmanager
+def torch_stream(device: str) -> Iterator[None]:
+    """Launch on torch's current stream of a CUDA device, so that results are ordered with the caller's work."""
+    if device == CPU:
+        yield
+        return
+    import torch
+
+    with wp.ScopedStream(wp.stream_from_torch(torch.cuda.current_stream(device))):
+        yield

@@ -1,0 +1,116 @@
+"""The prepared form of a scene: its tables, completed by the scorer's own results for PDM-Closed and the human.
+
+Made at first use and kept as long as the scene lives.
+"""
+
+from __future__ import annotations
+
+import weakref
+from dataclasses import dataclass, replace
+
+import numpy as np
+import warp as wp
+from numpy.typing import NDArray
+
+from openpair.datatypes.columns import Protocol
+from openpair.datatypes.scoring_scene import ScoringScene
+from openpair.geometry.poses import local_to_global
+from openpair.scoring.aggregation import NUM_METRICS, ResultIndex
+from openpair.scoring.build import build_tables, wrap
+from openpair.scoring.comfort import ComfortMode
+from openpair.scoring.devices import CPU, DeviceTables, place
+from openpair.scoring.run import RawResults, run
+from openpair.scoring.tables import SceneTables
+from openpair.scoring.validation import check_scene
+from openpair.simulation.reference import interpolate_states, plan_weights
+from openpair.geometry.poses import wrap_angle
+
+FORGIVABLE = [
+    ResultIndex.NC,
+    ResultIndex.DAC,
+    ResultIndex.DDC,
+    ResultIndex.TLC,
+    ResultIndex.TTC,
+    ResultIndex.LK,
+]
+"""Sub-metrics that the human filter can set to 1. The human's own EP and HC are 1 by definition."""
+
+
+@dataclass
+class PreparedScene:
+    """A scene ready to score.
+
+    Attributes:
+        tables: flat tables.
+        raw: results of the PDM-Closed trajectory (row 0) and, in v2.2, of the human (row 1).
+        on_device: tables by device.
+    """
+
+    tables: SceneTables
+    raw: RawResults
+    on_device: dict[str, DeviceTables]
+
+    def place(self, device: str) -> DeviceTables:
+        """The tables on a device; copied there at first use."""
+        if device not in self.on_device:
+            self.on_device[device] = place(self.tables, device)
+        return self.on_device[device]
+
+
+_PREPARED: dict[int, tuple[weakref.ref[ScoringScene], PreparedScene]] = {}
+
+
+def prepare(scene: ScoringScene) -> PreparedScene:
+    """Tables and reference results of a scene; the same object at every call while the scene lives.
+
+    Raises:
+        OpenPairError: the scene cannot be scored; says which part is wrong.
+    """
+    entry = _PREPARED.get(id(scene))
+    if entry is not None and entry[0]() is scene:
+        return entry[1]
+    check_scene(scene)
+    prepared = _prepare(scene)
+    key = id(scene)
+    _PREPARED[key] = (weakref.ref(scene, lambda _: _PREPARED.pop(key, None)), prepared)
+    return prepared
+
+
+def reference_rows(scene: ScoringScene) -> NDArray[np.float64]:
+    """(1 or 2, 41, 3) tracker references around the rear axle: PDM-Closed and, where given, the human."""
+    ego = scene.ego_state
+    rows = [interpolate_states(scene.reference_states, scene.reference_time_us, scene.time_us)]
+    if scene.human_trajectory is not None:
+        knots = np.concatenate([ego[None, :3], local_to_global(scene.human_trajectory, ego)])
+        knots[:, 2] = np.unwrap(knots[:, 2])
+        weights = plan_weights(scene.time_us)
+        before, after = knots[weights.index], knots[weights.index + 1]
+        sampled = before + weights.weight[:, None] * (after - before)
+        sampled[:, 2] = wrap_angle(sampled[:, 2])
+        rows.append(sampled)
+    references = np.array(rows)
+    references[..., :2] -= ego[:2]
+    return references
+
+
+def _prepare(scene: ScoringScene) -> PreparedScene:
+    tables = build_tables(scene)
+    references = reference_rows(scene)
+    raw = run(
+        place(tables, CPU),
+        scene.protocol,
+        wp.zeros(len(references), dtype=wp.int32, device=CPU),
+        reference=wrap(references, wp.float64),
+        comfort_mode=ComfortMode.PLAN,
+    )
+    ego = replace(tables.ego, reference_gain=raw.table[:1, ResultIndex.GAIN].copy(), forgiven=forgiven(scene, raw))
+    completed = replace(tables, ego=ego)
+    return PreparedScene(completed, raw, {})
+
+
+def forgiven(scene: ScoringScene, raw: RawResults) -> NDArray[np.int32]:
+    """(1, 8) 1 where the human's own sub-metric is 0: the human filter of original scenes in v2.2."""
+    flags = np.zeros((1, NUM_METRICS), np.int32)
+    if scene.protocol is Protocol.V2_2 and len(raw.table) > 1 and not scene.is_synthetic:
+        flags[0, FORGIVABLE] = raw.table[1, FORGIVABLE] == 0.0
+    return flags

@@ -1,0 +1,185 @@
+"""Run the kernels: N plans of one or several scenes in, one table of results and the evidence out."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import warp as wp
+
+from openpair.datatypes.columns import Protocol, StateIndex
+from openpair.scoring import kernels
+from openpair.scoring.aggregation import NUM_RESULTS
+from openpair.scoring.collisions import NO_STEP
+from openpair.scoring.comfort import NUM_SIGNALS, ComfortIndex, ComfortMode
+from openpair.scoring.devices import DeviceTables, Room, filters_on, torch_stream
+from openpair.scoring.ego_areas import AreaIndex
+from openpair.simulation import kernels as simulation_kernels
+from openpair.simulation.reference import NUM_STEPS
+from openpair.simulation.simulate import launch_simulation
+
+TTC_STEPS = {Protocol.V1_1: 41, Protocol.V2_2: 32}
+"""Steps at which time to collision is looked at."""
+
+REQUIRED_SAMPLES = {Protocol.V1_1: 50, Protocol.V2_2: 41}
+"""Samples of the tracks that the protocol reads."""
+
+
+@dataclass(frozen=True)
+class RawResults:
+    """Results of N plans: numpy arrays, or torch tensors on CUDA.
+
+    Attributes:
+        table: (N, 20) columns of :class:`~openpair.scoring.aggregation.ResultIndex`.
+        reference: (N, 41, 3) reference poses around each scene's rear axle.
+        states: (N, 41, 11) simulated states, global frame.
+        ego_box: (N, 41, 4) centre x, y around the rear axle at t = 0, cos and sin of the heading.
+        areas: (N, 41, 6) bool, :class:`~openpair.scoring.ego_areas.AreaIndex`.
+        collision_key, ttc_key: (N,) int32 step * 2^20 + track within the scene, or 2^30.
+        comfort_flags: (N, 6) bool.
+        deviation: (N, 41) distance to the centreline [m] (v2.2; else None).
+    """
+
+    table: Any
+    reference: Any
+    states: Any
+    ego_box: Any
+    areas: Any
+    collision_key: Any
+    ttc_key: Any
+    comfort_flags: Any
+    deviation: Any
+
+
+def run(
+    tables: DeviceTables,
+    protocol: Protocol,
+    plan_scene: wp.array,
+    *,
+    plans: wp.array | None = None,
+    reference: wp.array | None = None,
+    comfort_mode: ComfortMode,
+    within_group: bool = False,
+) -> RawResults:
+    """Simulate and measure N plans.
+
+    Args:
+        tables: the scenes.
+        protocol: which score.
+        plan_scene: (N,) int32 scene of each plan.
+        plans: (N, 8, 3) float64, ego rear-axle frame; or
+        reference: (N, 41, 3) float64 tracker reference, global axes around each scene's rear axle.
+        within_group: progress relative to the best of each scene's plans instead of PDM-Closed.
+        comfort_mode: what comfort is computed over.
+    """
+    with torch_stream(tables.device):
+        return _run(tables, protocol, plan_scene, plans, reference, within_group, comfort_mode)
+
+
+def _run(
+    tables: DeviceTables,
+    protocol: Protocol,
+    plan_scene: wp.array,
+    plans: wp.array | None,
+    reference: wp.array | None,
+    within_group: bool,
+    comfort_mode: ComfortMode,
+) -> RawResults:
+    device = tables.device
+    room = Room(device)
+    count = plan_scene.shape[0]
+    is_v2 = protocol is Protocol.V2_2
+    ego = tables.ego
+
+    reference_memory: Any = None
+    if reference is None:
+        reference_memory, reference = room.empty((count, NUM_STEPS, 3), np.float64, wp.float64)
+        wp.launch(
+            simulation_kernels.interpolate_plans,
+            dim=count,
+            inputs=[plans, plan_scene, ego.state, ego.knot_index, ego.knot_weight, reference],
+            device=device,
+        )
+    states, states_view = room.empty((count, NUM_STEPS, len(StateIndex)), np.float64, wp.float64)
+    ego_box, ego_box_view = room.empty((count, NUM_STEPS, 4), np.float64, wp.vec4d)
+    _, reach = room.empty((count, 4), np.float64, wp.vec4d)
+    launch_simulation(reference, plan_scene, ego.state, states_view, ego_box_view, reach, device)
+
+    areas, areas_view = room.empty((count, NUM_STEPS, len(AreaIndex)), np.bool_, wp.bool)
+    wp.launch(
+        kernels.find_areas,
+        dim=(count, NUM_STEPS),
+        inputs=[tables.area, tables.lights, plan_scene, ego_box_view, areas_view],
+        device=device,
+    )
+    collision_key, collision_view = room.full((count,), NO_STEP, np.int32, wp.int32)
+    ttc_key, ttc_view = room.full((count,), NO_STEP, np.int32, wp.int32)
+    _, fault_view = room.full((count,), 0, np.int32, wp.int32)
+    if tables.max_tracks:
+        wp.launch(
+            kernels.find_contacts,
+            dim=(count, tables.max_tracks),
+            inputs=[
+                tables.tracks,
+                plan_scene,
+                states_view,
+                ego_box_view,
+                reach,
+                areas_view,
+                TTC_STEPS[protocol],
+                fault_view,
+                collision_view,
+                ttc_view,
+            ],
+            device=device,
+        )
+
+    results, results_view = room.empty((count, NUM_RESULTS), np.float64, wp.float64)
+    comfort_flags, comfort_view = room.empty((count, len(ComfortIndex)), np.bool_, wp.bool)
+    deviation, deviation_view = room.empty((count if is_v2 else 0, NUM_STEPS), np.float64, wp.float64)
+    _, best_gain = room.full((tables.num_scenes,), 0.0, np.float64, wp.float64)
+    past = tables.max_history if comfort_mode is ComfortMode.WITH_PAST else 0
+    _, signals = room.empty((count, NUM_SIGNALS, NUM_STEPS + past), np.float64, wp.float64)
+    weights, windows = filters_on(protocol, device)
+    wp.launch(
+        kernels.measure_plans,
+        dim=count,
+        inputs=[
+            tables.path,
+            ego,
+            plan_scene,
+            states_view,
+            ego_box_view,
+            areas_view,
+            fault_view,
+            ttc_view,
+            weights,
+            windows,
+            is_v2,
+            int(comfort_mode),
+            signals,
+            comfort_view,
+            deviation_view,
+            best_gain,
+            results_view,
+        ],
+        device=device,
+    )
+    wp.launch(
+        kernels.aggregate_plans,
+        dim=count,
+        inputs=[ego, plan_scene, best_gain, within_group, is_v2, results_view],
+        device=device,
+    )
+    return RawResults(
+        table=results,
+        reference=reference_memory,
+        states=states,
+        ego_box=ego_box,
+        areas=areas,
+        collision_key=collision_key,
+        ttc_key=ttc_key,
+        comfort_flags=comfort_flags,
+        deviation=deviation if is_v2 else None,
+    )
