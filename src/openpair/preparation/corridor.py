@@ -61,14 +61,15 @@ class CorridorTraffic:
     ) -> None:
         self._forecast = forecast
         steps = np.arange(0, last_step + 1, 2)
-        corners = forecast.corners + np.stack([forecast.displacement(int(t)) for t in steps])[:, :, None]  # (S, n, 4, 2)
+        corners = (
+            forecast.corners + np.stack([forecast.displacement(int(t)) for t in steps])[:, :, None]
+        )  # (S, n, 4, 2)
         self._low, self._high = corners.min(axis=2), corners.max(axis=2)
-        red_bounds = shapely.bounds(forecast.red_polygons).reshape(-1, 4)
-        self._red_bounds = red_bounds
+        self._red_bounds = shapely.bounds(forecast.red_polygons).reshape(-1, 4)
+        self._rank: dict[int, NDArray[np.int64]] = {}
         usable = ~forecast.exempt
         self._obstacles: list[list[Obstacle]] = [
-            self._obstacles_of(path, corridor, corners, usable)
-            for path, corridor in zip(paths, corridors, strict=True)
+            self._obstacles_of(path, corridor, corners, usable) for path, corridor in zip(paths, corridors, strict=True)
         ]
 
     def _obstacles_of(
@@ -107,6 +108,8 @@ class CorridorTraffic:
 
     def first_found(self, candidates: NDArray[np.int64], step: int) -> int:
         """Which of several objects the original's search tree of that step reports first."""
-        boxes = np.concatenate([self._low[step // 2], self._high[step // 2]], axis=1)
-        rank = search_order(np.concatenate([boxes, self._red_bounds]))
+        if step not in self._rank:
+            boxes = np.concatenate([self._low[step // 2], self._high[step // 2]], axis=1)
+            self._rank[step] = search_order(np.concatenate([boxes, self._red_bounds]))
+        rank = self._rank[step]
         return int(candidates[np.argmin(rank[candidates])])

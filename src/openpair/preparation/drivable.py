@@ -2,35 +2,44 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection
-
 import numpy as np
 import shapely
 from numpy.typing import NDArray
 
 from openpair.datatypes.columns import MapLayer
-from openpair.datatypes.scoring_scene import DrivableMap
 from openpair.errors import OpenPairError
 from openpair.preparation.map_index import MapIndex
-from openpair.preparation.polygons import take_polygons
 
 MAP_RADIUS_M = 100.0
 """Half the side of the square around the ego centre."""
 
 
-def select_drivable_map(
-    index: MapIndex, elements: NDArray[np.int64], route_lane_ids: Collection[str], *, where: object = None
-) -> DrivableMap:
-    """The drivable map of a scene.
+def elements_around(index: MapIndex, ego_center: NDArray[np.float64], *, where: object = None) -> NDArray[np.int64]:
+    """(n,) numbers of the map elements in the axis-aligned square of +-100 m around the ego centre (2+,).
+
+    Roadblocks; the lanes of each selected roadblock, block by block; the lane connectors of each selected roadblock
+    connector; intersections; carparks. Lanes come in through their block even when outside the square; generic
+    drivable areas are not used.
 
     Args:
-        elements: what :func:`elements_around` found.
-        route_lane_ids: lanes and connectors of the corrected route.
         where: scene named in errors.
 
     Raises:
         OpenPairError: nothing is drivable there, or an element is degenerate.
     """
+    x, y = float(ego_center[0]), float(ego_center[1])
+    square = shapely.box(x - MAP_RADIUS_M, y - MAP_RADIUS_M, x + MAP_RADIUS_M, y + MAP_RADIUS_M)
+    found = {layer: np.sort(tree.query(square, predicate="intersects")) for layer, tree in index.trees.items()}
+    blocks, connectors = found[MapLayer.ROADBLOCK], found[MapLayer.ROADBLOCK_CONNECTOR]
+    elements = np.concatenate(
+        [
+            blocks + index.first_element[MapLayer.ROADBLOCK],
+            *(index.lane_elements[index.blocks[b].id] for b in blocks),
+            *(index.lane_elements[index.connector_blocks[b].id] for b in connectors),
+            found[MapLayer.INTERSECTION] + index.first_element[MapLayer.INTERSECTION],
+            found[MapLayer.CARPARK_AREA] + index.first_element[MapLayer.CARPARK_AREA],
+        ]
+    ).astype(np.int64)
     if not len(elements):
         raise OpenPairError(
             f"the map {index.road_map.name} has nothing drivable within {MAP_RADIUS_M:.0f} m of the ego",
@@ -39,36 +48,10 @@ def select_drivable_map(
         )
     for e in elements:
         if index.element_fault[e]:
-            layer = MapLayer(int(index.element_layer[e])).name.lower()
+            layer = MapLayer(int(index.shapes.layer[e])).name.lower()
             raise OpenPairError(
-                f"{layer} {index.element_tokens[e]} of map {index.road_map.name} {index.element_fault[e]}",
+                f"{layer} {index.shapes.tokens[e]} of map {index.road_map.name} {index.element_fault[e]}",
                 where=where,
                 fix="Repair the map or leave this scene out",
             )
-    layer_of = index.element_layer[elements]
-    route_lanes = set(route_lane_ids)
-    tokens = tuple(index.element_tokens[e] for e in elements)
-    is_lane = (layer_of == MapLayer.LANE) | (layer_of == MapLayer.LANE_CONNECTOR)
-    on_route = np.array([token in route_lanes for token in tokens], bool) & is_lane
-    return DrivableMap(take_polygons(index.element_polygons, elements), layer_of, tokens, on_route)
-
-
-def elements_around(index: MapIndex, ego_center: NDArray[np.float64]) -> NDArray[np.int64]:
-    """(n,) numbers of the map elements in the axis-aligned square of +-100 m around the ego centre (2+,).
-
-    Roadblocks; the lanes of each selected roadblock, block by block; the lane connectors of each selected roadblock
-    connector; intersections; carparks. Lanes come in through their block even when outside the square; generic
-    drivable areas are not used.
-    """
-    x, y = float(ego_center[0]), float(ego_center[1])
-    square = shapely.box(x - MAP_RADIUS_M, y - MAP_RADIUS_M, x + MAP_RADIUS_M, y + MAP_RADIUS_M)
-    found = {layer: np.sort(tree.query(square, predicate="intersects")) for layer, tree in index.trees.items()}
-    blocks, connectors = found[MapLayer.ROADBLOCK], found[MapLayer.ROADBLOCK_CONNECTOR]
-    parts = [
-        blocks + index.first_element[MapLayer.ROADBLOCK],
-        *(index.lane_elements[index.blocks[b].id] for b in blocks),
-        *(index.lane_elements[index.connector_blocks[b].id] for b in connectors),
-        found[MapLayer.INTERSECTION] + index.first_element[MapLayer.INTERSECTION],
-        found[MapLayer.CARPARK_AREA] + index.first_element[MapLayer.CARPARK_AREA],
-    ]
-    return np.concatenate(parts).astype(np.int64)
+    return elements

@@ -50,15 +50,15 @@ def _holding_lanes(
     """On-route lanes of the drivable map that touch the rear axle, in the order of the original's search tree."""
     surfaces = index.element_surfaces[elements]
     touching = np.flatnonzero(shapely.intersects_xy(surfaces, rear_axle[0], rear_axle[1]))
-    on_route = [i for i in touching if _is_lane(index, elements[i]) and index.element_tokens[elements[i]] in route_lanes]
+    on_route = [i for i in touching if _is_lane(index, elements[i]) and index.shapes.tokens[elements[i]] in route_lanes]
     if len(on_route) > 1:
         rank = search_order(shapely.bounds(surfaces))
         on_route.sort(key=lambda i: rank[i])
-    return [index.element_tokens[elements[i]] for i in on_route]
+    return [index.shapes.tokens[elements[i]] for i in on_route]
 
 
 def _is_lane(index: MapIndex, element: int) -> bool:
-    return index.element_layer[element] in (MapLayer.LANE, MapLayer.LANE_CONNECTOR)
+    return index.shapes.layer[element] in (MapLayer.LANE, MapLayer.LANE_CONNECTOR)
 
 
 def _heading_error(baseline: NDArray[np.float64], pose: NDArray[np.float64]) -> float:
@@ -108,8 +108,3 @@ def _trace(parent: dict[str, str | None], lane_id: str) -> list[str]:
     while (previous := parent[path[-1]]) is not None:
         path.append(previous)
     return path[::-1]
-
-
-def join_baselines(index: MapIndex, lane_ids: Sequence[str]) -> NDArray[np.float64]:
-    """(M, 3) centreline: the baselines one after another; the vertex at each joint stays doubled."""
-    return np.concatenate([index.lane(lane_id).baseline for lane_id in lane_ids])

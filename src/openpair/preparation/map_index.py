@@ -13,9 +13,9 @@ from shapely.geometry import LineString, Polygon
 
 from openpair.datatypes.columns import MapLayer
 from openpair.datatypes.road_map import DEFAULT_SPEED_LIMIT_MPS, Lane, Roadblock, RoadMap
-from openpair.datatypes.scoring_scene import PolygonSet
 from openpair.errors import OpenPairError
 from openpair.preparation.block_search import shortest_block_path
+from openpair.preparation.map_shapes import MapShapes
 from openpair.preparation.polygons import flatten_polygons
 
 LOOP_OVERLAP_M2 = 1.0
@@ -28,15 +28,10 @@ KEPT_INDICES = 64
 class MapIndex:
     """Search trees and arrays over one :class:`RoadMap`.
 
-    "Elements" are all surfaces that a scoring scene can hold, layer by layer as the original evaluator lists them:
-    roadblocks, lanes, lane connectors, intersections, carparks; file order within a layer.
-
     Attributes:
         road_map: the town.
-        element_layer: (E,) int64 :class:`MapLayer`.
-        element_tokens: (E,) map ids.
+        shapes: its elements as flat arrays.
         element_surfaces: (E,) their shapely polygons; empty where ``element_fault`` says why one cannot be used.
-        element_polygons: the same, flat.
         element_fault: (E,) "" or what is wrong with a surface.
     """
 
@@ -86,17 +81,28 @@ class MapIndex:
         self.first_element = dict(
             zip([layer for layer, _, _ in layers], np.cumsum([0, *sizes[:-1]]).tolist(), strict=True)
         )
-        self.element_layer = np.repeat(np.array([layer for layer, _, _ in layers], np.int64), sizes)
-        self.element_tokens = [token for _, ids, _ in layers for token in ids]
         surfaces = [polygon for _, _, polygons in layers for polygon in polygons]
         self.element_fault = [_fault(surface) for surface in surfaces]
         self.element_surfaces = _objects(
             Polygon() if fault else p for p, fault in zip(surfaces, self.element_fault, strict=True)
         )
-        self.element_polygons: PolygonSet = flatten_polygons(self.element_surfaces)
-        element_of_lane = {lane.id: self.first_element[MapLayer.LANE] + i for i, lane in enumerate(lanes + connectors)}
+        baseline = [
+            road_map.lanes[token].baseline if layer in (MapLayer.LANE, MapLayer.LANE_CONNECTOR) else np.zeros((0, 3))
+            for layer, ids, _ in layers
+            for token in ids
+        ]
+        self.shapes = MapShapes(
+            layer=np.repeat(np.array([layer for layer, _, _ in layers], np.int64), sizes),
+            tokens=tuple(token for _, ids, _ in layers for token in ids),
+            polygons=flatten_polygons(self.element_surfaces),
+            baseline_offset=np.cumsum([0, *(len(b) for b in baseline)]),
+            baselines=np.concatenate(baseline),
+        )
+        self.lane_element = {
+            lane.id: self.first_element[MapLayer.LANE] + i for i, lane in enumerate(lanes + connectors)
+        }
         self.lane_elements = {
-            b.id: np.array([element_of_lane[i] for i in b.lane_ids], np.int64) for b in road_map.roadblocks.values()
+            b.id: np.array([self.lane_element[i] for i in b.lane_ids], np.int64) for b in road_map.roadblocks.values()
         }
 
     @cached_property

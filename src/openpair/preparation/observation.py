@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
@@ -18,13 +19,31 @@ SAMPLES_PER_FRAME = 5
 FUTURE_FRAMES = {Protocol.V1_1: 10, Protocol.V2_2: 8}
 """Frames after the current one that a protocol looks at."""
 
+_MOTION = 5  # columns of a sighting: x, y, heading, velocity x, velocity y
 
-def interpolate_tracks(frames: Sequence[Agents], *, where: object = None) -> Tracks:
-    """Replay of F frames at 10 Hz: 5 (F-1) + 1 samples.
 
-    Position, unwrapped heading and velocity are linear in time; size and category stay those of the first sighting.
-    A track is present from its first to its last sighting and interpolated through gaps between them; one that was
-    seen only once stands still in all samples. Within a sample: by category, then by first appearance.
+@dataclass(frozen=True)
+class Sightings:
+    """K tracks over F frames at 2 Hz, by category, then by first appearance (frame, then row).
+
+    Attributes:
+        tokens: (K,) track tokens.
+        category: (K,) int64, as first seen.
+        size: (K, 3) float64 length, width, height [m], as first seen.
+        present: (K, F) bool.
+        motion: (R, 5) float64 x [m], y [m], heading [rad], velocity x, y [m/s], global frame: one row for each True in
+            ``present``, track by track.
+    """
+
+    tokens: tuple[str, ...]
+    category: NDArray[np.int64]
+    size: NDArray[np.float64]
+    present: NDArray[np.bool_]
+    motion: NDArray[np.float64]
+
+
+def collect_sightings(frames: Sequence[Agents], *, where: object = None) -> Sightings:
+    """Follow each track through the frames.
 
     Args:
         frames: agents of the current frame and of those that follow, global frame.
@@ -33,91 +52,97 @@ def interpolate_tracks(frames: Sequence[Agents], *, where: object = None) -> Tra
     Raises:
         OpenPairError: a box or a velocity is not finite, or a frame holds a track token twice.
     """
-    tokens, frame, row_track, category, box, velocity = _gather(frames, where)
-    num_tracks, num_frames = len(tokens), len(frames)
-
-    seen = np.full((num_tracks, num_frames), -1)
-    seen[row_track, frame] = np.arange(len(frame))
-    present = seen >= 0
-    grid = np.arange(num_frames)
-    before = np.maximum.accumulate(np.where(present, grid, -1), axis=1)
-    after = np.minimum.accumulate(np.where(present, grid, num_frames)[:, ::-1], axis=1)[:, ::-1]
-    first, last = after[:, 0], before[:, -1]
-    once = first == last
-
-    # Frames without a sighting repeat the one before them (or the first), so that headings unwrap along sightings only.
-    filled = np.where(before >= 0, before, first[:, None])
-    source = seen[np.arange(num_tracks)[:, None], filled]
-    values = np.concatenate([box[:, : BoxIndex.LENGTH], velocity], axis=1)[source]  # (K, F, 5)
-    values[..., BoxIndex.HEADING] = np.unwrap(values[..., BoxIndex.HEADING], axis=1)
-
-    samples = np.arange(SAMPLES_PER_FRAME * (num_frames - 1) + 1)
-    alive = (samples >= SAMPLES_PER_FRAME * first[:, None]) & (samples <= SAMPLES_PER_FRAME * last[:, None])
-    alive |= once[:, None]
-    order = np.argsort(category, kind="stable")
-    sample_of_row, rank = np.nonzero(alive[order].T)
-    track = order[rank]
-
-    low = filled[track, sample_of_row // SAMPLES_PER_FRAME]
-    high = np.minimum(after[track, -(-sample_of_row // SAMPLES_PER_FRAME)], last[track])
-    low = np.minimum(low, high)
-    weight = (sample_of_row / SAMPLES_PER_FRAME - low) / np.maximum(high - low, 1)
-    weight = np.where(high > low, weight, 0.0)[:, None]
-    at_low = values[track, low]
-    mixed = at_low + weight * (values[track, high] - at_low)
-    heading = mixed[:, BoxIndex.HEADING]
-    mixed[:, BoxIndex.HEADING] = np.arctan2(np.sin(heading), np.cos(heading))
-
-    first_box = box[seen[np.arange(num_tracks), first]]
-    counts = np.bincount(sample_of_row, minlength=len(samples))
-    return Tracks(
-        tokens=tokens,
-        category=category,
-        frame_offset=np.concatenate([[0], np.cumsum(counts)]).astype(np.int64),
-        track=track.astype(np.int64),
-        box=np.concatenate([mixed[:, :3], first_box[track, BoxIndex.LENGTH :]], axis=1),
-        velocity=mixed[:, 3:],
-    )
-
-
-def _gather(
-    frames: Sequence[Agents], where: object
-) -> tuple[
-    tuple[str, ...],
-    NDArray[np.int64],
-    NDArray[np.int64],
-    NDArray[np.int64],
-    NDArray[np.float64],
-    NDArray[np.float64],
-]:
-    """Rows of all frames: track names by first appearance, frame and track of each row, category of each track."""
     number: dict[str, int] = {}
     row_track: list[int] = []
     for agents in frames:
         if len(set(agents.track_tokens)) != len(agents.track_tokens):
             twice = next(t for t in agents.track_tokens if agents.track_tokens.count(t) > 1)
-            raise OpenPairError(
-                f"track {twice} appears twice in one frame", where=where, fix="Leave this scene out or repair its log"
-            )
-        for token in agents.track_tokens:
-            row_track.append(number.setdefault(token, len(number)))
-    tokens = tuple(number)
+            raise OpenPairError(f"track {twice} appears twice in one frame", where=where, fix=_REPAIR)
+        row_track.extend([number.setdefault(token, len(number)) for token in agents.track_tokens])
     track = np.array(row_track, np.int64)
     frame = np.repeat(np.arange(len(frames)), [len(agents) for agents in frames])
-    row_category = np.concatenate([agents.category for agents in frames])
     box = np.concatenate([agents.box for agents in frames])
     velocity = np.concatenate([agents.velocity for agents in frames])
-    first_row = np.zeros(len(tokens), np.int64)
+    first_row = np.zeros(len(number), np.int64)
     first_row[track[::-1]] = np.arange(len(track))[::-1]
-    category = row_category[first_row]
+    category = np.concatenate([agents.category for agents in frames])[first_row].astype(np.int64)
     velocity = np.where((category[track] >= AgentCategory.TRAFFIC_CONE)[:, None], 0.0, velocity)
+
+    tokens = tuple(number)
     for name, values in (("box", box), ("velocity", velocity)):
         bad = ~np.isfinite(values).all(axis=1)
         if bad.any():
             row = int(np.argmax(bad))
             raise OpenPairError(
-                f"the {name} of track {tokens[track[row]]} in frame {frame[row]} after the current one is not finite",
+                f"the {name} of track {tokens[track[row]]} is not finite, {frame[row]} frames after the current one",
                 where=where,
-                fix="Leave this scene out or repair its log",
+                fix=_REPAIR,
             )
-    return tokens, frame, track, category, box, velocity
+
+    row_of = np.full((len(tokens), len(frames)), -1)
+    row_of[track, frame] = np.arange(len(track))
+    by_category = np.argsort(category, kind="stable")
+    row_of = row_of[by_category]
+    present = row_of >= 0
+    return Sightings(
+        tokens=tuple(tokens[k] for k in by_category),
+        category=category[by_category],
+        size=box[first_row[by_category], BoxIndex.LENGTH :],
+        present=present,
+        motion=np.concatenate([box[:, : BoxIndex.LENGTH], velocity], axis=1)[row_of[present]],
+    )
+
+
+_REPAIR = "Leave this scene out or repair its log"
+
+
+def replay_tracks(sightings: Sightings) -> Tracks:
+    """Tracks at 10 Hz, 5 (F-1) + 1 samples.
+
+    Position, unwrapped heading and velocity are linear in time; size and category stay those of the first sighting.
+    A track is present from its first to its last sighting and interpolated through gaps between them; one that was
+    seen only once stands still in all samples. Within a sample: by category, then by first appearance.
+    """
+    present = sightings.present
+    num_tracks, num_frames = present.shape
+    grid = np.arange(num_frames)
+    before = np.maximum.accumulate(np.where(present, grid, -1), axis=1)
+    first, last = np.argmax(present, axis=1), before[:, -1]
+    count = np.cumsum(present).reshape(present.shape) - 1  # number of the sighting that is in force
+    leading = grid < first[:, None]
+    source = np.where(leading, count[np.arange(num_tracks), first][:, None], count)
+    values = sightings.motion[source].reshape(num_tracks, num_frames, _MOTION)
+    values[..., BoxIndex.HEADING] = np.unwrap(values[..., BoxIndex.HEADING], axis=1)
+    _bridge_gaps(values, present, before)
+
+    keyframes = values.transpose(1, 0, 2)  # (F, K, 5)
+    weight = (np.arange(SAMPLES_PER_FRAME) / SAMPLES_PER_FRAME)[:, None, None]
+    between = keyframes[:-1, None] + weight * (keyframes[1:] - keyframes[:-1])[:, None]
+    num_samples = SAMPLES_PER_FRAME * (num_frames - 1) + 1
+    dense = np.concatenate([between.reshape(num_samples - 1, num_tracks, _MOTION), keyframes[-1:]])
+
+    samples = np.arange(num_samples)[:, None]
+    alive = (samples >= SAMPLES_PER_FRAME * first) & (samples <= SAMPLES_PER_FRAME * last) | (first == last)
+    rows = dense[alive]
+    heading = rows[:, BoxIndex.HEADING]
+    turned = np.abs(heading) > np.pi
+    heading[turned] = np.arctan2(np.sin(heading[turned]), np.cos(heading[turned]))
+    track = np.broadcast_to(np.arange(num_tracks), alive.shape)[alive]
+    box = np.empty((len(rows), len(BoxIndex)))
+    box[:, : BoxIndex.LENGTH] = rows[:, : BoxIndex.LENGTH]
+    box[:, BoxIndex.LENGTH :] = sightings.size[track]
+    frame_offset = np.zeros(num_samples + 1, np.int64)
+    np.cumsum(alive.sum(axis=1), out=frame_offset[1:])
+    return Tracks(sightings.tokens, sightings.category, frame_offset, track, box, np.ascontiguousarray(rows[:, 3:]))
+
+
+def _bridge_gaps(values: NDArray[np.float64], present: NDArray[np.bool_], before: NDArray[np.int64]) -> None:
+    """Put keyframes (K, F, 5) without a sighting on the line between the sightings around them, in place."""
+    num_frames = present.shape[1]
+    grid = np.arange(num_frames)
+    after = np.minimum.accumulate(np.where(present, grid, num_frames)[:, ::-1], axis=1)[:, ::-1]
+    track, frame = np.nonzero(~present & (before >= 0) & (after < num_frames))
+    if len(track):
+        low, high = before[track, frame], after[track, frame]
+        weight = ((frame - low) / (high - low))[:, None]
+        values[track, frame] = values[track, low] + weight * (values[track, high] - values[track, low])

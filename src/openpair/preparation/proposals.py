@@ -66,10 +66,7 @@ class ProposalRollout:
     def proposal_poses(self) -> NDArray[np.float64]:
         """(15, 41, 3) poses of the rear axle at 0 .. 4 s, global frame."""
         return np.concatenate(
-            [
-                path.poses_at(self.progress[self.path_of == p, : PROPOSAL_STEPS + 1])
-                for p, path in enumerate(self.paths)
-            ]
+            [path.poses_at(self.progress[self.path_of == p, : PROPOSAL_STEPS + 1]) for p, path in enumerate(self.paths)]
         )
 
     def trajectory_poses(self, chosen: int) -> NDArray[np.float64]:
