@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 from openpair.datatypes.columns import MapLayer, Protocol
 from openpair.datatypes.scoring_scene import DrivableMap, PolygonSet, RedLights, ScoringScene, Tracks
 from openpair.errors import OpenPairError
+from openpair.scoring.overlap import without_overlapping
 
 Case = Mapping[str, NDArray]
 
@@ -62,7 +63,9 @@ def scene_from_case(case: Case, protocol: Protocol, token: str = "case") -> Scor
     layer = get("in_map_type").astype(np.int64)
     is_lane = np.isin(layer, (MapLayer.LANE, MapLayer.LANE_CONNECTOR))
     red_lights = None
+    tracks = _tracks(get)
     if is_v2:
+        tracks = without_overlapping(tracks, get("in_ego_state"))
         red_lights = RedLights(
             tokens=tuple(get("in_tl_token").tolist()),
             polygons=_polygons(get("in_tl_poly_xy"), get("in_tl_poly_offset")),
@@ -80,7 +83,7 @@ def scene_from_case(case: Case, protocol: Protocol, token: str = "case") -> Scor
             on_route=np.array([name in route for name in map_tokens], bool) & is_lane,
         ),
         centerline=get("in_centerline"),
-        tracks=_tracks(get),
+        tracks=tracks,
         reference_time_us=get("in_pdm_time_us").astype(np.int64),
         reference_states=get("in_pdm_states"),
         red_lights=red_lights,

@@ -187,6 +187,7 @@ def fill_signals(
     for i in range(past):
         signals[n, LON, i] = ego.history[first + i, 1]
         signals[n, LAT, i] = ego.history[first + i, 2]
+        signals[n, ABS, i] = wp.length(wp.vec2d(ego.history[first + i, 1], ego.history[first + i, 2]))
         raw = ego.history[first + i, 0]
         if i > 0:
             raw = heading + unwrapped_step(raw - heading)
@@ -196,6 +197,7 @@ def fill_signals(
         i = past + step
         ax = states[n, step, ACCELERATION_X]
         ay = states[n, step, ACCELERATION_Y]
+        signals[n, ABS, i] = wp.length(wp.vec2d(ax, ay))
         if at_center:
             omega = states[n, step, ANGULAR_VELOCITY]
             ax += REAR_AXLE_TO_CENTER * (omega * omega + states[n, step, ANGULAR_ACCELERATION])
@@ -206,8 +208,6 @@ def fill_signals(
             raw = heading + unwrapped_step(raw - heading)
         heading = raw
         signals[n, YAW, i] = heading
-    for i in range(past + STEPS):
-        signals[n, ABS, i] = wp.length(wp.vec2d(signals[n, LON, i], signals[n, LAT, i]))
     return past + STEPS
 
 
