@@ -58,11 +58,13 @@ class BackboneFeatures:
         fused: (B, C, h, w) coarse map, rows along x from the rear, columns along y from the right.
         bev: (B, c, X/4, Y/4) fine map, same orientation.
         stages: (camera, LiDAR) maps after each fusion, for inspection.
+        image_tokens: (B, n, C') what the decoder sees of the image besides the ground, or None.
     """
 
     fused: Tensor
     bev: Tensor
     stages: list[tuple[Tensor, Tensor]]
+    image_tokens: Tensor | None = None
 
 
 class TransfuserBackbone(nn.Module):
@@ -111,6 +113,16 @@ class TransfuserBackbone(nn.Module):
         """Rows and columns of the coarse map."""
         grid = self.config.lidar_grid
         return grid.rows // 32, grid.columns // 32
+
+    @property
+    def num_tokens(self) -> int:
+        """Image tokens besides the fused map: none, the fused map holds the image."""
+        return 0
+
+    @property
+    def token_channels(self) -> int:
+        """Channels of the image tokens."""
+        return 0
 
     def forward(self, camera_feature: Tensor, lidar_feature: Tensor | None) -> BackboneFeatures:
         """Run both encoders with fusion after each stage; ``lidar_feature`` is not read by the latent variant."""

@@ -22,5 +22,5 @@ def lookup(bev: Tensor, xy: Tensor, grid: BevGrid) -> Tensor:
     """
     row = 2 * (xy[..., 0] - grid.x_min_m) / (grid.x_max_m - grid.x_min_m) - 1
     column = 2 * (xy[..., 1] - grid.y_min_m) / (grid.y_max_m - grid.y_min_m) - 1
-    points = torch.stack((column, row), dim=-1)[:, :, None].to(bev.dtype)
-    return F.grid_sample(bev, points, align_corners=False).squeeze(-1).transpose(1, 2)
+    points = torch.stack((column, row), dim=-1)[:, :, None].float()
+    return F.grid_sample(bev.float(), points, align_corners=False).squeeze(-1).transpose(1, 2)

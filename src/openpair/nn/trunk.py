@@ -57,7 +57,8 @@ class TrunkOutput:
 
     Attributes:
         queries: (B, 1 + A, D) decoded queries: the ego's, then the agents'.
-        keyval: (B, h * w + 1, D) bird's-eye-view tokens (row by row) and the status token, as the decoder sees them.
+        keyval: (B, h * w + n + 1, D) bird's-eye-view tokens (row by row), image tokens where the backbone has any, and
+            the status token, as the decoder sees them.
         backbone: the maps they were made from.
     """
 
@@ -74,7 +75,10 @@ class PerceptionTrunk(nn.Module):
         self.trunk_config = config
         self._backbone = build_backbone(config.backbone)
         rows, columns = self._backbone.fused_size
-        self._keyval_embedding = nn.Embedding(rows * columns + 1, config.d_model)
+        extra = self._backbone.num_tokens
+        self._keyval_embedding = nn.Embedding(rows * columns + extra + 1, config.d_model)
+        if extra:
+            self._image_projection = nn.Linear(self._backbone.token_channels, config.d_model)
         self._query_embedding = nn.Embedding(1 + config.num_agents, config.d_model)
         self._bev_downscale = nn.Conv2d(self._backbone.fused_channels, config.d_model, 1)
         self._status_encoding = nn.Linear(STATUS_SIZE, config.d_model)
@@ -94,7 +98,10 @@ class PerceptionTrunk(nn.Module):
         maps = self._backbone(camera_feature, lidar_feature)
         bev_tokens = self._bev_downscale(maps.fused).flatten(2).transpose(1, 2)
         status_token = self._status_encoding(status_feature)[:, None]
-        keyval = torch.cat((bev_tokens, status_token), dim=1) + self._keyval_embedding.weight
+        parts = [bev_tokens, status_token]
+        if maps.image_tokens is not None:
+            parts.insert(1, self._image_projection(maps.image_tokens))
+        keyval = torch.cat(parts, dim=1) + self._keyval_embedding.weight
         queries = self._query_embedding.weight.expand(keyval.shape[0], -1, -1)
         return TrunkOutput(self._tf_decoder(queries, keyval), keyval, maps)
 

@@ -8,11 +8,14 @@ from typing import ClassVar
 
 from torch import Tensor
 
+from openpair.datatypes.scene import Camera
 from openpair.nn.backbone import TransfuserBackboneConfig
 from openpair.nn.heads import TrajectoryHead
+from openpair.nn.presets import small_trunk
 from openpair.nn.trunk import PerceptionTrunk, TrunkConfig
 from openpair.policies.base import ImitationPolicy
 from openpair.policies.transfuser_loss import trajectory_l1
+from openpair.sensors.rig import standard_cameras
 
 
 @dataclass(frozen=True)
@@ -37,6 +40,14 @@ class TransfuserConfig:
         """Its camera-only variant, "Latent TransFuser"."""
         backbone = replace(TransfuserBackboneConfig(), latent=True)
         return TransfuserConfig(trunk=replace(TrunkConfig(), backbone=backbone))
+
+    @staticmethod
+    def small(
+        cameras: Mapping[str, Camera] | None = None, *, lidar_channels: int = 1, stem_stride: int = 1
+    ) -> TransfuserConfig:
+        """The demo's network (:func:`openpair.nn.presets.small_trunk`); standard cameras where none are given."""
+        trunk = small_trunk(cameras or standard_cameras(), lidar_channels=lidar_channels, stem_stride=stem_stride)
+        return TransfuserConfig(trunk=trunk)
 
 
 class Transfuser(PerceptionTrunk, ImitationPolicy):

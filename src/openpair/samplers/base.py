@@ -53,12 +53,14 @@ class Sampler(nn.Module, ABC):
         config: the dataclass it was built from.
         layout: nodes and leaves of its tree.
         action_mask: (M, A) bool, True where a component of a node's action means something.
+        prior_mean: (M, A) mean of every node before training.
     """
 
     kind: ClassVar[str]
     config: Any
     layout: TreeLayout
     action_mask: Tensor
+    prior_mean: Tensor
 
     @abstractmethod
     def encode(self, features: Mapping[str, Tensor]) -> SamplerContext:

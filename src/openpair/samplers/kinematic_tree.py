@@ -15,17 +15,23 @@ import torch
 from torch import Tensor, nn
 
 from openpair.datatypes.columns import NUM_POSES
+from openpair.datatypes.scene import Camera
 from openpair.datatypes.tree import Intention, TrajectoryTree, layout_from_codes
 from openpair.nn.bev_lookup import lookup
+from openpair.nn.presets import small_trunk
 from openpair.nn.sibling_decoder import ContextKeysValues, SiblingDecoder
 from openpair.nn.trunk import STATUS_SIZE, PerceptionTrunk, TrunkConfig
 from openpair.samplers.base import Sampler, SamplerContext
 from openpair.samplers.kinematic_geometry import NUM_LEVELS, KinematicLimits, RootPath, drive, root_path
 from openpair.samplers.levels import NUM_INTENTIONS, Level, leaf_slots, levels_of
 from openpair.samplers.parallel_ir import PUBLISHED_CODES
+from openpair.sensors.rig import standard_cameras
 
 ACTION_SIZE = 2
 """Along the path, across the path."""
+
+ONE_SIDED = {Intention.LEFT: 1, Intention.RIGHT: 1, Intention.CENTER: 0, Intention.BEHIND: 0}
+"""The component that goes one way only; the other is symmetric about 0."""
 
 PATH_NUMBERS = 5 * NUM_POSES
 """A parent path as the network sees it: x, y, cosine and sine of heading, speed at each pose."""
@@ -60,6 +66,14 @@ class KinematicTreeConfig:
     def published() -> KinematicTreeConfig:
         """The size of the published sampler."""
         return KinematicTreeConfig()
+
+    @staticmethod
+    def small(
+        cameras: Mapping[str, Camera] | None = None, *, lidar_channels: int = 1, stem_stride: int = 1
+    ) -> KinematicTreeConfig:
+        """The demo's sampler (:func:`openpair.nn.presets.small_trunk`); standard cameras where none are given."""
+        trunk = small_trunk(cameras or standard_cameras(), lidar_channels=lidar_channels, stem_stride=stem_stride)
+        return KinematicTreeConfig(trunk=trunk, layers=2, heads=4, d_ffn=256, head_hidden=128)
 
 
 class KinematicTree(PerceptionTrunk, Sampler):
@@ -99,10 +113,12 @@ class KinematicTree(PerceptionTrunk, Sampler):
         self.leaf_slots = leaf_slots(self.layout)
         mask = torch.ones(self.layout.num_nodes, ACTION_SIZE, dtype=torch.bool)
         self.register_buffer("action_mask", mask, persistent=False)
+        component = torch.tensor([ONE_SIDED[Intention(int(i))] for i in self.layout.intention])
+        one_sided = torch.nn.functional.one_hot(component, ACTION_SIZE).float()
+        self.register_buffer("prior_mean", own.initial_bias * one_sided, persistent=False)
 
     def _start_near_the_root(self) -> None:
-        one_sided = {Intention.LEFT: 1, Intention.RIGHT: 1, Intention.CENTER: 0, Intention.BEHIND: 0}
-        for intention, component in one_sided.items():
+        for intention, component in ONE_SIDED.items():
             last = self.action_heads[intention][-1]  # type: ignore[index]
             nn.init.normal_(last.weight, std=0.01)
             nn.init.zeros_(last.bias)
@@ -111,7 +127,9 @@ class KinematicTree(PerceptionTrunk, Sampler):
     def encode(self, features: Mapping[str, Tensor]) -> SamplerContext:
         output = self.trunk(features["camera_feature"], features.get("lidar_feature"), features["status_feature"])
         perception = self.perceive(output) if self.config.aux_perception else {}
-        return SamplerContext(output.queries, features["status_feature"], perception, output.backbone.bev)
+        return SamplerContext(
+            output.queries.float(), features["status_feature"], perception, output.backbone.bev.float()
+        )
 
     def expand(
         self,

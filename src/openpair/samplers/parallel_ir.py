@@ -15,13 +15,16 @@ from typing import ClassVar
 import torch
 from torch import Tensor, nn
 
+from openpair.datatypes.scene import Camera
 from openpair.datatypes.tree import Intention, TrajectoryTree, layout_from_codes
 from openpair.nn.heads import TrajectoryHead
+from openpair.nn.presets import small_trunk
 from openpair.nn.sibling_decoder import SiblingDecoder
 from openpair.nn.trunk import PerceptionTrunk, TrunkConfig
 from openpair.samplers.base import Sampler, SamplerContext
 from openpair.samplers.levels import NUM_INTENTIONS, Level, leaf_slots, levels_of
 from openpair.samplers.published_geometry import displace, step_scale
+from openpair.sensors.rig import standard_cameras
 
 PUBLISHED_CODES = (
     *("0000", "0001", "0011", "1001", "1100"),
@@ -64,6 +67,14 @@ class ParallelIRConfig:
     def published() -> ParallelIRConfig:
         """The released network (66 million parameters)."""
         return ParallelIRConfig()
+
+    @staticmethod
+    def small(
+        cameras: Mapping[str, Camera] | None = None, *, lidar_channels: int = 1, stem_stride: int = 1
+    ) -> ParallelIRConfig:
+        """The demo's size (:func:`openpair.nn.presets.small_trunk`); standard cameras where none are given."""
+        trunk = small_trunk(cameras or standard_cameras(), lidar_channels=lidar_channels, stem_stride=stem_stride)
+        return ParallelIRConfig(trunk=trunk, layers=2, heads=4, d_ffn=256, dropout=0.0, head_hidden=128)
 
 
 class ActionHead(nn.Module):
@@ -153,11 +164,12 @@ class ParallelIR(PerceptionTrunk, Sampler):
         turns = (self.layout.intention == Intention.LEFT) | (self.layout.intention == Intention.RIGHT)
         mask = torch.stack((torch.ones_like(turns), turns), dim=-1)
         self.register_buffer("action_mask", mask, persistent=False)
+        self.register_buffer("prior_mean", mask * (self.config.initial_bias or 0.0), persistent=False)
 
     def encode(self, features: Mapping[str, Tensor]) -> SamplerContext:
         output = self.trunk(features["camera_feature"], features.get("lidar_feature"), features["status_feature"])
         perception = self.perceive(output) if self.config.aux_perception else {}
-        return SamplerContext(output.queries, features["status_feature"], perception, output.backbone.bev)
+        return SamplerContext(output.queries.float(), features["status_feature"], perception)
 
     def expand(
         self,
