@@ -244,8 +244,10 @@ def test_the_data_hash_sees_a_change_of_the_data(monkeypatch):
     assert before != run(toy_task()).summary.data_sha256
 
 
-def test_max_scenes_takes_the_first_and_must_be_positive():
-    assert {row.token for row in run(toy_task(), max_scenes=2).rows} == {"log-a-000", "log-a-001"}
+def test_max_scenes_are_spread_evenly_and_must_be_positive():
+    tokens = [row.token for row in run(toy_task(), max_scenes=4).rows[::3]]
+    assert tokens == ["log-a-000", "log-a-014", "log-c-003", "log-c-017"]  # scenes 0, 14, 28 and 42 of 43
+    assert len(run(toy_task(), max_scenes=1).rows) == 3
     with pytest.raises(OpenPairError, match="max-scenes"):
         run(toy_task(), max_scenes=0)
 

@@ -54,7 +54,7 @@ class Eval:
     """Processes; 0 means one per CPU core."""
 
     max_scenes: int | None = None
-    """Evaluate only the first scenes."""
+    """Evaluate so many scenes alone, spread evenly over the dataset."""
 
     seed: int = 0
     """Seed of agents that draw at random, and of the bootstrap."""

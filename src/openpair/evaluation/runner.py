@@ -82,7 +82,7 @@ def evaluate(
         out_dir: where scores.csv and summary.json are written, both whole or not at all; None writes nothing.
         workers: processes; 0 means one per CPU core. Never changes a result. Datasets or agents that are objects of
             this process need 1.
-        max_scenes: the first scenes only.
+        max_scenes: so many scenes alone, spread evenly over the dataset.
         config: settings to record in the summary.
         show_progress: draw a progress bar on the terminal.
 
@@ -161,7 +161,10 @@ def _chosen(keys: list[SceneKey], max_scenes: int | None, task: Task) -> list[Sc
             where=task.dataset.root or task.dataset.name,
             fix="Check --root and --split",
         )
-    return keys[:max_scenes]
+    if max_scenes is None or max_scenes >= len(keys):
+        return keys
+    # Spread over all logs rather than the first: a small sample then resembles the whole.
+    return [keys[round(i * (len(keys) - 1) / max(max_scenes - 1, 1))] for i in range(max_scenes)]
 
 
 def _fingerprint(task: Task, keys: Sequence[SceneKey], hashes: dict[str, str | None]) -> dict[str, Any]:

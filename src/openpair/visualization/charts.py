@@ -54,7 +54,7 @@ def line_chart(panel: CurvePanel) -> str:
     for tick in x_ticks:
         x = float(place(np.array(tick), np.array(y_ticks[0]))[0])
         parts.append(element("text", tick_text(tick, x_ticks), class_="tick mid", x=x, y=HEIGHT - BOTTOM + 16))
-    parts.append(element("text", panel.x_label, class_="axis mid", x=(LEFT + WIDTH - RIGHT) / 2, y=HEIGHT - 6))
+    parts.append(element("text", _escape(panel.x_label), class_="axis mid", x=(LEFT + WIDTH - RIGHT) / 2, y=HEIGHT - 6))
     hover = []
     for index, series in enumerate(panel.series):
         along, values = np.asarray(series.x, dtype=float), np.asarray(series.y, dtype=float) * factor

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
 from numpy.typing import NDArray
 
 from openpair.datatypes.scene import Scene, SensorFrame
+from openpair.datatypes.scores import PlanScores
 
 
 @dataclass(frozen=True)
@@ -27,6 +29,34 @@ class ScoredPlan:
     score: float = float("nan")
     metrics: dict[str, float] = field(default_factory=dict)
     predicted: float | None = None
+
+
+def scored_plans(
+    labels: Sequence[str],
+    plans: NDArray[np.floating],
+    scores: PlanScores,
+    predicted: Sequence[float] | None = None,
+) -> tuple[ScoredPlan, ...]:
+    """Plans of one scene with their scores.
+
+    Args:
+        labels: (N,) their names.
+        plans: (N, 8, 3) ego rear-axle frame.
+        scores: what the scorer says of them, N plans.
+        predicted: (N,) what the reward model says of them.
+    """
+    if not len(labels) == len(plans) == len(scores):
+        raise ValueError(f"{len(labels)} labels, {len(plans)} plans and {len(scores)} scores do not belong together")
+    return tuple(
+        ScoredPlan(
+            label,
+            np.asarray(plans[i], dtype=np.float64),
+            float(scores.score[i]),
+            {name: float(values[i]) for name, values in scores.metrics.items()},
+            None if predicted is None else float(predicted[i]),
+        )
+        for i, label in enumerate(labels)
+    )
 
 
 @dataclass(frozen=True)
