@@ -42,7 +42,7 @@ class SceneIngredients:
         elements: (n,) int64 numbers of the drivable map's elements.
         on_route: (n,) bool, True for lanes and lane connectors of the corrected route.
         centerline_lanes: (k,) int64 numbers of the lanes whose baselines make the centreline.
-        sightings: the other road users at 2 Hz.
+        sightings: the other road users at 2 Hz; v2.2: without those that touch the ego at t = 0.
         reference_poses: (51, 3) PDM-Closed trajectory every 0.1 s, global frame.
         red: v2.2 only.
         human_trajectory, past_time_us, past_states: v2.2 only, as in :class:`ScoringScene`.

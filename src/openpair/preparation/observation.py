@@ -6,12 +6,14 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
+import shapely
 from numpy.typing import NDArray
 
 from openpair.datatypes.agents import Agents
 from openpair.datatypes.columns import AgentCategory, BoxIndex, Protocol
 from openpair.datatypes.scoring_scene import Tracks
 from openpair.errors import OpenPairError
+from openpair.preparation.boxes import box_corners, ego_corners
 
 SAMPLES_PER_FRAME = 5
 """10 Hz samples from one 2 Hz frame to the next. Frames count as exactly 0.5 s apart, whatever their time stamps."""
@@ -134,6 +136,30 @@ def replay_tracks(sightings: Sightings) -> Tracks:
     frame_offset = np.zeros(num_samples + 1, np.int64)
     np.cumsum(alive.sum(axis=1), out=frame_offset[1:])
     return Tracks(sightings.tokens, sightings.category, frame_offset, track, box, np.ascontiguousarray(rows[:, 3:]))
+
+
+def without_initial_overlaps(sightings: Sightings, rear_axle: NDArray[np.float64]) -> Sightings:
+    """Sightings without the tracks whose box touches the ego box at t = 0: v2.2's log replay leaves them out.
+
+    Args:
+        rear_axle: (3,) ego pose of the current frame.
+    """
+    tracks = replay_tracks(sightings)
+    now = slice(0, int(tracks.frame_offset[1]))
+    box = tracks.box[now]
+    corners = box_corners(box[:, 0], box[:, 1], box[:, 2], box[:, BoxIndex.LENGTH], box[:, BoxIndex.WIDTH])
+    touching = shapely.intersects(shapely.polygons(ego_corners(rear_axle)), shapely.polygons(corners))
+    kept = np.ones(len(sightings.tokens), bool)
+    kept[tracks.track[now][touching]] = False
+    if kept.all():
+        return sightings
+    return Sightings(
+        tokens=tuple(token for token, keep in zip(sightings.tokens, kept, strict=True) if keep),
+        category=sightings.category[kept],
+        size=sightings.size[kept],
+        present=sightings.present[kept],
+        motion=sightings.motion[np.repeat(kept, sightings.present.sum(axis=1))],
+    )
 
 
 def _bridge_gaps(values: NDArray[np.float64], present: NDArray[np.bool_], before: NDArray[np.int64]) -> None:

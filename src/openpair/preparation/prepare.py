@@ -16,7 +16,7 @@ from openpair.preparation.forecast import make_forecast
 from openpair.preparation.ingredients import SceneIngredients, assemble
 from openpair.preparation.lane_search import find_lane_path, find_starting_lane
 from openpair.preparation.map_index import MapIndex, map_index
-from openpair.preparation.observation import FUTURE_FRAMES, collect_sightings
+from openpair.preparation.observation import FUTURE_FRAMES, collect_sightings, without_initial_overlaps
 from openpair.preparation.pdm_closed import drive_pdm_closed
 from openpair.preparation.red_lights import collect_red_lights, red_connectors
 from openpair.preparation.route import correct_route
@@ -78,9 +78,11 @@ def prepare_ingredients(
         )
     replayed = scene.frames[scene.current_index : scene.current_index + needed + 1]
     sightings = collect_sightings([frame.agents for frame in replayed], where=_name(scene))
+    is_v2 = protocol is Protocol.V2_2
+    if is_v2:
+        sightings = without_initial_overlaps(sightings, scene.current.ego.pose)
     site = _Site(index, scene)
     poses = site.reference(scene, protocol, set() if carried_exemptions is None else carried_exemptions)
-    is_v2 = protocol is Protocol.V2_2
     if is_v2 and len(scene.history) < NUM_HISTORY_FRAMES:
         raise OpenPairError(
             f"the scene has {len(scene.history)} frames up to the current one; protocol v2.2 needs 4",
