@@ -1,0 +1,82 @@
+"""Scenes to tensors: everything a network reads and everything it is trained to give."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from openpair.datatypes.scene import Scene, SensorFrame
+from openpair.features.camera import camera_feature_u8
+from openpair.features.config import FeatureConfig
+from openpair.features.lidar import counts_to_feature, lidar_counts
+from openpair.features.status import status_feature
+from openpair.features.targets import agent_targets, bev_semantic_map, trajectory_target
+
+Arrays = dict[str, NDArray[Any]]
+
+
+def build_features(scene: Scene, sensors: SensorFrame, config: FeatureConfig) -> Arrays:
+    """What the networks read of the scene's current frame.
+
+    Args:
+        scene: the scene.
+        sensors: its cameras (three front images, or the stitched front view) and LiDAR.
+        config: sizes.
+
+    Returns:
+        camera_feature (3, H, W) float32 RGB in [0, 1]; lidar_feature (1, cells, cells) float32 in [0, 1]; status_feature
+        (8,) float32.
+
+    Raises:
+        OpenPairError: sensors are missing or malformed.
+    """
+    return decode_features(encode_features(scene, sensors, config), config)
+
+
+def build_targets(scene: Scene, config: FeatureConfig) -> Arrays:
+    """What the networks are trained to give.
+
+    Returns:
+        trajectory (8, 3) float32; agent_states (num_agents, 5) float32; agent_labels (num_agents,) bool;
+        bev_semantic_map (bev_rows, bev_columns) int64.
+    """
+    return decode_targets(encode_targets(scene, config))
+
+
+def encode_features(scene: Scene, sensors: SensorFrame, config: FeatureConfig) -> Arrays:
+    """Features in the compact form that is stored: bytes for camera and LiDAR counts."""
+    return {
+        "camera_feature": camera_feature_u8(sensors, config),
+        "lidar_feature": lidar_counts(sensors.lidar_points, config),
+        "status_feature": status_feature(scene.current),
+    }
+
+
+def encode_targets(scene: Scene, config: FeatureConfig) -> Arrays:
+    """Targets in the compact form that is stored: bytes for the semantic map."""
+    states, labels = agent_targets(scene.current, config)
+    return {
+        "trajectory": trajectory_target(scene),
+        "agent_states": states,
+        "agent_labels": labels,
+        "bev_semantic_map": bev_semantic_map(scene, config),
+    }
+
+
+def decode_features(stored: Arrays, config: FeatureConfig) -> Arrays:
+    """Stored features of one or many scenes -> float32, as :func:`build_features` gives them."""
+    return {
+        "camera_feature": stored["camera_feature"].astype(np.float32) / np.float32(255),
+        "lidar_feature": counts_to_feature(stored["lidar_feature"], config),
+        "status_feature": np.asarray(stored["status_feature"]),
+    }
+
+
+def decode_targets(stored: Arrays) -> Arrays:
+    """Stored targets of one or many scenes, as :func:`build_targets` gives them."""
+    names = ("trajectory", "agent_states", "agent_labels")
+    return {name: np.asarray(stored[name]) for name in names} | {
+        "bev_semantic_map": stored["bev_semantic_map"].astype(np.int64)
+    }

@@ -1,0 +1,319 @@
+"""A store of ready features and targets: built once, then read by training as fast as memory allows.
+
+A store is a folder: ``store.json`` (version, configuration, tokens), one ``.npy`` file per array, memory-mapped, and
+``done.npy``, which says which scenes are in. Camera and LiDAR are kept as bytes. A demo scene takes 76 kB.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import Future, ProcessPoolExecutor, as_completed
+from concurrent.futures.process import BrokenProcessPool
+from dataclasses import asdict
+from multiprocessing import get_context
+from pathlib import Path
+from typing import Any, Final
+
+import numpy as np
+from numpy.typing import NDArray
+
+from openpair.datatypes.columns import NUM_POSES
+from openpair.datatypes.scene import Scene, SensorFrame
+from openpair.errors import OpenPairError
+from openpair.features.build import Arrays, decode_features, decode_targets, encode_features, encode_targets
+from openpair.features.config import FEATURES_VERSION, NUM_AGENT_STATES, NUM_STATUS, FeatureConfig
+
+LoadScene = Callable[[str], tuple[Scene, SensorFrame]]
+"""Token -> scene and what its sensors see. Raises OpenPairError for a scene that cannot be used."""
+
+OpenSource = Callable[[], LoadScene]
+"""Opens the data. Called once in each worker process, so it must be picklable (a module-level function, a partial)."""
+
+Progress = Callable[[int, int], None]
+"""Called with the scenes done so far and the number of all scenes."""
+
+META: Final = "store.json"
+DONE: Final = "done.npy"
+FAILURES: Final = "failures.json"
+CHUNK: Final = 16
+"""Scenes a worker takes at a time: neighbours share logs and maps."""
+
+_WAITING, _STORED, _FAILED = 0, 1, 2
+
+FEATURE_NAMES: Final = ("camera_feature", "lidar_feature", "status_feature")
+TARGET_NAMES: Final = ("trajectory", "agent_states", "agent_labels", "bev_semantic_map")
+
+
+def stored_arrays(config: FeatureConfig) -> dict[str, tuple[tuple[int, ...], np.dtype[Any]]]:
+    """Shape (of one scene) and type of every array of a store."""
+    width, height = config.camera_size
+    byte, real = np.dtype(np.uint8), np.dtype(np.float32)
+    return {
+        "camera_feature": ((3, height, width), byte),
+        "lidar_feature": ((1, config.lidar_cells, config.lidar_cells), byte),
+        "status_feature": ((NUM_STATUS,), real),
+        "trajectory": ((NUM_POSES, 3), real),
+        "agent_states": ((config.num_agents, NUM_AGENT_STATES), real),
+        "agent_labels": ((config.num_agents,), np.dtype(bool)),
+        "bev_semantic_map": ((config.bev_rows, config.bev_columns), byte),
+    }
+
+
+def store_key(config: FeatureConfig, data_fingerprint: str, tokens: Sequence[str]) -> str:
+    """Folder name of a store: 24 hex characters that change with configuration, data or choice of scenes.
+
+    Args:
+        data_fingerprint: names the data and whatever made the sensors, such as a dataset's content hash and the
+            renderer's version.
+    """
+    text = json.dumps([config.fingerprint(), data_fingerprint, list(tokens)])
+    return hashlib.sha256(text.encode()).hexdigest()[:24]
+
+
+class FeatureStore:
+    """Features and targets of many scenes, read-only.
+
+    Scenes that could not be built are left out and listed in ``failures``.
+
+    Args:
+        folder: the store.
+
+    Attributes:
+        config: sizes.
+        tokens: token of each scene.
+        failures: token -> reason of each scene that is left out.
+
+    Raises:
+        OpenPairError: there is no store, it is not complete, damaged, or of another version.
+    """
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        meta = _read_meta(folder)
+        self.config = _config_of(meta)
+        every = tuple(meta["tokens"])
+        done = _open_array(folder / DONE, (len(every),), np.dtype(np.uint8), "r")
+        if (done == _WAITING).any():
+            raise OpenPairError(
+                f"the feature store holds {int((done != _WAITING).sum())} of {len(every)} scenes",
+                where=folder,
+                fix="Build it again: it goes on where it stopped",
+            )
+        self._rows = np.flatnonzero(done == _STORED)
+        self.tokens = tuple(every[i] for i in self._rows)
+        failures = folder / FAILURES
+        self.failures: dict[str, str] = json.loads(failures.read_text()) if failures.exists() else {}
+        self._arrays = _open_arrays(folder, self.config, len(every), "r")
+        self._index = {token: i for i, token in enumerate(self.tokens)}
+
+    def __len__(self) -> int:
+        return len(self.tokens)
+
+    def index(self, token: str) -> int:
+        """Position of a scene. Raises OpenPairError for a token that is not in the store."""
+        if token not in self._index:
+            reason = self.failures.get(token, "it is none of its scenes")
+            raise OpenPairError(f"the feature store does not hold '{token}': {reason}", where=self.folder)
+        return self._index[token]
+
+    def __getitem__(self, index: int) -> Arrays:
+        """Features and targets of one scene, as ``build_features`` and ``build_targets`` give them, in one dict."""
+        if not -len(self) <= index < len(self):
+            raise IndexError(f"scene {index} of {len(self)}")
+        return {name: array[0] for name, array in self.batch(np.array([index])).items()}
+
+    def stored(self, indices: NDArray[np.integer] | Sequence[int]) -> Arrays:
+        """(B, ...) arrays of some scenes in stored form: bytes for camera, LiDAR counts and semantic map."""
+        rows = self._rows[np.asarray(indices, np.int64)]
+        return {name: array[rows] for name, array in self._arrays.items()}
+
+    def batch(self, indices: NDArray[np.integer] | Sequence[int]) -> Arrays:
+        """(B, ...) features and targets of some scenes: float32, labels bool, semantic map int64."""
+        stored = self.stored(indices)
+        return decode_features(stored, self.config) | decode_targets(stored)
+
+
+def build_store(
+    root: Path,
+    *,
+    tokens: Sequence[str],
+    open_source: OpenSource,
+    data_fingerprint: str,
+    config: FeatureConfig,
+    workers: int = 1,
+    progress: Progress | None = None,
+) -> FeatureStore:
+    """Opens the store of these scenes below ``root``, after building what is missing of it.
+
+    The result does not depend on the number of workers, nor on interruptions: what is there is kept, the rest is made.
+    Scenes that failed before are tried again.
+
+    Args:
+        root: folder for stores; each has a folder of its own named by :func:`store_key`.
+        tokens: scenes, in the order they will have.
+        open_source: opens the data in each process.
+        data_fingerprint: names the data, see :func:`store_key`.
+        config: sizes.
+        workers: processes; 1 works in this one.
+        progress: told after every few scenes.
+
+    Raises:
+        OpenPairError: no tokens, tokens that repeat, no scene could be built, or a worker died.
+    """
+    if not tokens or len(set(tokens)) != len(tokens):
+        raise OpenPairError("a feature store needs at least one scene and no scene twice", where=root)
+    folder = root / store_key(config, data_fingerprint, tokens)
+    _prepare(folder, tokens, config)
+    done = _open_array(folder / DONE, (len(tokens),), np.dtype(np.uint8), "r+")
+    waiting = np.flatnonzero(done != _STORED)
+    failures: dict[str, str] = {}
+    chunks = [waiting[i : i + CHUNK] for i in range(0, len(waiting), CHUNK)]
+    if progress:
+        progress(len(tokens) - len(waiting), len(tokens))
+    finished = len(tokens) - len(waiting)
+    for rows, failed in _run(folder, tokens, chunks, open_source, config, workers):
+        failures |= {tokens[row]: reason for row, reason in failed.items()}
+        done[rows] = [_FAILED if int(row) in failed else _STORED for row in rows]
+        done.flush()
+        finished += len(rows)
+        if progress:
+            progress(finished, len(tokens))
+    (folder / FAILURES).write_text(json.dumps(failures, indent=1))
+    if not (done == _STORED).any():
+        raise OpenPairError(f"not one of {len(tokens)} scenes could be built: {next(iter(failures.values()))}", where=root)
+    return FeatureStore(folder)
+
+
+Rows = NDArray[np.int64]
+ChunkResult = tuple[Rows, dict[int, str]]
+
+
+def _run(
+    folder: Path, tokens: Sequence[str], chunks: list[Rows], open_source: OpenSource, config: FeatureConfig, workers: int
+) -> Iterator[ChunkResult]:
+    """Builds chunks of rows in some order; yields the rows and the reasons of those that failed."""
+    if workers <= 1 or len(chunks) <= 1:
+        if chunks:
+            builder = _Builder(folder, len(tokens), open_source, config)
+            for rows in chunks:
+                yield builder.build(rows, [tokens[row] for row in rows])
+        return
+    setup = (folder, len(tokens), open_source, config)
+    with ProcessPoolExecutor(workers, get_context("spawn"), _start_worker, setup) as pool:
+        futures: list[Future[ChunkResult]] = [
+            pool.submit(_build_in_worker, rows, [tokens[row] for row in rows]) for rows in chunks
+        ]
+        try:
+            for future in as_completed(futures):
+                yield future.result()
+        except BrokenProcessPool as error:
+            raise OpenPairError(
+                "a worker process died while features were built",
+                where=folder,
+                fix="Run it again, it goes on where it stopped; use fewer workers if memory is short",
+            ) from error
+        finally:
+            pool.shutdown(wait=True, cancel_futures=True)
+
+
+class _Builder:
+    """Writes rows of a store; one per process."""
+
+    def __init__(self, folder: Path, count: int, open_source: OpenSource, config: FeatureConfig) -> None:
+        self._config = config
+        self._load = open_source()
+        self._arrays = _open_arrays(folder, config, count, "r+")
+
+    def build(self, rows: Rows, tokens: list[str]) -> ChunkResult:
+        failed: dict[int, str] = {}
+        for row, token in zip(rows.tolist(), tokens, strict=True):
+            try:
+                scene, sensors = self._load(token)
+                encoded = encode_features(scene, sensors, self._config) | encode_targets(scene, self._config)
+                for name, value in encoded.items():
+                    if value.dtype == np.float32 and not np.isfinite(value).all():
+                        raise OpenPairError(f"{name} is not finite", where=f"scene {token}")
+            except OpenPairError as error:
+                failed[row] = str(error)
+                continue
+            for name, value in encoded.items():
+                self._arrays[name][row] = value
+        for array in self._arrays.values():
+            array.flush()
+        return rows, failed
+
+
+_builder: _Builder | None = None
+
+
+def _start_worker(folder: Path, count: int, open_source: OpenSource, config: FeatureConfig) -> None:
+    global _builder  # noqa: PLW0603  one per worker process, made by the pool's initialiser
+    _builder = _Builder(folder, count, open_source, config)
+
+
+def _build_in_worker(rows: Rows, tokens: list[str]) -> ChunkResult:
+    assert _builder is not None
+    return _builder.build(rows, tokens)
+
+
+def _prepare(folder: Path, tokens: Sequence[str], config: FeatureConfig) -> None:
+    """Makes the files of an empty store; ``store.json`` comes last and says that all are there."""
+    if (folder / META).exists():
+        return
+    folder.mkdir(parents=True, exist_ok=True)
+    for name, (shape, dtype) in stored_arrays(config).items():
+        np.lib.format.open_memmap(folder / f"{name}.npy", "w+", dtype, (len(tokens), *shape))
+    np.save(folder / DONE, np.full(len(tokens), _WAITING, np.uint8))
+    meta = {"version": FEATURES_VERSION, "config": asdict(config), "tokens": list(tokens)}
+    partial = folder / f"{META}.partial"
+    partial.write_text(json.dumps(meta))
+    partial.replace(folder / META)
+
+
+def _read_meta(folder: Path) -> dict[str, Any]:
+    try:
+        meta = json.loads((folder / META).read_text())
+        if meta["version"] != FEATURES_VERSION:
+            raise OpenPairError(
+                f"the feature store has version {meta['version']}, this is version {FEATURES_VERSION}",
+                where=folder,
+                fix="Delete the folder and build it again",
+            )
+        return dict(meta)
+    except FileNotFoundError:
+        raise OpenPairError("there is no feature store", where=folder, fix="Build it first") from None
+    except (ValueError, KeyError, TypeError) as error:
+        raise OpenPairError(
+            f"the feature store's {META} is damaged ({error})", where=folder, fix="Delete the folder and build it again"
+        ) from error
+
+
+def _config_of(meta: dict[str, Any]) -> FeatureConfig:
+    values = dict(meta["config"])
+    values["camera_size"] = tuple(values["camera_size"])
+    return FeatureConfig(**values)
+
+
+def _open_arrays(folder: Path, config: FeatureConfig, count: int, mode: str) -> dict[str, np.memmap[Any, Any]]:
+    return {
+        name: _open_array(folder / f"{name}.npy", (count, *shape), dtype, mode)
+        for name, (shape, dtype) in stored_arrays(config).items()
+    }
+
+
+def _open_array(path: Path, shape: tuple[int, ...], dtype: np.dtype[Any], mode: str) -> np.memmap[Any, Any]:
+    try:
+        array = np.load(path, mmap_mode=mode, allow_pickle=False)
+    except (OSError, ValueError) as error:
+        raise OpenPairError(
+            f"a file of the feature store cannot be read ({error})", where=path, fix="Delete the folder and build it again"
+        ) from error
+    if array.shape != shape or array.dtype != dtype:
+        raise OpenPairError(
+            f"the file holds {array.shape} {array.dtype}, not {shape} {dtype}",
+            where=path,
+            fix="Delete the folder and build it again",
+        )
+    return array

@@ -1,0 +1,74 @@
+"""Sizes of features and targets."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from dataclasses import asdict, dataclass
+
+from openpair.errors import OpenPairError
+
+FEATURES_VERSION = 1
+"""Rises when the same scene and configuration give other numbers; part of every cache key."""
+
+NUM_STATUS = 8
+NUM_AGENT_STATES = 5
+NUM_BEV_CLASSES = 7
+
+
+@dataclass(frozen=True)
+class FeatureConfig:
+    """How scenes become tensors. The defaults are those of the published TransFuser.
+
+    Attributes:
+        camera_size: (width, height) [px] of the stitched front view.
+        lidar_cells: rows and columns of the LiDAR histogram, over +-lidar_range_m in x and y.
+        lidar_range_m: half the side of the histogram [m].
+        lidar_min_z_m: points must lie above it.
+        lidar_max_z_m: and below it.
+        lidar_max_count: points of a cell beyond it do not count; a full cell is 1.
+        num_agents: rows of the agent targets.
+        agent_range_m: agents further off in x or y are no targets [m].
+        bev_pixel_m: size of a pixel of the semantic map [m].
+        bev_rows: rows of the semantic map, ahead of the ego.
+        bev_columns: columns, half of them on either side.
+        bev_radius_m: map objects further from the ego are not painted [m].
+    """
+
+    camera_size: tuple[int, int] = (1024, 256)
+    lidar_cells: int = 256
+    lidar_range_m: float = 32.0
+    lidar_min_z_m: float = 0.2
+    lidar_max_z_m: float = 100.0
+    lidar_max_count: int = 5
+    num_agents: int = 30
+    agent_range_m: float = 32.0
+    bev_pixel_m: float = 0.25
+    bev_rows: int = 128
+    bev_columns: int = 256
+    bev_radius_m: float = 32.0
+
+    def __post_init__(self) -> None:
+        if self.lidar_cells < 2 or self.lidar_cells % 2 or min(self.camera_size) < 1 or self.bev_columns % 2:
+            raise OpenPairError(
+                "sizes must be positive, LiDAR cells and columns of the semantic map even",
+                where="FeatureConfig",
+                fix="use FeatureConfig.published() or FeatureConfig.demo()",
+            )
+        if not 1 <= self.lidar_max_count <= 255:
+            raise OpenPairError("lidar_max_count must lie in 1..255", where="FeatureConfig")
+
+    @staticmethod
+    def published() -> FeatureConfig:
+        """Camera 1024 x 256, LiDAR 256 x 256, semantic map 128 x 256: what the released checkpoints were trained on."""
+        return FeatureConfig()
+
+    @staticmethod
+    def demo() -> FeatureConfig:
+        """Camera 256 x 64, LiDAR 128 x 128, semantic map 64 x 128: the same area seen, small enough for a laptop."""
+        return FeatureConfig(camera_size=(256, 64), lidar_cells=128, bev_pixel_m=0.5, bev_rows=64, bev_columns=128)
+
+    def fingerprint(self) -> str:
+        """16 hex characters that change with any size and with FEATURES_VERSION."""
+        text = json.dumps({"version": FEATURES_VERSION, **asdict(self)}, sort_keys=True)
+        return hashlib.sha256(text.encode()).hexdigest()[:16]
