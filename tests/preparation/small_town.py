@@ -109,7 +109,7 @@ def drive(
     frames = []
     for k in range(-3, 11):
         time = 0.5 * k
-        pose = np.array(start) + [speed * time * np.cos(start[2]), speed * time * np.sin(start[2]), 0.0]
+        pose = np.array(start) + speed * time * np.array([np.cos(start[2]), np.sin(start[2]), 0.0])
         ego = EgoState(1_000_000_000 + 500_000 * k, pose, np.array([speed, 0.0]), np.zeros(2))
         frames.append(
             Frame(

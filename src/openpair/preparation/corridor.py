@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from dataclasses import dataclass
 
 import numpy as np
@@ -99,7 +100,7 @@ class CorridorTraffic:
                 polygon=np.concatenate([polygon[a:b], red_polygon]),
                 station=np.concatenate([station[a:b], red_station]),
             )
-            for a, b in zip(begin[:-1], begin[1:], strict=True)
+            for a, b in itertools.pairwise(begin)
         ]
 
     def at(self, path: int, step: int) -> Obstacle:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -123,7 +124,7 @@ def _join_route(index: MapIndex, start: StartBlock, route: list[str]) -> list[st
 
 def _fill_gaps(index: MapIndex, route: list[str]) -> list[str]:
     filled = route[:1]
-    for block_id, following in zip(route[:-1], route[1:], strict=True):
+    for block_id, following in itertools.pairwise(route):
         if block_id not in index.block(following).incoming:
             path = index.block_path(block_id, (following,), True, FORWARD_BLOCKS)
             if path is not None and len(path) >= 3:
