@@ -11,7 +11,7 @@ wp.set_module_options(MODULE_OPTIONS)
 
 
 class ResultIndex(IntEnum):
-    """Columns of the result table (N, 22) float64.
+    """Columns of the result table (N, 21) float64.
 
     The first eight are the sub-metrics before the human filter, the next eight those after it (equal in v1.1).
     """
@@ -34,10 +34,9 @@ class ResultIndex(IntEnum):
     FILTERED_COMFORT = 15
     SCORE = 16
     UNFILTERED_SCORE = 17
-    STALE_SCORE = 18
-    PROGRESS = 19
-    GAIN = 20
-    MULTIPLIER = 21
+    PROGRESS = 18
+    GAIN = 19
+    MULTIPLIER = 20
 
 
 NUM_METRICS = int(ResultIndex.FILTERED_NC)
@@ -56,7 +55,6 @@ COMFORT = wp.constant(int(ResultIndex.COMFORT))
 FILTERED = wp.constant(int(ResultIndex.FILTERED_NC))
 SCORE = wp.constant(int(ResultIndex.SCORE))
 UNFILTERED_SCORE = wp.constant(int(ResultIndex.UNFILTERED_SCORE))
-STALE_SCORE = wp.constant(int(ResultIndex.STALE_SCORE))
 PROGRESS = wp.constant(int(ResultIndex.PROGRESS))
 GAIN = wp.constant(int(ResultIndex.GAIN))
 MULTIPLIER = wp.constant(int(ResultIndex.MULTIPLIER))
@@ -135,13 +133,9 @@ def aggregate(
     )
     forgive(results, forgiven, n, scene)
     if is_v2:
-        unfiltered = product_v2(results, n, 0)
-        weighted = weighted_v2(results, n, FILTERED)
-        results[n, UNFILTERED_SCORE] = unfiltered * weighted_v2(results, n, 0)
-        results[n, STALE_SCORE] = unfiltered * weighted
-        results[n, SCORE] = product_v2(results, n, FILTERED) * weighted
+        results[n, UNFILTERED_SCORE] = product_v2(results, n, 0) * weighted_v2(results, n, 0)
+        results[n, SCORE] = product_v2(results, n, FILTERED) * weighted_v2(results, n, FILTERED)
     else:
         score = pdms(results, n)
         results[n, SCORE] = score
         results[n, UNFILTERED_SCORE] = score
-        results[n, STALE_SCORE] = score

@@ -31,7 +31,7 @@ class RawResults:
     """Results of N plans: numpy arrays, or torch tensors on CUDA.
 
     Attributes:
-        table: (N, 20) columns of :class:`~openpair.scoring.aggregation.ResultIndex`.
+        table: (N, 21) columns of :class:`~openpair.scoring.aggregation.ResultIndex`.
         reference: (N, 41, 3) reference poses around each scene's rear axle.
         states: (N, 41, 11) simulated states, global frame.
         ego_box: (N, 41, 4) centre x, y around the rear axle at t = 0, cos and sin of the heading.

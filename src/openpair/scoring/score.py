@@ -93,8 +93,9 @@ def score_prepared(scene: ScoringScene, trajectories: Plans, *, human_filter: bo
         - ``comfort_flags`` (6,) bool, columns of ``ComfortIndex``
         - ``multiplier`` product of the multiplying sub-metrics before the human filter
         - v2.2: ``centerline_distance`` (41,) [m]; ``unfiltered_<sub-metric>`` and ``score_unfiltered`` without human
-          filter; ``score_before_fix`` with the filter as it was before the original's issue #151 was mended
-          (sub-metrics forgiven, product left as it was)
+          filter; ``score_before_fix`` as papers report that used the original before its issue #151 was mended: there
+          the filter changed the published sub-metrics, but neither their product nor their weighted mean, so that
+          the score was the unfiltered one
 
     Raises:
         OpenPairError: wrong shape, numbers that are not finite, or a scene that cannot be scored.
@@ -272,7 +273,7 @@ def as_scores(raw: RawResults, protocol: Protocol, rows: slice, human_filter: bo
         for name, column in COLUMNS[protocol].items():
             evidence[f"unfiltered_{name}"] = out(table[:, column])
         evidence["score_unfiltered"] = out(table[:, ResultIndex.UNFILTERED_SCORE])
-        evidence["score_before_fix"] = out(table[:, ResultIndex.STALE_SCORE])
+        evidence["score_before_fix"] = evidence["score_unfiltered"]
     score = ResultIndex.SCORE if human_filter else ResultIndex.UNFILTERED_SCORE
     return PlanScores(protocol, out(table[:, score]), metrics, evidence)
 
