@@ -5,7 +5,7 @@ from enum import IntEnum
 
 import warp as wp
 
-from openpair.simulation.runtime import MODULE_OPTIONS
+from openpair.geometry.warp_runtime import MODULE_OPTIONS
 
 wp.set_module_options(MODULE_OPTIONS)
 

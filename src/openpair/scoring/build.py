@@ -14,7 +14,7 @@ from openpair.scoring.history import history_signals
 from openpair.scoring.path import CHUNK_SEGMENTS
 from openpair.scoring.tables import EgoTable, LightTable, MapTable, PathTable, SceneTables, TrackTable
 from openpair.simulation.reference import NUM_STEPS, plan_weights
-from openpair.simulation.runtime import start_warp
+from openpair.geometry.warp_runtime import start_warp
 
 STOPPED_TRACK_SPEED = 0.05
 """A track first seen at most this fast [m/s] counts as stopped."""

@@ -13,7 +13,7 @@ from openpair.scoring.arrays import TrackArrays
 from openpair.scoring.boxes import boxes_touch
 from openpair.scoring.ego_areas import HALF_LENGTH, HALF_WIDTH, REAR_AXLE_TO_CENTER, AreaIndex
 from openpair.simulation.reference import NUM_STEPS, STEP_S
-from openpair.simulation.runtime import MODULE_OPTIONS
+from openpair.geometry.warp_runtime import MODULE_OPTIONS
 
 wp.set_module_options(MODULE_OPTIONS)
 

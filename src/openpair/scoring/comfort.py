@@ -12,7 +12,7 @@ from openpair.datatypes import vehicle
 from openpair.datatypes.columns import Protocol, StateIndex
 from openpair.scoring.arrays import EgoArrays
 from openpair.simulation.reference import NUM_STEPS, STEP_S
-from openpair.simulation.runtime import MODULE_OPTIONS
+from openpair.geometry.warp_runtime import MODULE_OPTIONS
 
 wp.set_module_options(MODULE_OPTIONS)
 

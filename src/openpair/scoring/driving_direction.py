@@ -5,7 +5,7 @@ import warp as wp
 
 from openpair.scoring.ego_areas import AreaIndex
 from openpair.simulation.reference import NUM_STEPS
-from openpair.simulation.runtime import MODULE_OPTIONS
+from openpair.geometry.warp_runtime import MODULE_OPTIONS
 
 wp.set_module_options(MODULE_OPTIONS)
 

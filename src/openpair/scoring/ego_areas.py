@@ -12,7 +12,7 @@ from openpair.datatypes import vehicle
 from openpair.scoring.arrays import LightArrays, MapArrays
 from openpair.scoring.boxes import segment_touches_box
 from openpair.scoring.polygons import contains
-from openpair.simulation.runtime import MODULE_OPTIONS
+from openpair.geometry.warp_runtime import MODULE_OPTIONS
 
 wp.set_module_options(MODULE_OPTIONS)
 

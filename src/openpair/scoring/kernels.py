@@ -31,7 +31,7 @@ from openpair.scoring.ego_areas import ALL_CORNERS, HALF_LENGTH, HALF_WIDTH, Are
 from openpair.scoring.lane_keeping import lane_keeping
 from openpair.scoring.path import nearest_on_path
 from openpair.simulation.reference import NUM_STEPS
-from openpair.simulation.runtime import MODULE_OPTIONS
+from openpair.geometry.warp_runtime import MODULE_OPTIONS
 
 wp.set_module_options(MODULE_OPTIONS)
 

@@ -7,7 +7,7 @@ from openpair.scoring.arrays import PathArrays
 from openpair.scoring.ego_areas import AreaIndex
 from openpair.scoring.path import nearest_on_path
 from openpair.simulation.reference import NUM_STEPS
-from openpair.simulation.runtime import MODULE_OPTIONS
+from openpair.geometry.warp_runtime import MODULE_OPTIONS
 
 wp.set_module_options(MODULE_OPTIONS)
 

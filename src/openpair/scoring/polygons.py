@@ -4,7 +4,7 @@
 import warp as wp
 
 from openpair.scoring.arrays import MapArrays
-from openpair.simulation.runtime import MODULE_OPTIONS
+from openpair.geometry.warp_runtime import MODULE_OPTIONS
 
 wp.set_module_options(MODULE_OPTIONS)
 

@@ -6,7 +6,7 @@ import warp as wp
 from openpair.datatypes import vehicle
 from openpair.datatypes.columns import StateIndex
 from openpair.simulation.reference import STEP_S
-from openpair.simulation.runtime import MODULE_OPTIONS
+from openpair.geometry.warp_runtime import MODULE_OPTIONS
 from openpair.simulation.tracker import wrap
 
 wp.set_module_options(MODULE_OPTIONS)

@@ -19,7 +19,7 @@ from openpair.simulation.bicycle import (
     write_state,
 )
 from openpair.simulation.reference import NUM_STEPS
-from openpair.simulation.runtime import MODULE_OPTIONS
+from openpair.geometry.warp_runtime import MODULE_OPTIONS
 from openpair.simulation.tracker import (
     HORIZON,
     LAST_MOVE,

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from openpair.simulation import kernels
 from openpair.simulation.reference import NUM_STEPS
-from openpair.simulation.runtime import start_warp
+from openpair.geometry.warp_runtime import start_warp
 from openpair.simulation.tracker import NUM_MOVES, velocity_operator
 
 

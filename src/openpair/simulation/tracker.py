@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from openpair.datatypes import vehicle
 from openpair.simulation.reference import NUM_STEPS, STEP_S
-from openpair.simulation.runtime import MODULE_OPTIONS
+from openpair.geometry.warp_runtime import MODULE_OPTIONS
 
 wp.set_module_options(MODULE_OPTIONS)
 
