@@ -11,9 +11,9 @@ from openpair.errors import OpenPairError
 from openpair.evaluation.agents import (
     ConstantVelocityAgent,
     HumanAgent,
+    PdmClosedAgent,
     PlansFileAgent,
     check_plan,
-    pdm_closed_plan,
 )
 from openpair.evaluation.plans_file import read_plans
 from openpair.evaluation.sources import parse_agent, parse_agents
@@ -44,9 +44,9 @@ def test_human_and_constant_velocity_plans_equal_the_original():
 
 
 def test_pdm_closed_is_the_reference_at_whole_half_seconds():
-    prepared = toy_prepare(toy_scene("log", "t", 0), Protocol.V1_1)  # its reference drives 10 m/s straight on
+    agent = PdmClosedAgent(lambda scene: toy_prepare(scene, Protocol.V1_1))  # its reference drives 10 m/s straight on
     expected = np.stack([5.0 * np.arange(1, 9), np.zeros(8), np.zeros(8)], axis=1)
-    np.testing.assert_allclose(pdm_closed_plan(prepared), expected, atol=1e-12)
+    np.testing.assert_allclose(agent.plan(toy_scene("log", "t", 0)), expected, atol=1e-12)
 
 
 def test_the_human_drives_the_recorded_future():

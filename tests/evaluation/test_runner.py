@@ -153,7 +153,7 @@ class Interrupting:
     stop_at: int
     count: int = 0
 
-    def __call__(self, prepared, plans):
+    def __call__(self, prepared, plans, **options):
         self.count += 1
         if self.count == self.stop_at:
             raise KeyboardInterrupt
@@ -184,7 +184,7 @@ def test_partial_results_of_another_evaluation_are_not_taken_over(tmp_path):
     assert evaluation.summary.run["resumed_scenes"] == 0
 
 
-def kill_once(prepared, plans):
+def kill_once(prepared, plans, **options):
     """Kills its own process the first time, as running out of memory would."""
     import os
     import signal
@@ -260,4 +260,5 @@ def test_a_dataset_without_scenes_is_refused():
 def test_chunks_hold_neighbours_of_one_log():
     chunks = runner.cut_into_chunks(ToySource(LOGS).open().keys())
     assert [len(chunk) for chunk in chunks] == [16, 4, 5, 16, 2]
-    assert all(len({key.log_name for key in chunk}) == 1 for chunk in chunks)
+    assert all(len({key.log_name for key in chunk.keys}) == 1 for chunk in chunks)
+    assert [chunk.before and chunk.before.token for chunk in chunks] == [None, "log-a-015", None, None, "log-c-015"]

@@ -5,7 +5,6 @@ Module-level functions alone, so that worker processes can import them.
 
 from __future__ import annotations
 
-import time
 from dataclasses import dataclass
 
 import numpy as np
@@ -106,15 +105,10 @@ def toy_prepare(scene: Scene, protocol: Protocol) -> ScoringScene:
     )
 
 
-def toy_score(prepared: ScoringScene, plans: np.ndarray) -> PlanScores:
+def toy_score(prepared: ScoringScene, plans: np.ndarray, *, human_filter: bool = True) -> PlanScores:
     """A rule with known answers: progress after 4 s over 40 m, times 1 unless the plan leaves the lane by 1 m."""
     progress = np.clip(plans[:, -1, 0] / 40.0, 0.0, 1.0)
     inside = (np.abs(plans[:, :, 1]).max(axis=1) < 1.0).astype(float)
     metrics = {name: np.ones(len(plans)) for name in metric_names(prepared.protocol)}
     metrics["ego_progress"], metrics["drivable_area_compliance"] = progress, inside
     return PlanScores(prepared.protocol, progress * inside, metrics)
-
-
-def slow_toy_score(prepared: ScoringScene, plans: np.ndarray) -> PlanScores:
-    time.sleep(0.05)
-    return toy_score(prepared, plans)

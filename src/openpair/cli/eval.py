@@ -50,6 +50,9 @@ class Eval:
     protocol: Literal["v1.1", "v2.2"] = "v1.1"
     """NAVSIM v1.1 gives PDMS, v2.2 gives EPDMS."""
 
+    human_filter: bool = True
+    """v2.2: forgive sub-metrics that the human himself failed, as NAVSIM does by default."""
+
     workers: int = 0
     """Processes; 0 means one per CPU core."""
 
@@ -71,7 +74,8 @@ class Eval:
 
         options: dict[str, Any] = {} if self.split is None else {"split": self.split}
         agents = parse_agents(self.agent or BUILT_IN_AGENTS)
-        task = Task(DatasetSource(self.dataset, self.root, options), agents, Protocol(self.protocol), self.seed)
+        source = DatasetSource(self.dataset, self.root, options)
+        task = Task(source, agents, Protocol(self.protocol), self.seed, self.human_filter)
         config = {
             "root": None if self.root is None else str(self.root),
             "agents": list(self.agent or BUILT_IN_AGENTS),

@@ -12,18 +12,15 @@ from typing import Protocol, runtime_checkable
 import numpy as np
 from numpy.typing import NDArray
 
-from openpair.datatypes.columns import NUM_POSES, POSE_INTERVAL_S, PoseIndex, StateIndex
+from openpair.datatypes.columns import NUM_POSES, POSE_INTERVAL_S, PoseIndex
 from openpair.datatypes.scene import Scene
 from openpair.datatypes.scoring_scene import ScoringScene
 from openpair.errors import OpenPairError
 from openpair.evaluation.plans_file import PlansFile
-from openpair.geometry.poses import global_to_local
+from openpair.preparation.prepare import reference_plan
 
 Plan = NDArray[np.floating]
 """(8, 3) or, for several scenes, (B, 8, 3)."""
-
-REFERENCE_STEPS_PER_POSE = 5
-"""The PDM-Closed trajectory has a state every 0.1 s, a plan a pose every 0.5 s."""
 
 
 @runtime_checkable
@@ -108,14 +105,7 @@ class PdmClosedAgent:
 
     def plan(self, scene: Scene) -> Plan:
         """Its trajectory at 0.5 s ... 4.0 s."""
-        return pdm_closed_plan(self.prepare(scene))
-
-
-def pdm_closed_plan(prepared: ScoringScene) -> NDArray[np.float64]:
-    """(8, 3) poses of the PDM-Closed trajectory of a prepared scene, ego rear-axle frame."""
-    pose = slice(StateIndex.X, StateIndex.HEADING + 1)
-    steps = REFERENCE_STEPS_PER_POSE * np.arange(1, NUM_POSES + 1)
-    return global_to_local(prepared.reference_states[steps, pose], prepared.ego_state[pose])
+        return reference_plan(self.prepare(scene))
 
 
 @dataclass

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import hashlib
+import itertools
 import sys
 import traceback
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -22,23 +23,14 @@ from openpair.errors import OpenPairError
 from openpair.evaluation.agents import Agent, check_plan
 from openpair.evaluation.records import ChunkResult, ScoreRow
 from openpair.evaluation.sources import AgentContext, AgentSource, DatasetSource
+from openpair.preparation.prepare import prepare_scene
+from openpair.scoring import score_prepared
+from openpair.scoring.epdms import epdms
+from openpair.scoring.extended_comfort import MAX_GAP_S, extended_comfort
 
 Prepare = Callable[[Scene, Protocol], ScoringScene]
-Score = Callable[[ScoringScene, NDArray[np.float64]], PlanScores]
-
-
-def prepare_scene(scene: Scene, protocol: Protocol) -> ScoringScene:
-    """Default preparation: from the scene and its map, with the PDM-Closed reference."""
-    from openpair import preparation
-
-    return preparation.prepare_scene(scene, protocol)
-
-
-def score_plans(prepared: ScoringScene, plans: NDArray[np.float64]) -> PlanScores:
-    """Default scoring: exactly as NAVSIM does, (N, 8, 3) plans at once."""
-    from openpair import scoring
-
-    return scoring.score_prepared(prepared, plans)
+Score = Callable[..., PlanScores]
+"""(prepared scene, plans (N, 8, 3), human_filter=bool) -> scores; see :func:`openpair.scoring.score_prepared`."""
 
 
 @dataclass(frozen=True)
@@ -49,6 +41,7 @@ class Task:
         dataset, agents: what is evaluated.
         protocol: which score.
         seed: seed of agents that draw at random.
+        human_filter: v2.2: forgive what the human himself did, as the original does by default.
         prepare: scene -> prepared scene (exchange it to read prepared scenes from a store).
         score: prepared scene, plans -> scores.
     """
@@ -57,8 +50,40 @@ class Task:
     agents: tuple[AgentSource, ...]
     protocol: Protocol
     seed: int = 0
+    human_filter: bool = True
     prepare: Prepare = prepare_scene
-    score: Score = score_plans
+    score: Score = score_prepared
+
+
+@dataclass(frozen=True)
+class Chunk:
+    """The unit of work.
+
+    Attributes:
+        keys: neighbouring scenes of one log.
+        before: the scene before the first of them in the same log, if there is one: v2.2 compares neighbours.
+    """
+
+    keys: tuple[SceneKey, ...]
+    before: SceneKey | None = None
+
+    def __len__(self) -> int:
+        return len(self.keys)
+
+
+@dataclass(frozen=True)
+class _SceneResult:
+    """Rows of a scene, and what its successor compares itself with.
+
+    Attributes:
+        rows: one per agent.
+        time_us: time stamp of the scene; None where it could not be loaded.
+        states: (41, 11) simulated states by agent, v2.2 only.
+    """
+
+    rows: list[ScoreRow]
+    time_us: int | None = None
+    states: dict[str, NDArray[np.float64]] = field(default_factory=dict)
 
 
 @dataclass
@@ -69,12 +94,12 @@ class ChunkEvaluator:
     dataset: Dataset
     agents: list[Agent] = field(default_factory=list)
     _prepared: dict[str, ScoringScene] = field(default_factory=dict)
-    _map_digests: dict[int, tuple[RoadMap, bytes]] = field(default_factory=dict)
+    _last_map: tuple[RoadMap, bytes] | None = None
 
     @staticmethod
     def start(task: Task, dataset: Dataset | None = None) -> ChunkEvaluator:
         """Open the dataset and build the agents. Raises OpenPairError where one cannot be."""
-        evaluator = ChunkEvaluator(task, dataset or task.dataset.open())
+        evaluator = ChunkEvaluator(task, task.dataset.open() if dataset is None else dataset)
         context = AgentContext(evaluator.dataset, evaluator.prepare, task.seed)
         evaluator.agents = [source.build(context) for source in task.agents]
         return evaluator
@@ -85,8 +110,10 @@ class ChunkEvaluator:
             self._prepared[scene.token] = self.task.prepare(scene, self.task.protocol)
         return self._prepared[scene.token]
 
-    def run(self, keys: Sequence[SceneKey]) -> ChunkResult:
-        """Rows of all agents on these scenes, scene by scene in order."""
+    def run(self, chunk: Chunk) -> ChunkResult:
+        """Rows of all agents on the scenes of a chunk, scene by scene in order."""
+        is_v2 = self.task.protocol is Protocol.V2_2
+        keys = [chunk.before, *chunk.keys] if is_v2 and chunk.before is not None else list(chunk.keys)
         self._prepared.clear()
         scenes: dict[str, Scene] = {}
         scene_errors: dict[str, str] = {}
@@ -99,17 +126,23 @@ class ChunkEvaluator:
                 scenes[key.token] = scene
             except Exception as error:
                 scene_errors[key.token] = describe(error)
-        plans: dict[str, dict[str, NDArray[np.float64] | str]] = {
-            agent.name: self._plan_all(agent, list(scenes.values())) for agent in self.agents
-        }
-        rows = []
+        plans = {agent.name: self._plan_all(agent, list(scenes.values())) for agent in self.agents}
+        results = []
         for key in keys:
             if key.token in scene_errors:
-                rows += [self._row(key, agent, error=scene_errors[key.token]) for agent in self.agents]
+                rows = [self._row(key, agent, error=scene_errors[key.token]) for agent in self.agents]
+                results.append(_SceneResult(rows))
             else:
-                rows += self._score_scene(key, {agent.name: plans[agent.name][key.token] for agent in self.agents})
-        truth_agents = tuple(agent.name for agent in self.agents if agent.uses_truth)
-        return ChunkResult(rows, [digests.get(key.token, "") for key in keys], truth_agents)
+                own = {agent.name: plans[agent.name][key.token] for agent in self.agents}
+                results.append(self._score_scene(key, scenes[key.token], own))
+        if is_v2:
+            pairs = itertools.pairwise([_SceneResult([]), *results])
+            results = [with_extended_comfort(earlier, later) for earlier, later in pairs]
+        return ChunkResult(
+            rows=[row for result in results[len(keys) - len(chunk) :] for row in result.rows],
+            digests=[digests.get(key.token, "") for key in chunk.keys],
+            truth_agents=tuple(agent.name for agent in self.agents if agent.uses_truth),
+        )
 
     def _plan_all(self, agent: Agent, scenes: list[Scene]) -> dict[str, NDArray[np.float64] | str]:
         """(N, 8, 3) plans per token (N = 1 without the truth), or the reason why there are none."""
@@ -126,17 +159,18 @@ class ChunkEvaluator:
                 planned[scene.token] = describe(error)
         return planned
 
-    def _score_scene(self, key: SceneKey, plans: dict[str, NDArray[np.float64] | str]) -> list[ScoreRow]:
+    def _score_scene(self, key: SceneKey, scene: Scene, plans: dict[str, NDArray[np.float64] | str]) -> _SceneResult:
         """All agents' plans are scored in one call: the scene's part of the work is done once."""
         good = {name: plan for name, plan in plans.items() if not isinstance(plan, str)}
         scores: PlanScores | None = None
         error = ""
         if good:
             try:
-                scores = self.task.score(self._prepared[key.token], np.concatenate(list(good.values())))
+                every_plan = np.concatenate(list(good.values()))
+                scores = self.task.score(self._prepared[key.token], every_plan, human_filter=self.task.human_filter)
             except Exception as failure:
                 error = describe(failure)
-        rows, start = [], 0
+        rows, start, states = [], 0, {}
         for agent in self.agents:
             plan = plans[agent.name]
             if isinstance(plan, str) or scores is None:
@@ -144,8 +178,10 @@ class ChunkEvaluator:
                 continue
             best = start + int(np.argmax(scores.score[start : start + len(plan)]))
             rows.append(self._row(key, agent, scores=scores, index=best))
+            if self.task.protocol is Protocol.V2_2:
+                states[agent.name] = np.asarray(scores.evidence["simulated_states"][best])
             start += len(plan)
-        return rows
+        return _SceneResult(rows, scene.current.ego.timestamp_us, states)
 
     def _row(
         self, key: SceneKey, agent: Agent, *, scores: PlanScores | None = None, index: int = 0, error: str = ""
@@ -172,7 +208,8 @@ class ChunkEvaluator:
         return digest.hexdigest()
 
     def _map_digest(self, road_map: RoadMap) -> bytes:
-        if id(road_map) not in self._map_digests:
+        """Hash of lanes and surfaces; kept for the last map, which neighbouring scenes share."""
+        if self._last_map is None or self._last_map[0] is not road_map:
             digest = hashlib.sha256(road_map.name.encode())
             for lane in road_map.lanes.values():
                 digest.update(f"{lane.id}{lane.roadblock_id}{lane.outgoing}{lane.speed_limit_mps}".encode())
@@ -180,8 +217,29 @@ class ChunkEvaluator:
             areas = [b.polygon for b in road_map.roadblocks.values() if b.polygon is not None]
             for polygon in (*areas, *road_map.intersections.values(), *road_map.carparks.values()):
                 digest.update(polygon.wkb)
-            self._map_digests[id(road_map)] = (road_map, digest.digest())  # holding the map keeps its id unique
-        return self._map_digests[id(road_map)][1]
+            self._last_map = (road_map, digest.digest())
+        return self._last_map[1]
+
+
+def with_extended_comfort(earlier: _SceneResult, later: _SceneResult) -> _SceneResult:
+    """The later scene's rows with extended comfort in metrics and score, where the two scenes are neighbours in time.
+
+    Elsewhere it stays undefined and out of the score, as in the original.
+    """
+    if earlier.time_us is None or later.time_us is None:
+        return later
+    gap_s = (later.time_us - earlier.time_us) * 1e-6
+    if not 0 < gap_s <= MAX_GAP_S:
+        return later
+    rows = []
+    for row in later.rows:
+        if row.score is None or row.agent not in earlier.states or row.agent not in later.states:
+            rows.append(row)
+            continue
+        comfort = float(extended_comfort(earlier.states[row.agent], later.states[row.agent], gap_s))
+        metrics = {**row.metrics, "two_frame_extended_comfort": comfort}
+        rows.append(replace(row, metrics=metrics, score=float(epdms(metrics))))
+    return replace(later, rows=rows)
 
 
 def _plan_batch(agent: Agent, scenes: list[Scene]) -> NDArray | None:

@@ -56,7 +56,8 @@ def example_scenes(
 def _varied(ranked: list[tuple[float, str, str]], count: int) -> list[tuple[float, str, str]]:
     """The first ``count``, preferring logs that have none yet."""
     logs: set[str] = set()
-    fresh, again = [], []
+    fresh: list[tuple[float, str, str]] = []
+    again: list[tuple[float, str, str]] = []
     for item in ranked:
         (again if item[1] in logs else fresh).append(item)
         logs.add(item[1])

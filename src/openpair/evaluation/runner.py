@@ -6,6 +6,7 @@ resuming; its rows do not depend on which process computes it or when.
 
 from __future__ import annotations
 
+import itertools
 import multiprocessing
 import os
 import signal
@@ -20,7 +21,7 @@ from typing import Any
 from openpair import __version__
 from openpair.datasets.base import Dataset, SceneKey
 from openpair.errors import OpenPairError
-from openpair.evaluation.chunk import ChunkEvaluator, Task, one_torch_thread
+from openpair.evaluation.chunk import Chunk, ChunkEvaluator, Task, one_torch_thread
 from openpair.evaluation.plans_file import read_plans
 from openpair.evaluation.progress import EvaluationProgress
 from openpair.evaluation.records import (
@@ -142,13 +143,13 @@ def evaluate(
     return Evaluation(rows, summary, seconds)
 
 
-def cut_into_chunks(keys: Sequence[SceneKey], size: int = SCENES_PER_CHUNK) -> list[list[SceneKey]]:
+def cut_into_chunks(keys: Sequence[SceneKey], size: int = SCENES_PER_CHUNK) -> list[Chunk]:
     """Neighbouring scenes of one log, at most ``size`` together: one process reads a log and its map once."""
-    chunks: list[list[SceneKey]] = []
-    for key in keys:
-        if not chunks or len(chunks[-1]) == size or chunks[-1][0].log_name != key.log_name:
-            chunks.append([])
-        chunks[-1].append(key)
+    chunks: list[Chunk] = []
+    for _, of_log in itertools.groupby(keys, key=lambda key: key.log_name):
+        own = list(of_log)
+        for start in range(0, len(own), size):
+            chunks.append(Chunk(tuple(own[start : start + size]), own[start - 1] if start else None))
     return chunks
 
 
@@ -174,14 +175,13 @@ def _fingerprint(task: Task, keys: Sequence[SceneKey], hashes: dict[str, str | N
         "dataset": [task.dataset.name, str(task.dataset.root), repr(sorted(task.dataset.options.items()))],
         "agents": [[a.name, a.kind, str(a.path), a.mode, hashes[a.name]] for a in task.agents],
         "protocol": task.protocol.value,
+        "human_filter": task.human_filter,
         "seed": task.seed,
         "scenes": [[key.log_name, key.token] for key in keys],
     }
 
 
-def _compute(
-    task: Task, dataset: Dataset, todo: dict[int, list[SceneKey]], workers: int
-) -> Iterator[tuple[int, ChunkResult]]:
+def _compute(task: Task, dataset: Dataset, todo: dict[int, Chunk], workers: int) -> Iterator[tuple[int, ChunkResult]]:
     """Results of chunks, in any order, from this process or from several."""
     if workers < 0:
         raise OpenPairError(f"there cannot be {workers} workers", where="--workers", fix="Give 0 for one per core")
@@ -192,16 +192,16 @@ def _compute(
         yield from _compute_in_pool(task, todo, workers)
 
 
-def _compute_here(task: Task, dataset: Dataset, todo: dict[int, list[SceneKey]]) -> Iterator[tuple[int, ChunkResult]]:
+def _compute_here(task: Task, dataset: Dataset, todo: dict[int, Chunk]) -> Iterator[tuple[int, ChunkResult]]:
     if not todo:
         return
     evaluator = ChunkEvaluator.start(task, dataset)
     with one_torch_thread():
-        for index, keys in todo.items():
-            yield index, evaluator.run(keys)
+        for index, chunk in todo.items():
+            yield index, evaluator.run(chunk)
 
 
-def _compute_in_pool(task: Task, todo: dict[int, list[SceneKey]], workers: int) -> Iterator[tuple[int, ChunkResult]]:
+def _compute_in_pool(task: Task, todo: dict[int, Chunk], workers: int) -> Iterator[tuple[int, ChunkResult]]:
     """A killed worker (out of memory, say) breaks the pool: a new one takes the chunks that are left."""
     left = dict(todo)
     for attempt in range(MAX_POOL_RESTARTS + 1):
@@ -210,8 +210,8 @@ def _compute_in_pool(task: Task, todo: dict[int, list[SceneKey]], workers: int) 
         pool = ProcessPoolExecutor(workers, mp_context=context, initializer=_start_worker, initargs=(task,))
         try:
             futures: dict[Future[ChunkResult], int] = {}
-            for index, keys in left.items():
-                futures[pool.submit(_run_in_worker, keys)] = index
+            for index, chunk in left.items():
+                futures[pool.submit(_run_in_worker, chunk)] = index
             pending = set(futures)
             while pending:
                 done, pending = wait(pending, return_when=FIRST_COMPLETED)
@@ -247,7 +247,7 @@ def _start_worker(task: Task) -> None:
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # the parent process handles the interrupt
 
 
-def _run_in_worker(keys: list[SceneKey]) -> ChunkResult:
+def _run_in_worker(chunk: Chunk) -> ChunkResult:
     """Opens dataset and agents with the first chunk, so that bad input is raised here and reaches the parent."""
     global _evaluator  # noqa: PLW0603
     if _evaluator is None:
@@ -255,7 +255,7 @@ def _run_in_worker(keys: list[SceneKey]) -> ChunkResult:
             raise RuntimeError("the worker was not started with a task")
         _evaluator = ChunkEvaluator.start(_task)
     with one_torch_thread():
-        return _evaluator.run(keys)
+        return _evaluator.run(chunk)
 
 
 def _make_folder(folder: Path) -> bool:

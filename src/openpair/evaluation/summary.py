@@ -151,7 +151,7 @@ def summarise(
     return Summary(
         protocol=task.protocol.value,
         score_name=SCORE_NAMES[task.protocol],
-        variant=_variant(task.protocol),
+        variant=_variant(task),
         dataset=dataset_name,
         split=task.dataset.options.get("split"),
         seed=task.seed,
@@ -195,10 +195,14 @@ def versions() -> dict[str, str]:
     return found
 
 
-def _variant(protocol: Protocol) -> dict[str, Any]:
-    if protocol is Protocol.V1_1:
-        return {"traffic": "log replay", "stages": 1}
-    return {"traffic": "log replay", "stages": 1, "human_filter": True}
+def _variant(task: Task) -> dict[str, Any]:
+    """Conventions of a protocol on which papers differ."""
+    variant: dict[str, Any] = {"traffic": "log replay", "stages": 1}
+    if task.protocol is Protocol.V2_2:
+        variant["human_filter"] = task.human_filter
+        variant["issue_151"] = "fixed: the score follows from the filtered sub-metrics"
+        variant["extended_comfort"] = "against the same agent's plan of the scene before; dropped where there is none"
+    return variant
 
 
 def _column(rows: Sequence[ScoreRow], name: str) -> np.ndarray:

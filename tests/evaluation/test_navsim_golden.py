@@ -1,0 +1,102 @@
+"""The whole path, logs and maps in, tables out, against the tables of the original evaluator."""
+
+import csv
+from functools import partial
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from openpair.datasets.navsim.dataset import NavsimDataset
+from openpair.datasets.navsim.scene_filter import SceneFilter
+from openpair.datatypes.columns import Protocol
+from openpair.datatypes.scores import metric_names
+from openpair.evaluation import runner
+from openpair.evaluation.chunk import Task
+from openpair.evaluation.runner import evaluate
+from openpair.evaluation.sources import DatasetSource, parse_agents
+from openpair.preparation.prepare import prepare_scene
+
+GOLDEN = Path(__file__).parents[2].parent / "shared" / "golden" / "navsim"
+pytestmark = pytest.mark.skipif(not GOLDEN.is_dir(), reason="golden NAVSIM logs are not at ../shared/golden/navsim")
+
+TABLES = ("table0", "table1", "table2", "table3")
+CARRIED = {Protocol.V1_1: {"8cee95964dc6b01a"}, Protocol.V2_2: {"8cee95964dc6b01a", "7f52322d61844ce4"}}
+"""Scenes whose original scores depend on the scenes before them in the same process."""
+
+
+@pytest.fixture(scope="module")
+def tokens() -> tuple[str, ...]:
+    with (GOLDEN / "golden" / "scenes.csv").open(newline="") as stream:
+        return tuple(row["token"] for row in csv.DictReader(stream))
+
+
+@pytest.fixture(scope="module")
+def agents(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("plans")
+    golden = np.load(GOLDEN / "golden" / "trajectories.npz")
+    for column, name in enumerate(TABLES):
+        np.savez(folder / f"{name}.npz", token=golden["token"], poses=golden["table"][:, column])
+    return parse_agents(["human", "constant_velocity", *(str(folder / f"{name}.npz") for name in TABLES)])
+
+
+def golden_table(version: str, agent: str) -> dict[str, dict[str, str]]:
+    with (GOLDEN / "golden" / "scores" / version / f"{agent}.csv").open(newline="") as stream:
+        return {row["token"]: row for row in csv.DictReader(stream)}
+
+
+def evaluate_golden(tokens, agents, protocol: Protocol, tmp_path: Path, *, carry: bool, human_filter: bool = True):
+    dataset = NavsimDataset(
+        GOLDEN, scene_filter=SceneFilter(frame_interval=1, tokens=tokens), index_folder=tmp_path / "index"
+    )
+    prepare = partial(prepare_scene, carried_exemptions=set()) if carry else prepare_scene
+    task = Task(DatasetSource("navsim", ready=dataset), agents, protocol, prepare=prepare, human_filter=human_filter)
+    return evaluate(task, show_progress=False)
+
+
+def deviations(evaluation, protocol: Protocol, version: str = "") -> dict[str, float]:
+    """Greatest deviation of any number from the original's, by token."""
+    greatest: dict[str, float] = {}
+    for agent in {row.agent for row in evaluation.rows}:
+        golden = golden_table(version or protocol.value, agent)
+        rows = [row for row in evaluation.rows if row.agent == agent]
+        assert {row.token for row in rows} == set(golden)
+        for row in rows:
+            assert not row.failed, row.error
+            ours = {**row.metrics, "score": row.score}
+            for name in (*metric_names(protocol), "score"):
+                theirs = golden[row.token][name]
+                if theirs == "":
+                    assert np.isnan(ours[name]), (row.token, agent, name)
+                    continue
+                off = np.inf if np.isnan(ours[name]) else abs(ours[name] - float(theirs))
+                greatest[row.token] = max(greatest.get(row.token, 0.0), off)
+    return greatest
+
+
+@pytest.mark.parametrize("protocol", list(Protocol))
+def test_every_number_equals_the_original(tokens, agents, protocol, tmp_path):
+    evaluation = evaluate_golden(tokens, agents, protocol, tmp_path, carry=True)
+    assert evaluation.summary.scenes_scored == 105
+    worst = deviations(evaluation, protocol)
+    assert max(worst.values()) < 1e-6, {token: off for token, off in worst.items() if off >= 1e-6}
+
+
+def test_without_the_human_filter_as_well(tokens, agents, tmp_path):
+    evaluation = evaluate_golden(tokens, agents, Protocol.V2_2, tmp_path, carry=True, human_filter=False)
+    assert max(deviations(evaluation, Protocol.V2_2, "v2.2_nofilter").values()) < 1e-6
+    assert evaluation.summary.variant["human_filter"] is False
+
+
+def test_where_chunks_are_cut_does_not_matter_to_extended_comfort(tokens, agents, tmp_path, monkeypatch):
+    whole = evaluate_golden(tokens, agents[:2], Protocol.V2_2, tmp_path, carry=False)
+    monkeypatch.setattr(runner, "cut_into_chunks", partial(runner.cut_into_chunks, size=2))
+    cut = evaluate_golden(tokens, agents[:2], Protocol.V2_2, tmp_path, carry=False)
+    assert repr(cut.rows) == repr(whole.rows)  # repr: NaN equals NaN
+    assert sum(not np.isnan(row.metrics["two_frame_extended_comfort"]) for row in cut.rows) == 140
+
+
+def test_a_scene_stands_for_itself_unless_asked_otherwise(tokens, agents, tmp_path):
+    evaluation = evaluate_golden(tokens, agents, Protocol.V1_1, tmp_path, carry=False)
+    different = {token for token, off in deviations(evaluation, Protocol.V1_1).items() if off >= 1e-6}
+    assert different == CARRIED[Protocol.V1_1]
