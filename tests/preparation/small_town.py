@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass, replace
 
 import numpy as np
 from shapely.geometry import LineString, Polygon
@@ -123,3 +124,39 @@ def drive(
             )
         )
     return Scene("toy", "toy_log", road_map, tuple(frames))
+
+
+@dataclass(frozen=True)
+class ToyKey:
+    log_name: str
+    token: str
+
+
+class ToyDataset:
+    """Ninety-nine scenes on the straight town, ten of them without a route."""
+
+    name = "toy"
+
+    def __init__(self) -> None:
+        self._town = straight_town()
+
+    def keys(self) -> list[ToyKey]:
+        return [ToyKey("toy_log", f"{number:016x}") for number in range(99)]
+
+    def load_scene(self, token: str) -> Scene:
+        number = int(token, 16)
+        scene = drive(
+            self._town,
+            start=(5.0 + 0.1 * number, 0.0, 0.0),
+            speed=5.0 + 0.05 * number,
+            route=() if number % 10 == 9 else ("A", "AB", "B"),
+            others=agents(*[(f"car{i}", 30.0 + 9 * i, -4.0 + 0.02 * number, 0.1 * i, 3.0) for i in range(number % 7)]),
+            red=("ab0",) if number % 3 == 0 else (),
+        )
+        current = replace(scene.current, token=token)
+        return replace(scene, frames=(*scene.frames[:3], current, *scene.frames[4:]))
+
+
+def open_toy_dataset() -> ToyDataset:
+    """Factory for worker processes."""
+    return ToyDataset()

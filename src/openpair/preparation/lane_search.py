@@ -8,10 +8,9 @@ import numpy as np
 import shapely
 from numpy.typing import NDArray
 
-from openpair.datatypes.columns import MapLayer
 from openpair.geometry.poses import wrap_angle
 from openpair.preparation.boxes import ego_center, ego_corners
-from openpair.preparation.map_index import MapIndex
+from openpair.preparation.map_index import LANES, MapIndex
 from openpair.preparation.search_tree import search_order
 
 TARGET_BLOCKS = 30
@@ -58,7 +57,7 @@ def _holding_lanes(
 
 
 def _is_lane(index: MapIndex, element: int) -> bool:
-    return index.shapes.layer[element] in (MapLayer.LANE, MapLayer.LANE_CONNECTOR)
+    return index.shapes.layer[element] in LANES
 
 
 def _heading_error(baseline: NDArray[np.float64], pose: NDArray[np.float64]) -> float:

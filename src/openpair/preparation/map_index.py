@@ -21,6 +21,8 @@ from openpair.preparation.polygons import flatten_polygons
 LOOP_OVERLAP_M2 = 1.0
 """Two connectors of a route that share more than this area form a loop."""
 
+LANES = (MapLayer.LANE, MapLayer.LANE_CONNECTOR)
+
 KEPT_INDICES = 64
 """Maps whose index stays in memory; the one used longest ago is dropped first."""
 
@@ -42,6 +44,14 @@ class MapIndex:
                 where=f"map {road_map.name}",
                 fix="Scoring needs lanes that belong to roadblocks; check that all layers of the map were read",
             )
+        for block in road_map.roadblocks.values():
+            for lane_id in block.lane_ids:
+                if lane_id not in road_map.lanes:
+                    raise OpenPairError(
+                        f"roadblock {block.id} names lane {lane_id}, which the map does not have",
+                        where=f"map {road_map.name}",
+                        fix="Check that all layers of the map were read",
+                    )
         self.road_map = road_map
         self.blocks = [b for b in road_map.roadblocks.values() if not b.is_connector]
         self.connector_blocks = [b for b in road_map.roadblocks.values() if b.is_connector]
@@ -49,14 +59,30 @@ class MapIndex:
         connector_polygons = self._block_polygons(self.connector_blocks)
         self._polygon_of_connector = dict(zip([b.id for b in self.connector_blocks], connector_polygons, strict=True))
         self.trees = {
-            MapLayer.ROADBLOCK: shapely.STRtree(block_polygons),
-            MapLayer.ROADBLOCK_CONNECTOR: shapely.STRtree(connector_polygons),
-            MapLayer.INTERSECTION: shapely.STRtree(_objects(road_map.intersections.values())),
-            MapLayer.CARPARK_AREA: shapely.STRtree(_objects(road_map.carparks.values())),
+            MapLayer.ROADBLOCK: self._tree("roadblock", [b.id for b in self.blocks], block_polygons),
+            MapLayer.ROADBLOCK_CONNECTOR: self._tree(
+                "roadblock connector", [b.id for b in self.connector_blocks], connector_polygons
+            ),
+            MapLayer.INTERSECTION: self._tree(
+                "intersection", list(road_map.intersections), _objects(road_map.intersections.values())
+            ),
+            MapLayer.CARPARK_AREA: self._tree("carpark", list(road_map.carparks), _objects(road_map.carparks.values())),
         }
         self._collect_elements(block_polygons)
         self._overlaps: dict[tuple[str, str], bool] = {}
         self.block_path = lru_cache(maxsize=4096)(self._block_path)
+
+    def _tree(self, kind: str, ids: Sequence[str], polygons: NDArray[np.object_]) -> shapely.STRtree:
+        """Search tree; a surface whose place is unknown would never be found, so that it is refused at once."""
+        xy, owner = shapely.get_coordinates(polygons, return_index=True)
+        lost = owner[~np.isfinite(xy).all(axis=1)]
+        if len(lost):
+            raise OpenPairError(
+                f"{kind} {ids[int(lost[0])]} has coordinates that are not finite",
+                where=f"map {self.road_map.name}",
+                fix="Repair the map",
+            )
+        return shapely.STRtree(polygons)
 
     def _block_polygons(self, blocks: Iterable[Roadblock]) -> NDArray[np.object_]:
         """Polygons of blocks; where a source gives none, the union of the block's lanes."""
@@ -81,22 +107,26 @@ class MapIndex:
         self.first_element = dict(
             zip([layer for layer, _, _ in layers], np.cumsum([0, *sizes[:-1]]).tolist(), strict=True)
         )
+        element_layer = np.repeat(np.array([layer for layer, _, _ in layers], np.int64), sizes)
+        element_tokens = [token for _, ids, _ in layers for token in ids]
+        baselines = [
+            road_map.lanes[token].baseline if layer in LANES else np.zeros((0, 3))
+            for layer, token in zip(element_layer, element_tokens, strict=True)
+        ]
         surfaces = [polygon for _, _, polygons in layers for polygon in polygons]
-        self.element_fault = [_fault(surface) for surface in surfaces]
+        self.element_fault = [
+            _surface_fault(surface) or (_baseline_fault(line) if layer in LANES else "")
+            for surface, line, layer in zip(surfaces, baselines, element_layer, strict=True)
+        ]
         self.element_surfaces = _objects(
             Polygon() if fault else p for p, fault in zip(surfaces, self.element_fault, strict=True)
         )
-        baseline = [
-            road_map.lanes[token].baseline if layer in (MapLayer.LANE, MapLayer.LANE_CONNECTOR) else np.zeros((0, 3))
-            for layer, ids, _ in layers
-            for token in ids
-        ]
         self.shapes = MapShapes(
-            layer=np.repeat(np.array([layer for layer, _, _ in layers], np.int64), sizes),
-            tokens=tuple(token for _, ids, _ in layers for token in ids),
+            layer=element_layer,
+            tokens=tuple(element_tokens),
             polygons=flatten_polygons(self.element_surfaces),
-            baseline_offset=np.cumsum([0, *(len(b) for b in baseline)]),
-            baselines=np.concatenate(baseline),
+            baseline_offset=np.cumsum([0, *(len(line) for line in baselines)]),
+            baselines=np.concatenate(baselines),
         )
         self.lane_element = {
             lane.id: self.first_element[MapLayer.LANE] + i for i, lane in enumerate(lanes + connectors)
@@ -109,7 +139,7 @@ class MapIndex:
     def lane_lines(self) -> dict[str, LineString]:
         """Baselines of all lanes and connectors by id."""
         lanes = self.road_map.lanes.values()
-        return {lane.id: LineString(lane.baseline[:, :2]) for lane in lanes}
+        return {lane.id: LineString(lane.baseline[:, :2] if len(lane.baseline) > 1 else []) for lane in lanes}
 
     def lane_polygons(self, lane_ids: Sequence[str]) -> NDArray[np.object_]:
         """(n,) surfaces of lanes and connectors."""
@@ -171,8 +201,8 @@ def _objects(items: Iterable[object]) -> NDArray[np.object_]:
     return array
 
 
-def _fault(surface: object) -> str:
-    """Why a surface cannot be used, or ""."""
+def _surface_fault(surface: object) -> str:
+    """Why a surface cannot be used, or "" if it can."""
     if not isinstance(surface, Polygon):
         return f"is a {getattr(surface, 'geom_type', type(surface).__name__)}, not a Polygon"
     if surface.is_empty:
@@ -181,4 +211,13 @@ def _fault(surface: object) -> str:
         return "has coordinates that are not finite"
     if not surface.area > 0:
         return "has no area"
+    return ""
+
+
+def _baseline_fault(baseline: NDArray[np.float64]) -> str:
+    """Why a baseline cannot be used, or "" if it can."""
+    if len(baseline) < 2:
+        return "has a baseline with fewer than two points"
+    if not np.isfinite(baseline).all():
+        return "has a baseline with coordinates that are not finite"
     return ""

@@ -105,37 +105,68 @@ def replay_tracks(sightings: Sightings) -> Tracks:
     A track is present from its first to its last sighting and interpolated through gaps between them; one that was
     seen only once stands still in all samples. Within a sample: by category, then by first appearance.
     """
+    keyframes, first, last = _keyframes(sightings)
+    num_frames, num_tracks = keyframes.shape[:2]
+    num_samples = SAMPLES_PER_FRAME * (num_frames - 1) + 1
+    dense = np.empty((num_samples, num_tracks, _MOTION))
+    between = dense[:-1].reshape(num_frames - 1, SAMPLES_PER_FRAME, num_tracks, _MOTION)
+    weight = (np.arange(SAMPLES_PER_FRAME) / SAMPLES_PER_FRAME)[:, None, None]
+    np.multiply((keyframes[1:] - keyframes[:-1])[:, None], weight, out=between)
+    between += keyframes[:-1, None]
+    dense[-1] = keyframes[-1]
+
+    once = first == last
+    samples = np.arange(num_samples)[:, None]
+    begin = np.where(once, 0, SAMPLES_PER_FRAME * first)
+    end = np.where(once, num_samples, SAMPLES_PER_FRAME * last)
+    alive = (samples >= begin) & (samples <= end)
+    row = np.flatnonzero(alive)
+    track = row % max(num_tracks, 1)
+    motion = dense.reshape(-1, _MOTION).take(row, axis=0)
+    turned = np.flatnonzero(np.abs(motion[:, BoxIndex.HEADING]) > np.pi)
+    heading = motion[turned, BoxIndex.HEADING]
+    motion[turned, BoxIndex.HEADING] = np.arctan2(np.sin(heading), np.cos(heading))
+    box = np.empty((len(row), len(BoxIndex)))
+    box[:, : BoxIndex.LENGTH] = motion[:, : BoxIndex.LENGTH]
+    box[:, BoxIndex.LENGTH :] = sightings.size.take(track, axis=0)
+    frame_offset = np.zeros(num_samples + 1, np.int64)
+    np.cumsum(np.count_nonzero(alive, axis=1), out=frame_offset[1:])
+    return Tracks(
+        sightings.tokens,
+        sightings.category,
+        frame_offset,
+        track,
+        box,
+        np.ascontiguousarray(motion[:, BoxIndex.LENGTH :]),
+    )
+
+
+def _keyframes(
+    sightings: Sightings,
+) -> tuple[NDArray[np.float64], NDArray[np.int64], NDArray[np.int64]]:
+    """Motion of every track in every frame (F, K, 5), gaps bridged and headings unwrapped; first and last sighting."""
     present = sightings.present
     num_tracks, num_frames = present.shape
-    grid = np.arange(num_frames)
-    before = np.maximum.accumulate(np.where(present, grid, -1), axis=1)
-    first, last = np.argmax(present, axis=1), before[:, -1]
-    count = np.cumsum(present).reshape(present.shape) - 1  # number of the sighting that is in force
-    leading = grid < first[:, None]
-    source = np.where(leading, count[np.arange(num_tracks), first][:, None], count)
-    values = sightings.motion[source].reshape(num_tracks, num_frames, _MOTION)
-    values[..., BoxIndex.HEADING] = np.unwrap(values[..., BoxIndex.HEADING], axis=1)
-    _bridge_gaps(values, present, before)
+    first = np.argmax(present, axis=1)
+    last = num_frames - 1 - np.argmax(present[:, ::-1], axis=1)
+    if present.all():
+        values = sightings.motion.reshape(num_tracks, num_frames, _MOTION).copy()
+        _unwrap(values[..., BoxIndex.HEADING])
+        return values.transpose(1, 0, 2), first, last
+    # A frame without a sighting repeats the one before it (or the first), so that headings unwrap along sightings only.
+    number = np.cumsum(present).reshape(present.shape) - 1
+    first_number = number[np.arange(num_tracks), first][:, None]
+    values = sightings.motion.take(np.maximum(number, first_number), axis=0)
+    _unwrap(values[..., BoxIndex.HEADING])
+    _bridge_gaps(values, present)
+    return values.transpose(1, 0, 2), first, last
 
-    keyframes = values.transpose(1, 0, 2)  # (F, K, 5)
-    weight = (np.arange(SAMPLES_PER_FRAME) / SAMPLES_PER_FRAME)[:, None, None]
-    between = keyframes[:-1, None] + weight * (keyframes[1:] - keyframes[:-1])[:, None]
-    num_samples = SAMPLES_PER_FRAME * (num_frames - 1) + 1
-    dense = np.concatenate([between.reshape(num_samples - 1, num_tracks, _MOTION), keyframes[-1:]])
 
-    samples = np.arange(num_samples)[:, None]
-    alive = (samples >= SAMPLES_PER_FRAME * first) & (samples <= SAMPLES_PER_FRAME * last) | (first == last)
-    rows = dense[alive]
-    heading = rows[:, BoxIndex.HEADING]
-    turned = np.abs(heading) > np.pi
-    heading[turned] = np.arctan2(np.sin(heading[turned]), np.cos(heading[turned]))
-    track = np.broadcast_to(np.arange(num_tracks), alive.shape)[alive]
-    box = np.empty((len(rows), len(BoxIndex)))
-    box[:, : BoxIndex.LENGTH] = rows[:, : BoxIndex.LENGTH]
-    box[:, BoxIndex.LENGTH :] = sightings.size[track]
-    frame_offset = np.zeros(num_samples + 1, np.int64)
-    np.cumsum(alive.sum(axis=1), out=frame_offset[1:])
-    return Tracks(sightings.tokens, sightings.category, frame_offset, track, box, np.ascontiguousarray(rows[:, 3:]))
+def _unwrap(heading: NDArray[np.float64]) -> None:
+    """Make rows (K, F) continuous, in place."""
+    turns = np.rint(np.diff(heading, axis=1) / (2 * np.pi))
+    if turns.any():
+        heading[:, 1:] -= 2 * np.pi * np.cumsum(turns, axis=1)
 
 
 def without_initial_overlaps(sightings: Sightings, rear_axle: NDArray[np.float64]) -> Sightings:
@@ -162,10 +193,11 @@ def without_initial_overlaps(sightings: Sightings, rear_axle: NDArray[np.float64
     )
 
 
-def _bridge_gaps(values: NDArray[np.float64], present: NDArray[np.bool_], before: NDArray[np.int64]) -> None:
+def _bridge_gaps(values: NDArray[np.float64], present: NDArray[np.bool_]) -> None:
     """Put keyframes (K, F, 5) without a sighting on the line between the sightings around them, in place."""
     num_frames = present.shape[1]
     grid = np.arange(num_frames)
+    before = np.maximum.accumulate(np.where(present, grid, -1), axis=1)
     after = np.minimum.accumulate(np.where(present, grid, num_frames)[:, ::-1], axis=1)[:, ::-1]
     track, frame = np.nonzero(~present & (before >= 0) & (after < num_frames))
     if len(track):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import numpy as np
+import shapely
 from numpy.typing import NDArray
 
 from openpair.datatypes.columns import NUM_HISTORY_FRAMES, Protocol
@@ -68,6 +69,19 @@ def prepare_ingredients(
     index: MapIndex, scene: Scene, protocol: Protocol, *, carried_exemptions: set[str] | None = None
 ) -> SceneIngredients:
     """The compact form of :func:`prepare_scene`'s result; arguments and errors are the same."""
+    try:
+        return _prepare_ingredients(index, scene, protocol, carried_exemptions)
+    except shapely.errors.GEOSException as error:
+        raise OpenPairError(
+            f"a polygon of map {scene.road_map.name} cannot be used ({error})",
+            where=_name(scene),
+            fix="Repair the map or leave this scene out",
+        ) from error
+
+
+def _prepare_ingredients(
+    index: MapIndex, scene: Scene, protocol: Protocol, carried_exemptions: set[str] | None
+) -> SceneIngredients:
     _check_ego(scene)
     needed = FUTURE_FRAMES[protocol]
     if len(scene.future) < needed:
@@ -153,9 +167,11 @@ class _Site:
 
 
 def _check_ego(scene: Scene) -> None:
-    ego = scene.current.ego
-    if not np.isfinite(ego.state_vector()).all():
-        raise OpenPairError("the ego state is not finite", where=_name(scene), fix="Leave this scene out")
+    for frame in scene.frames:
+        if not np.isfinite(frame.ego.state_vector()).all():
+            raise OpenPairError(
+                f"the ego state of frame {frame.token} is not finite", where=_name(scene), fix="Leave this scene out"
+            )
 
 
 def _name(scene: Scene) -> str:

@@ -60,8 +60,8 @@ class ProposalRollout:
         self.speed = np.zeros((NUM_PROPOSALS, TRAJECTORY_STEPS + 1))
         self.progress[:, 0] = np.array(starts)[self.path_of]
         self.speed[:, 0] = speed
-        everyone = np.arange(NUM_PROPOSALS)
-        self._drive(everyone, 1, PROPOSAL_STEPS)
+        self._leaders = np.zeros((NUM_PROPOSALS, 3))
+        self._drive(np.arange(NUM_PROPOSALS), 1, PROPOSAL_STEPS)
 
     def proposal_poses(self) -> NDArray[np.float64]:
         """(15, 41, 3) poses of the rear axle at 0 .. 4 s, global frame."""
@@ -75,9 +75,7 @@ class ProposalRollout:
         return self.paths[int(self.path_of[chosen])].poses_at(self.progress[chosen])
 
     def _drive(self, proposals: NDArray[np.int64], first_step: int, last_step: int) -> None:
-        leaders = np.zeros((len(proposals), 3))
-        if first_step > 1:  # the record of the last even step is still in force
-            leaders = self._leaders[proposals]
+        leaders = self._leaders[proposals]
         for step in range(first_step, last_step + 1):
             if step % 2 == 0:
                 leaders = self._find_leaders(proposals, step)
@@ -90,8 +88,7 @@ class ProposalRollout:
             )
             self.progress[proposals, step] = position + STEP_S * speed
             self.speed[proposals, step] = speed + STEP_S * acceleration
-        if len(proposals) == NUM_PROPOSALS:
-            self._leaders = leaders
+        self._leaders[proposals] = leaders
 
     def _find_leaders(self, proposals: NDArray[np.int64], step: int) -> NDArray[np.float64]:
         """(n, 3) leader records for the move to an even step: station, rear overhang [m], speed [m/s].

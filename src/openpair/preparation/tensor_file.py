@@ -16,6 +16,7 @@ from safetensors.numpy import save
 from openpair.errors import OpenPairError
 
 _DTYPES = {"F64": np.float64, "I64": np.int64, "I32": np.int32, "U8": np.uint8}
+_METADATA = "openpair"
 _MAX_HEADER_BYTES = 100_000_000
 
 
@@ -42,7 +43,7 @@ class TensorFile:
             if not 2 <= size <= min(_MAX_HEADER_BYTES, len(self._bytes) - 8):
                 raise ValueError("its header does not fit into it")
             header = json.loads(self._bytes[8 : 8 + size])
-            self.metadata: dict[str, str] = header.pop("__metadata__", {})
+            self.metadata: dict[str, str] = json.loads(header.pop("__metadata__", {}).get(_METADATA, "{}"))
             self._arrays = {name: self._view(8 + size, entry) for name, entry in header.items()}
         except (ValueError, KeyError, TypeError, AttributeError) as error:
             raise OpenPairError(f"the file is damaged: {error}", where=path, fix=_REBUILD) from error
@@ -70,7 +71,8 @@ def write_tensor_file(path: Path, arrays: Mapping[str, NDArray], metadata: Mappi
         for name, array in arrays.items()
     }
     unfinished = path.with_name(f".{path.name}.{os.getpid()}")
-    unfinished.write_bytes(save(tensors, dict(metadata)))
+    entries = json.dumps(dict(metadata), sort_keys=True)  # as one entry: the library writes several in random order
+    unfinished.write_bytes(save(tensors, {_METADATA: entries}))
     os.replace(unfinished, path)
 
 
