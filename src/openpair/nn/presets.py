@@ -2,29 +2,60 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from dataclasses import dataclass
 
-from openpair.datatypes.scene import Camera
-from openpair.nn.ground_lift import ground_views
+from openpair.datatypes.bev_grid import BevGrid
+from openpair.errors import OpenPairError
+from openpair.nn.ground_lift import GroundView
 from openpair.nn.lift_backbone import NEAR_GRID, LiftBackboneConfig
 from openpair.nn.trunk import TrunkConfig
 
 
-def small_trunk(cameras: Mapping[str, Camera], *, lidar_channels: int = 1, stem_stride: int = 1) -> TrunkConfig:
-    """The trunk of the demo networks: trains on a laptop's CPU.
+@dataclass(frozen=True)
+class InputLayout:
+    """What small networks have to know of the features they get.
 
-    Args:
-        cameras: calibration of the front cameras.
-        lidar_channels: channels of the LiDAR raster.
-        stem_stride: 1 for a front view 64 rows high, 2 for 128.
+    Attributes:
+        views: calibration of the stitched front view (:func:`openpair.nn.ground_lift.ground_views`).
+        camera_size: (width, height) [px] of ``camera_feature``: 256 x 64 or 512 x 128.
+        lidar_grid: raster of ``lidar_feature``.
+        lidar_channels: its channels.
+        map_grid: raster of ``bev_semantic_map``; a part of the LiDAR's rectangle.
     """
-    backbone = LiftBackboneConfig(views=ground_views(cameras), lidar_channels=lidar_channels, stem_stride=stem_stride)
+
+    views: tuple[GroundView, ...]
+    camera_size: tuple[int, int] = (256, 64)
+    lidar_grid: BevGrid = NEAR_GRID
+    lidar_channels: int = 1
+    map_grid: BevGrid = NEAR_GRID
+
+
+def small_trunk(layout: InputLayout) -> TrunkConfig:
+    """The trunk of the demo networks, 1.2 million parameters: trains on a laptop's CPU.
+
+    Raises OpenPairError for an image height other than 64 or 128.
+    """
+    stem_strides = {64: 1, 128: 2}
+    if layout.camera_size[1] not in stem_strides:
+        raise OpenPairError(
+            f"small networks do not take images {layout.camera_size[1]} px high",
+            where="camera_size",
+            fix="use 256 x 64 or 512 x 128",
+        )
+    grid = layout.lidar_grid
+    backbone = LiftBackboneConfig(
+        views=layout.views,
+        lidar_grid=grid,
+        lidar_channels=layout.lidar_channels,
+        stem_stride=stem_strides[layout.camera_size[1]],
+    )
     return TrunkConfig(
         backbone=backbone,
         d_model=128,
         d_ffn=256,
         layers=2,
         heads=4,
-        agent_range_m=56.0,
-        map_grid=NEAR_GRID,
+        agent_range_m=max(abs(v) for v in (grid.x_min_m, grid.x_max_m, grid.y_min_m, grid.y_max_m)),
+        map_grid=layout.map_grid,
+        align_map=True,
     )

@@ -12,6 +12,7 @@ import torch
 from torch import Tensor, nn
 
 from openpair.datatypes.bev_grid import FRONT_MAP_GRID, BevGrid
+from openpair.errors import OpenPairError
 from openpair.nn.backbone import BackboneFeatures, TransfuserBackboneConfig
 from openpair.nn.backbones import BackboneConfig, build_backbone
 from openpair.nn.heads import AgentHead
@@ -30,9 +31,9 @@ class TrunkConfig:
         num_agents: agent queries.
         agent_range_m: agent positions are limited to +- this [m].
         map_grid: raster of the semantic map that the head predicts. The published map covers the 32 m ahead while the
-            features cover +-32 m; any grid works, one of the features' own rectangle lines up cell by cell.
+            features cover +-32 m.
         map_classes: classes of that map.
-        map_head_channels: hidden channels of the map head.
+        align_map: cut the features to the rectangle of ``map_grid`` before the head; False in the published network.
         agent_class_weight, agent_box_weight, bev_semantic_weight: weights of the perception losses.
     """
 
@@ -46,9 +47,34 @@ class TrunkConfig:
     agent_range_m: float = 32.0
     map_grid: BevGrid = field(default_factory=lambda: FRONT_MAP_GRID)
     map_classes: int = 7
+    align_map: bool = False
     agent_class_weight: float = 10.0
     agent_box_weight: float = 1.0
     bev_semantic_weight: float = 10.0
+
+
+def crop(bev: Tensor, grid: BevGrid, part: BevGrid) -> Tensor:
+    """The cells of a map (B, C, X, Y) over ``grid`` that lie in the rectangle of ``part``.
+
+    Raises OpenPairError where that rectangle does not begin and end between two cells of the map.
+    """
+    cells = grid.with_shape(bev.shape[-2], bev.shape[-1])
+    dx, dy = cells.cell_size_m
+    edges = (
+        (part.x_min_m - grid.x_min_m) / dx,
+        (part.x_max_m - grid.x_min_m) / dx,
+        (part.y_min_m - grid.y_min_m) / dy,
+        (part.y_max_m - grid.y_min_m) / dy,
+    )
+    top, bottom, right, left = (round(edge) for edge in edges)
+    inside = 0 <= top < bottom <= cells.rows and 0 <= right < left <= cells.columns
+    if not inside or any(abs(edge - round(edge)) > 1e-6 for edge in edges):
+        raise OpenPairError(
+            f"the semantic map's rectangle {part} is no whole number of cells of {cells}",
+            where="map_grid",
+            fix="choose a rectangle within the LiDAR raster's",
+        )
+    return bev[:, :, top:bottom, right:left]
 
 
 @dataclass(frozen=True)
@@ -108,7 +134,10 @@ class PerceptionTrunk(nn.Module):
     def perceive(self, output: TrunkOutput) -> dict[str, Tensor]:
         """``agent_states`` (B, A, 5), logits ``agent_labels`` (B, A) and ``bev_semantic_map`` (B, classes, H, W)."""
         states, labels = self._agent_head(output.queries[:, 1:])
-        semantic_map = self._bev_semantic_head(output.backbone.bev)
+        bev = output.backbone.bev
+        if self.trunk_config.align_map:
+            bev = crop(bev, self.trunk_config.backbone.lidar_grid, self.trunk_config.map_grid)
+        semantic_map = self._bev_semantic_head(bev)
         return {"agent_states": states, "agent_labels": labels, "bev_semantic_map": semantic_map}
 
     def perception_terms(self, outputs: Mapping[str, Tensor], targets: Mapping[str, Tensor]) -> dict[str, Tensor]:

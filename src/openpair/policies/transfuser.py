@@ -8,10 +8,10 @@ from typing import ClassVar
 
 from torch import Tensor
 
-from openpair.datatypes.scene import Camera
 from openpair.nn.backbone import TransfuserBackboneConfig
+from openpair.nn.ground_lift import ground_views
 from openpair.nn.heads import TrajectoryHead
-from openpair.nn.presets import small_trunk
+from openpair.nn.presets import InputLayout, small_trunk
 from openpair.nn.trunk import PerceptionTrunk, TrunkConfig
 from openpair.policies.base import ImitationPolicy
 from openpair.policies.transfuser_loss import trajectory_l1
@@ -42,11 +42,9 @@ class TransfuserConfig:
         return TransfuserConfig(trunk=replace(TrunkConfig(), backbone=backbone))
 
     @staticmethod
-    def small(
-        cameras: Mapping[str, Camera] | None = None, *, lidar_channels: int = 1, stem_stride: int = 1
-    ) -> TransfuserConfig:
-        """The demo's network (:func:`openpair.nn.presets.small_trunk`); standard cameras where none are given."""
-        trunk = small_trunk(cameras or standard_cameras(), lidar_channels=lidar_channels, stem_stride=stem_stride)
+    def small(layout: InputLayout | None = None) -> TransfuserConfig:
+        """The demo's network (:func:`openpair.nn.presets.small_trunk`), for the standard cameras unless said."""
+        trunk = small_trunk(layout or InputLayout(ground_views(standard_cameras())))
         return TransfuserConfig(trunk=trunk)
 
 

@@ -15,10 +15,10 @@ from torch import Tensor, nn
 
 from openpair.datatypes.bev_grid import BevGrid
 from openpair.datatypes.columns import NUM_POSES
-from openpair.datatypes.scene import Camera
 from openpair.nn.backbone import TransfuserBackboneConfig
 from openpair.nn.backbones import BackboneConfig, build_backbone
-from openpair.nn.presets import small_trunk
+from openpair.nn.ground_lift import ground_views
+from openpair.nn.presets import InputLayout, small_trunk
 from openpair.nn.trunk import STATUS_SIZE
 from openpair.rewards.base import HEAD_NAMES, RewardContext, RewardModel
 from openpair.rewards.reward_loss import calibration_loss, ranking_loss, sub_score_loss
@@ -59,11 +59,9 @@ class RewardWorldModelConfig:
         return RewardWorldModelConfig()
 
     @staticmethod
-    def small(
-        cameras: Mapping[str, Camera] | None = None, *, lidar_channels: int = 1, stem_stride: int = 1
-    ) -> RewardWorldModelConfig:
+    def small(layout: InputLayout | None = None) -> RewardWorldModelConfig:
         """The same network at the demo's size, with tokens where they are."""
-        trunk = small_trunk(cameras or standard_cameras(), lidar_channels=lidar_channels, stem_stride=stem_stride)
+        trunk = small_trunk(layout or InputLayout(ground_views(standard_cameras())))
         return RewardWorldModelConfig(
             backbone=trunk.backbone,
             token_grid=trunk.backbone.lidar_grid.with_shape(8, 8),

@@ -15,10 +15,10 @@ import torch
 from torch import Tensor, nn
 
 from openpair.datatypes.columns import NUM_POSES
-from openpair.datatypes.scene import Camera
 from openpair.datatypes.tree import Intention, TrajectoryTree, layout_from_codes
 from openpair.nn.bev_lookup import lookup
-from openpair.nn.presets import small_trunk
+from openpair.nn.ground_lift import ground_views
+from openpair.nn.presets import InputLayout, small_trunk
 from openpair.nn.sibling_decoder import ContextKeysValues, SiblingDecoder
 from openpair.nn.trunk import STATUS_SIZE, PerceptionTrunk, TrunkConfig
 from openpair.samplers.base import Sampler, SamplerContext
@@ -68,11 +68,9 @@ class KinematicTreeConfig:
         return KinematicTreeConfig()
 
     @staticmethod
-    def small(
-        cameras: Mapping[str, Camera] | None = None, *, lidar_channels: int = 1, stem_stride: int = 1
-    ) -> KinematicTreeConfig:
-        """The demo's sampler (:func:`openpair.nn.presets.small_trunk`); standard cameras where none are given."""
-        trunk = small_trunk(cameras or standard_cameras(), lidar_channels=lidar_channels, stem_stride=stem_stride)
+    def small(layout: InputLayout | None = None) -> KinematicTreeConfig:
+        """The demo's sampler (:func:`openpair.nn.presets.small_trunk`), for the standard cameras unless said."""
+        trunk = small_trunk(layout or InputLayout(ground_views(standard_cameras())))
         return KinematicTreeConfig(trunk=trunk, layers=2, heads=4, d_ffn=256, head_hidden=128)
 
 

@@ -15,10 +15,10 @@ from typing import ClassVar
 import torch
 from torch import Tensor, nn
 
-from openpair.datatypes.scene import Camera
 from openpair.datatypes.tree import Intention, TrajectoryTree, layout_from_codes
+from openpair.nn.ground_lift import ground_views
 from openpair.nn.heads import TrajectoryHead
-from openpair.nn.presets import small_trunk
+from openpair.nn.presets import InputLayout, small_trunk
 from openpair.nn.sibling_decoder import SiblingDecoder
 from openpair.nn.trunk import PerceptionTrunk, TrunkConfig
 from openpair.samplers.base import Sampler, SamplerContext
@@ -69,11 +69,9 @@ class ParallelIRConfig:
         return ParallelIRConfig()
 
     @staticmethod
-    def small(
-        cameras: Mapping[str, Camera] | None = None, *, lidar_channels: int = 1, stem_stride: int = 1
-    ) -> ParallelIRConfig:
-        """The demo's size (:func:`openpair.nn.presets.small_trunk`); standard cameras where none are given."""
-        trunk = small_trunk(cameras or standard_cameras(), lidar_channels=lidar_channels, stem_stride=stem_stride)
+    def small(layout: InputLayout | None = None) -> ParallelIRConfig:
+        """The demo's size (:func:`openpair.nn.presets.small_trunk`), for the standard cameras unless said."""
+        trunk = small_trunk(layout or InputLayout(ground_views(standard_cameras())))
         return ParallelIRConfig(trunk=trunk, layers=2, heads=4, d_ffn=256, dropout=0.0, head_hidden=128)
 
 

@@ -1,0 +1,223 @@
+"""Our reward model: looks at the ground where, and at the time when, a candidate will be there.
+
+The published model pools the scene before it rates a candidate; this one samples bird's-eye-view features under the
+car's footprint at each pose, and a learned forecast of the others at that pose's time. Both are supervised densely
+(semantic map, future occupancy), so that it learns from few scenes. Candidates do not see each other: a score does not
+depend on the set.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import ClassVar
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from openpair.datatypes.columns import NUM_POSES, Protocol
+from openpair.errors import OpenPairError
+from openpair.nn.bev_lookup import lookup
+from openpair.nn.ground_lift import ground_views
+from openpair.nn.presets import InputLayout, small_trunk
+from openpair.nn.trunk import STATUS_SIZE, PerceptionTrunk, TrunkConfig, TrunkOutput, crop
+from openpair.rewards.base import HEAD_NAMES, RewardContext, RewardModel, total_score
+from openpair.rewards.candidate_geometry import (
+    NUM_FOOTPRINT_POINTS,
+    NUM_MOTION_NUMBERS,
+    footprint_points,
+    motion_numbers,
+    points_ahead,
+)
+from openpair.rewards.reward_loss import calibration_loss, occupancy_loss, ranking_loss, sub_score_loss
+from openpair.sensors.rig import standard_cameras
+
+HAZARDS = ("NC", "DAC", "TLC", "TTC", "LK")
+"""Sub-scores that a single bad moment loses: their logits come from a sum of hazards over the poses."""
+
+AHEAD_S = (0.5, 1.0)
+"""Times ahead of each pose at which the way in front is looked at (time to collision)."""
+
+POINTS = NUM_FOOTPRINT_POINTS + len(AHEAD_S)
+
+
+@dataclass(frozen=True)
+class PoseAwareConfig:
+    """Size and losses.
+
+    Attributes:
+        trunk: encoder, decoder and perception heads; needs ``align_map``.
+        protocol: which total the sub-scores are combined to.
+        static_channels: channels looked up at every pose.
+        dynamic_channels: channels looked up at the pose's time.
+        pose_hidden: hidden size per pose.
+        heads: attention heads of a candidate's look at the scene tokens.
+        sub_score_weight, calibration_weight, ranking_weight, forecast_weight, perception_weight: weights of the losses;
+            perception comes weighted by the trunk already.
+        occupied_weight: weight of occupied cells in the forecast's loss; few cells are.
+        ranking_temperature: temperature of the ranking loss, in units of score.
+    """
+
+    trunk: TrunkConfig
+    protocol: Protocol = Protocol.V1_1
+    static_channels: int = 16
+    dynamic_channels: int = 8
+    pose_hidden: int = 96
+    heads: int = 4
+    sub_score_weight: float = 1.0
+    calibration_weight: float = 1.0
+    ranking_weight: float = 1.0
+    forecast_weight: float = 1.0
+    perception_weight: float = 0.1
+    occupied_weight: float = 4.0
+    ranking_temperature: float = 0.1
+
+    @staticmethod
+    def small(layout: InputLayout | None = None) -> PoseAwareConfig:
+        """The demo's size (:func:`openpair.nn.presets.small_trunk`), for the standard cameras unless said."""
+        return PoseAwareConfig(trunk=small_trunk(layout or InputLayout(ground_views(standard_cameras()))))
+
+
+class PoseAwareRewardModel(PerceptionTrunk, RewardModel):
+    """Perception outputs are those of the trunk and ``future_occupancy`` (B, 8, X, Y) logits over the LiDAR grid."""
+
+    kind: ClassVar[str] = "pose_aware"
+
+    def __init__(self, config: PoseAwareConfig | None = None) -> None:
+        own = config or PoseAwareConfig.small()
+        super().__init__(own.trunk)
+        if not own.trunk.align_map:
+            raise OpenPairError(
+                "this reward model needs a semantic map that lines up with its features",
+                where="align_map",
+                fix="set align_map and a map_grid within the LiDAR raster",
+            )
+        self.config = own
+        d, hidden, bev = own.trunk.d_model, own.pose_hidden, own.trunk.backbone.bev_channels
+        self.static_projection = nn.Conv2d(bev, own.static_channels, 1)
+        self.forecast = nn.Sequential(
+            nn.Conv2d(bev, 2 * bev, 3, padding=1),
+            nn.ReLU(),
+            nn.Conv2d(2 * bev, NUM_POSES * own.dynamic_channels, 1),
+            nn.ReLU(),
+        )
+        self.occupancy_head = nn.Conv2d(NUM_POSES * own.dynamic_channels, NUM_POSES, 1, groups=NUM_POSES)
+        channels = own.static_channels + own.trunk.map_classes + own.dynamic_channels + 1
+        self.pose_encoder = nn.Linear(POINTS * channels + NUM_MOTION_NUMBERS, hidden)
+        self.time_embedding = nn.Embedding(NUM_POSES, hidden)
+        self.pose_mixer = nn.Sequential(nn.ReLU(), nn.Linear(hidden, hidden), nn.ReLU())
+        self.hazard_head = nn.Linear(hidden, len(HAZARDS))
+        self.candidate_encoder = nn.Linear(2 * hidden + NUM_POSES * NUM_MOTION_NUMBERS + STATUS_SIZE, d)
+        self.look_at_scene = nn.MultiheadAttention(d, own.heads, batch_first=True)
+        self.norm = nn.LayerNorm(d)
+        self.candidate_mixer = nn.Sequential(nn.Linear(d, d), nn.ReLU())
+        self.reward_head = nn.Linear(d, len(HEAD_NAMES))
+        self.residual_head = nn.Linear(d, 1)
+        self._start_hopeful()
+
+    def _start_hopeful(self) -> None:
+        """Start where most candidates pass every test, as most do."""
+        nn.init.constant_(self.hazard_head.bias, -4.0)
+        nn.init.constant_(self.reward_head.bias, 1.5)
+        nn.init.zeros_(self.residual_head.weight)
+        nn.init.zeros_(self.residual_head.bias)
+
+    def encode(self, features: Mapping[str, Tensor]) -> RewardContext:
+        """Context whose ``bev`` (B, static + classes + 8 * (dynamic + 1), X, Y) holds what candidates look up."""
+        output = self.trunk(features["camera_feature"], features.get("lidar_feature"), features["status_feature"])
+        bev = output.backbone.bev
+        semantic = self._bev_semantic_head[:3](bev)
+        dynamic = self.forecast(bev)
+        occupancy = self.occupancy_head(dynamic)
+        by_time = torch.cat((dynamic.unflatten(1, (NUM_POSES, -1)), occupancy.sigmoid()[:, :, None]), dim=2)
+        looked_up = torch.cat((self.static_projection(bev), semantic.softmax(dim=1), by_time.flatten(1, 2)), dim=1)
+        perception = {**self._perceive(output, semantic), "future_occupancy": occupancy}
+        return RewardContext(output.keyval.float(), features["status_feature"], perception, looked_up.float())
+
+    def _perceive(self, output: TrunkOutput, semantic: Tensor) -> dict[str, Tensor]:
+        """Perception outputs; the semantic map before it is resized is shared with the lookup."""
+        states, labels = self._agent_head(output.queries[:, 1:])
+        part = crop(semantic, self.config.trunk.backbone.lidar_grid, self.config.trunk.map_grid)
+        return {"agent_states": states, "agent_labels": labels, "bev_semantic_map": self._bev_semantic_head[3](part)}
+
+    def score(self, context: RewardContext, candidates: Tensor) -> dict[str, Tensor]:
+        count = candidates.shape[1]
+        motion = motion_numbers(candidates, context.status)
+        seen = self._look_up(context, candidates)
+        poses = self.pose_encoder(torch.cat((seen, motion), dim=-1)) + self.time_embedding.weight
+        poses = self.pose_mixer(poses)
+
+        status = context.status[:, None].expand(-1, count, -1)
+        summary = torch.cat((poses.amax(dim=2), poses.mean(dim=2), motion.flatten(2), status), dim=-1)
+        query = F.relu(self.candidate_encoder(summary))
+        attended, _ = self.look_at_scene(query, context.tokens, context.tokens, need_weights=False)
+        candidate = self.candidate_mixer(self.norm(query + attended))
+
+        logits = self.reward_head(candidate).transpose(1, 2)
+        logits = self._with_hazards(logits, self.hazard_head(poses))
+        rewards = logits.sigmoid()
+        combined = total_score(rewards, self.config.protocol).clamp(1e-4, 1 - 1e-4).logit()
+        total = combined + self.residual_head(candidate).squeeze(-1)
+        return {"sim_rewards": rewards, "sim_logits": total[:, None], "reward_logits": logits}
+
+    def _with_hazards(self, logits: Tensor, hazards: Tensor) -> Tensor:
+        """Logits (B, 9, N) and hazards (B, N, 8, H) -> logits of surviving all moments and the candidate as a whole.
+
+        P(pass) = exp(-sum over poses softplus(hazard) - softplus(-logit)).
+        """
+        rows = [HEAD_NAMES.index(name) for name in HAZARDS]
+        moments = F.softplus(hazards).sum(dim=2).transpose(1, 2)
+        log_pass = -(moments + F.softplus(-logits[:, rows])).clamp(min=1e-4, max=20.0)
+        survived = log_pass - torch.log(-torch.expm1(log_pass))
+        out = logits.clone()
+        out[:, rows] = survived
+        return out
+
+    def _look_up(self, context: RewardContext, candidates: Tensor) -> Tensor:
+        """(B, N, 8, 3) -> (B, N, 8, points * channels) features under the car and ahead of it."""
+        assert context.bev is not None
+        own, grid = self.config, self.config.trunk.backbone.lidar_grid
+        batch, count = candidates.shape[:2]
+        num_static = own.static_channels + own.trunk.map_classes
+        static, dynamic = context.bev[:, :num_static], context.bev[:, num_static:].unflatten(1, (NUM_POSES, -1))
+        ahead = [points_ahead(candidates, seconds) for seconds in AHEAD_S]
+        groups = [footprint_points(candidates), *ahead]
+
+        points = torch.cat(groups, dim=3)
+        still = lookup(static, points.flatten(1, 3), grid).reshape(batch, count, NUM_POSES, -1)
+        moving = []
+        for later, group in enumerate(groups):
+            # The way ahead is looked at when the car would be there, half a second per group later.
+            times = (torch.arange(NUM_POSES, device=candidates.device) + later).clamp(max=NUM_POSES - 1)
+            maps = dynamic[:, times].flatten(0, 1)
+            where = group.transpose(1, 2).flatten(0, 1).flatten(1, 2)
+            values = lookup(maps, where, grid).reshape(batch, NUM_POSES, count, -1)
+            moving.append(values.transpose(1, 2))
+        return torch.cat((still, *moving), dim=-1)
+
+    def loss(self, outputs: Mapping[str, Tensor], targets: Mapping[str, Tensor]) -> dict[str, Tensor]:
+        """``sub_scores``, ``calibration``, ``ranking``, and ``forecast`` and perception terms where targets are given;
+        ``loss`` is the weighted sum."""
+        own = self.config
+        total_logits = outputs["sim_logits"][:, 0]
+        terms = {
+            "sub_scores": sub_score_loss(outputs["reward_logits"], targets["candidate_metrics"]),
+            "calibration": calibration_loss(total_logits, targets["candidate_scores"]),
+            "ranking": ranking_loss(total_logits, targets["candidate_scores"], own.ranking_temperature),
+        }
+        loss = (
+            own.sub_score_weight * terms["sub_scores"]
+            + own.calibration_weight * terms["calibration"]
+            + own.ranking_weight * terms["ranking"]
+        )
+        if "future_occupancy" in targets:
+            terms["forecast"] = occupancy_loss(
+                outputs["future_occupancy"], targets["future_occupancy"], own.occupied_weight
+            )
+            loss = loss + own.forecast_weight * terms["forecast"]
+        if "bev_semantic_map" in targets and "agent_states" in targets:
+            perception = self.perception_terms(outputs, targets)
+            loss = loss + own.perception_weight * perception.pop("perception")
+            terms.update(perception)
+        return {"loss": loss, **terms}
