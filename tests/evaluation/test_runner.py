@@ -184,6 +184,23 @@ def test_partial_results_of_another_evaluation_are_not_taken_over(tmp_path):
     assert evaluation.summary.run["resumed_scenes"] == 0
 
 
+def test_agents_built_in_memory_are_never_resumed_and_stay_in_their_process(tmp_path):
+    agents = (ready_agent(CheckpointAgent(lambda scene: scene.human_trajectory(), "net")),)
+    with pytest.raises(KeyboardInterrupt):
+        run(toy_task(agents=agents, score=Interrupting(stop_at=30)), tmp_path)
+    changed = (ready_agent(CheckpointAgent(lambda scene: 0.5 * scene.human_trajectory(), "net")),)
+    evaluation = run(toy_task(agents=changed), tmp_path, workers=2)
+    assert evaluation.summary.run["resumed_scenes"] == 0 and evaluation.summary.run["workers"] == 1
+    assert {row.score for row in evaluation.rows} == {0.4}
+
+
+def test_a_folder_that_cannot_be_written_is_refused(tmp_path):
+    (tmp_path / "file").write_text("in the way")
+    for out in (tmp_path / "file", tmp_path / "file" / "below"):
+        with pytest.raises(OpenPairError, match="Choose another --out"):
+            run(toy_task(), out)
+
+
 def kill_once(prepared, plans, **options):
     """Kills its own process the first time, as running out of memory would."""
     import os

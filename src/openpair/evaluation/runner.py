@@ -9,6 +9,8 @@ from __future__ import annotations
 import itertools
 import multiprocessing
 import os
+import pickle
+import secrets
 import signal
 import time
 from collections.abc import Iterator, Sequence
@@ -81,8 +83,8 @@ def evaluate(
     Args:
         task: dataset, agents, protocol and seed.
         out_dir: where scores.csv and summary.json are written, both whole or not at all; None writes nothing.
-        workers: processes; 0 means one per CPU core. Never changes a result. Datasets or agents that are objects of
-            this process need 1.
+        workers: processes; 0 means one per CPU core. Never changes a result. Datasets and agents that cannot travel
+            to another process are evaluated in this one.
         max_scenes: so many scenes alone, spread evenly over the dataset.
         config: settings to record in the summary.
         show_progress: draw a progress bar on the terminal.
@@ -91,6 +93,7 @@ def evaluate(
     reason.
     """
     started = time.perf_counter()
+    workers = _number_of_workers(task, workers)
     dataset = task.dataset.open()
     all_keys = list(dataset.keys())
     keys = _chosen(all_keys, max_scenes, task)
@@ -104,7 +107,10 @@ def evaluate(
         finished: dict[int, ChunkResult] = {}
     else:
         created = _make_folder(out_dir)
-        partial = PartialResults(out_dir / PARTIAL_FILE, _fingerprint(task, keys, hashes))
+        try:
+            partial = PartialResults(out_dir / PARTIAL_FILE, _fingerprint(task, keys, hashes))
+        except OSError as error:
+            raise OpenPairError(f"cannot write there ({error})", where=out_dir, fix="Choose another --out") from error
         finished = partial.finished
     resumed_scenes = sum(len(chunks[index]) for index in finished)
     try:
@@ -169,8 +175,13 @@ def _chosen(keys: list[SceneKey], max_scenes: int | None, task: Task) -> list[Sc
 
 
 def _fingerprint(task: Task, keys: Sequence[SceneKey], hashes: dict[str, str | None]) -> dict[str, Any]:
-    """What must be equal for unfinished results to be taken up again."""
+    """What must be equal for unfinished results to be taken up again.
+
+    An agent built in memory has no file to recognise it by, so its unfinished results are never taken up.
+    """
+    in_memory = any(source.ready is not None for source in task.agents)
     return {
+        "once": secrets.token_hex(8) if in_memory else "",
         "version": __version__,
         "dataset": [task.dataset.name, str(task.dataset.root), repr(sorted(task.dataset.options.items()))],
         "agents": [[a.name, a.kind, str(a.path), a.mode, hashes[a.name]] for a in task.agents],
@@ -183,13 +194,25 @@ def _fingerprint(task: Task, keys: Sequence[SceneKey], hashes: dict[str, str | N
 
 def _compute(task: Task, dataset: Dataset, todo: dict[int, Chunk], workers: int) -> Iterator[tuple[int, ChunkResult]]:
     """Results of chunks, in any order, from this process or from several."""
-    if workers < 0:
-        raise OpenPairError(f"there cannot be {workers} workers", where="--workers", fix="Give 0 for one per core")
-    workers = min(workers or os.cpu_count() or 1, len(todo))
+    workers = min(workers, len(todo))
     if workers <= 1:
         yield from _compute_here(task, dataset, todo)
     else:
         yield from _compute_in_pool(task, todo, workers)
+
+
+def _number_of_workers(task: Task, workers: int) -> int:
+    """Processes to use: those asked for, one per core for 0, and 1 where the task cannot travel."""
+    if workers < 0:
+        raise OpenPairError(f"there cannot be {workers} workers", where="--workers", fix="Give 0 for one per core")
+    workers = workers or os.cpu_count() or 1
+    if workers == 1:
+        return 1
+    try:
+        pickle.dumps(task)
+    except (pickle.PicklingError, AttributeError, TypeError):
+        return 1
+    return workers
 
 
 def _compute_here(task: Task, dataset: Dataset, todo: dict[int, Chunk]) -> Iterator[tuple[int, ChunkResult]]:

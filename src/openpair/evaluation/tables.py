@@ -90,7 +90,7 @@ def _caption(summary: Summary) -> str:
     ]
     if num_logs == 1:
         parts.append("No intervals: they resample logs, and there is one.")
-    elif num_logs < FEW_LOGS:
+    elif 1 < num_logs < FEW_LOGS:
         parts.append(f"Intervals by log from {num_logs} logs are rough.")
     if summary.scenes_failed:
         failed = f"{summary.scenes_failed} scene{'s' if summary.scenes_failed > 1 else ''} FAILED"

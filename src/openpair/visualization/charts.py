@@ -75,7 +75,7 @@ def line_chart(panel: CurvePanel) -> str:
             {
                 "label": series.label,
                 "x": [round(float(v), 4) for v in along[keep]],
-                "y": [float(f"{v:.5g}") for v in values[keep]],
+                "y": [float(f"{v:.4g}") for v in values[keep]],
                 "at": [[round(float(a), 1), round(float(b), 1)] for a, b in points[keep]],
             }
         )

@@ -175,7 +175,7 @@ def _plan_view(plan: ScoredPlan, key: str, kind: str, chosen: bool, protocol: Pr
         "score": percent(100 * plan.score),
         "width": f"{100 * max(0.0, _sortable(plan.score)):.0f}",
         "colour": score_colour(plan.score),
-        "predicted": None if plan.predicted is None else f"{plan.predicted:.2f}",
+        "predicted": None if plan.predicted is None else f"{plan.predicted:.2f}".replace("-0.00", "0.00"),
         "chosen": chosen,
         "metrics": ";".join(f"{name} {percent(100 * value)}" for name, value in known),
     }
