@@ -22,10 +22,11 @@ CONFIG = FeatureConfig.published()
 
 
 def raw_image(name: str) -> np.ndarray:
-    """(1080, 1920, 3) uint8 image of random 8 x 8 blocks, from the recipe's generator of that name."""
+    """(1080, 1920, 3) uint8 image of random 8 x 8 blocks with noise, from the recipe's generator of that name."""
     digest = hashlib.sha256(f"pairdrive-golden-1/x/raw/{name}".encode()).digest()
     rng = np.random.RandomState(int.from_bytes(digest[:4], "big"))
-    return rng.randint(0, 256, (135, 240, 3)).astype(np.uint8).repeat(8, 0).repeat(8, 1)
+    blocks = rng.randint(0, 256, (135, 240, 3)).repeat(8, 0).repeat(8, 1)
+    return np.clip(blocks + rng.randint(-20, 21, (1080, 1920, 3)), 0, 255).astype(np.uint8)
 
 
 def test_camera_feature() -> None:

@@ -49,7 +49,8 @@ def test_a_box_ahead_shows_at_the_right_pixels_and_depth() -> None:
     cy = (camera.intrinsics[1, 2] + 0.5) / 4 - 0.5
     near = np.abs(frame.depth["cam_f0"] - distance) < 0.01
     rows, columns = np.nonzero(near)
-    assert columns.min() == np.ceil(cx - focal * 2.0 / distance) and columns.max() == np.floor(cx + focal * 2.0 / distance)
+    assert columns.min() == np.ceil(cx - focal * 2.0 / distance)
+    assert columns.max() == np.floor(cx + focal * 2.0 / distance)
     assert rows.min() == np.ceil(cy - focal * (4.0 - camera.translation[2]) / distance)
     assert rows.max() == np.floor(cy + focal * camera.translation[2] / distance)
     assert near[rows.min() : rows.max() + 1, columns.min() : columns.max() + 1].all()
@@ -93,7 +94,8 @@ def test_lidar_ranges_to_a_box_the_ground_and_behind() -> None:
 
 @pytest.mark.parametrize("category", list(AgentCategory))
 def test_every_kind_of_agent_is_seen_inside_its_box(category: AgentCategory) -> None:
-    size = {AgentCategory.VEHICLE: (4.6, 1.9, 1.7), AgentCategory.BICYCLE: (1.8, 0.6, 1.7)}.get(category, (0.6, 0.6, 1.4))
+    sizes = {AgentCategory.VEHICLE: (4.6, 1.9, 1.7), AgentCategory.BICYCLE: (1.8, 0.6, 1.7)}
+    size = sizes.get(category, (0.6, 0.6, 1.4))
     row = (category, (12.0, 0.0, 0.6, *size))
     seen, empty = render_scene(with_agents(row), size=(480, 270)), render_scene(with_agents(), size=(480, 270))
     assert difference(seen, empty, "cam_f0").sum() > 20
@@ -166,7 +168,9 @@ def test_the_same_scene_gives_the_same_bytes_whatever_was_rendered_before() -> N
 def test_the_frames_own_calibration_is_used() -> None:
     scene = with_agents(WALL)
     standard = standard_cameras()["cam_f0"]
-    higher = Camera("cam_f0", None, standard.rotation, standard.translation + [0, 0, 1.0], standard.intrinsics)
+    higher = Camera(
+        "cam_f0", None, standard.rotation, standard.translation + np.array([0, 0, 1.0]), standard.intrinsics
+    )
     frames = list(scene.frames)
     frames[3] = type(frames[3])(**{**frames[3].__dict__, "cameras": {"cam_f0": higher}})
     moved = Scene(scene.dataset, scene.log_name, scene.road_map, tuple(frames))

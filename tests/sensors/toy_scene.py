@@ -7,7 +7,7 @@ from shapely.geometry import Polygon, box
 
 from openpair.datatypes.agents import Agents
 from openpair.datatypes.ego import EgoState
-from openpair.datatypes.road_map import Lane, RoadMap, Roadblock
+from openpair.datatypes.road_map import Lane, Roadblock, RoadMap
 from openpair.datatypes.scene import Frame, Scene
 
 
@@ -22,8 +22,10 @@ def _lane(token: str, block: str, y: float, backwards: bool, shift: np.ndarray, 
 
 
 def street(shift: tuple[float, float] = (0.0, 0.0)) -> RoadMap:
-    """Lanes along x from -60 to 60 m at y = -1.75 and -5.25 (forward), 1.75 and 5.25 (oncoming); a crossing behind x = 60,
-    with one signalled connector ("go") straight over it."""
+    """Lanes along x from -60 to 60 m at y = -1.75 and -5.25 (forward), 1.75 and 5.25 (oncoming).
+
+    Behind x = 60 lies a crossing with one signalled connector ("go") straight over it.
+    """
     s = np.array(shift)
     rows = (("f0", -1.75, False), ("f1", -5.25, False), ("o0", 1.75, True), ("o1", 5.25, True))
     lanes = {t: _lane(t, "F" if not back else "O", y, back, s, (-60.0, 60.0)) for t, y, back in rows}
@@ -32,7 +34,10 @@ def street(shift: tuple[float, float] = (0.0, 0.0)) -> RoadMap:
     crossing = box(60.0 + s[0], -10.0 + s[1], 80.0 + s[0], 10.0 + s[1])
     ribbon = box(60.0 + s[0], -3.5 + s[1], 80.0 + s[0], s[1])
     lanes["go"] = Lane("go", True, "C", ribbon, line, stop_line_ids=("stop",))
-    halves = {"F": box(-60.0 + s[0], -7.0 + s[1], 60.0 + s[0], s[1]), "O": box(-60.0 + s[0], s[1], 60.0 + s[0], 7.0 + s[1])}
+    halves = {
+        "F": box(-60.0 + s[0], -7.0 + s[1], 60.0 + s[0], s[1]),
+        "O": box(-60.0 + s[0], s[1], 60.0 + s[0], 7.0 + s[1]),
+    }
     blocks = {
         "F": Roadblock("F", False, halves["F"], ("f0", "f1"), outgoing=("C",)),
         "O": Roadblock("O", False, halves["O"], ("o0", "o1")),

@@ -26,8 +26,8 @@ def build_features(scene: Scene, sensors: SensorFrame, config: FeatureConfig) ->
         config: sizes.
 
     Returns:
-        camera_feature (3, H, W) float32 RGB in [0, 1]; lidar_feature (1, cells, cells) float32 in [0, 1]; status_feature
-        (8,) float32.
+        camera_feature (3, H, W) float32 RGB in [0, 1]; lidar_feature (1, cells, cells) float32 in [0, 1];
+        status_feature (8,) float32.
 
     Raises:
         OpenPairError: sensors are missing or malformed.

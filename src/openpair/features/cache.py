@@ -14,7 +14,7 @@ from concurrent.futures.process import BrokenProcessPool
 from dataclasses import asdict
 from multiprocessing import get_context
 from pathlib import Path
-from typing import Any, Final
+from typing import Any, Final, Literal
 
 import numpy as np
 from numpy.typing import NDArray
@@ -39,6 +39,8 @@ DONE: Final = "done.npy"
 FAILURES: Final = "failures.json"
 CHUNK: Final = 16
 """Scenes a worker takes at a time: neighbours share logs and maps."""
+
+Mode = Literal["r", "r+"]
 
 _WAITING, _STORED, _FAILED = 0, 1, 2
 
@@ -182,7 +184,8 @@ def build_store(
             progress(finished, len(tokens))
     (folder / FAILURES).write_text(json.dumps(failures, indent=1))
     if not (done == _STORED).any():
-        raise OpenPairError(f"not one of {len(tokens)} scenes could be built: {next(iter(failures.values()))}", where=root)
+        reason = next(iter(failures.values()))
+        raise OpenPairError(f"not one of {len(tokens)} scenes could be built: {reason}", where=root)
     return FeatureStore(folder)
 
 
@@ -191,7 +194,12 @@ ChunkResult = tuple[Rows, dict[int, str]]
 
 
 def _run(
-    folder: Path, tokens: Sequence[str], chunks: list[Rows], open_source: OpenSource, config: FeatureConfig, workers: int
+    folder: Path,
+    tokens: Sequence[str],
+    chunks: list[Rows],
+    open_source: OpenSource,
+    config: FeatureConfig,
+    workers: int,
 ) -> Iterator[ChunkResult]:
     """Builds chunks of rows in some order; yields the rows and the reasons of those that failed."""
     if workers <= 1 or len(chunks) <= 1:
@@ -296,19 +304,21 @@ def _config_of(meta: dict[str, Any]) -> FeatureConfig:
     return FeatureConfig(**values)
 
 
-def _open_arrays(folder: Path, config: FeatureConfig, count: int, mode: str) -> dict[str, np.memmap[Any, Any]]:
+def _open_arrays(folder: Path, config: FeatureConfig, count: int, mode: Mode) -> dict[str, np.memmap[Any, Any]]:
     return {
         name: _open_array(folder / f"{name}.npy", (count, *shape), dtype, mode)
         for name, (shape, dtype) in stored_arrays(config).items()
     }
 
 
-def _open_array(path: Path, shape: tuple[int, ...], dtype: np.dtype[Any], mode: str) -> np.memmap[Any, Any]:
+def _open_array(path: Path, shape: tuple[int, ...], dtype: np.dtype[Any], mode: Mode) -> np.memmap[Any, Any]:
     try:
         array = np.load(path, mmap_mode=mode, allow_pickle=False)
     except (OSError, ValueError) as error:
         raise OpenPairError(
-            f"a file of the feature store cannot be read ({error})", where=path, fix="Delete the folder and build it again"
+            f"a file of the feature store cannot be read ({error})",
+            where=path,
+            fix="Delete the folder and build it again",
         ) from error
     if array.shape != shape or array.dtype != dtype:
         raise OpenPairError(

@@ -35,7 +35,8 @@ def stitch_front_view(images: dict[str, NDArray[np.uint8]]) -> NDArray[np.uint8]
             )
         if image.ndim != 3 or image.shape[2] != 3 or image.dtype != np.uint8:
             raise OpenPairError(
-                f"the image of {crop.camera} is {image.shape} {image.dtype}, not (H, W, 3) uint8", where="camera feature"
+                f"the image of {crop.camera} is {image.shape} {image.dtype}, not (H, W, 3) uint8",
+                where="camera feature",
             )
         height, width = image.shape[:2]
         across, down = width / RECORDED_SIZE[0], height / RECORDED_SIZE[1]

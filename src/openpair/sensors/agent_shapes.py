@@ -12,7 +12,7 @@ from openpair.datatypes.agents import Agents
 from openpair.datatypes.columns import AgentCategory, BoxIndex
 from openpair.datatypes.scene import Scene
 from openpair.geometry.poses import global_to_local
-from openpair.sensors import kernels
+from openpair.sensors.kernels import shapes
 from openpair.sensors.primitives import DTYPE, Primitives, empty, shadows, solids
 
 PAINTS: Final = np.array(
@@ -122,12 +122,12 @@ def _cars(box: Boxes, seeds: Seeds, brake: Flags) -> Primitives:
     lift = 0.13
     body = solids(
         x, y, lift, heading, length, width, waist - lift,
-        color=paint, material=kernels.VEHICLE_BODY, taper=(0.06, 0.05), state=brake,
+        color=paint, material=shapes.VEHICLE_BODY, taper=(0.06, 0.05), state=brake,
     )  # fmt: skip
     cx, cy = _offset(box, -0.07 * length, np.zeros_like(length))
     cabin = solids(
         cx, cy, waist, heading, 0.66 * length, 0.90 * width, 0.45 * height,
-        color=paint * 0.9, material=kernels.VEHICLE_GLASS, taper=(0.75, 0.22),
+        color=paint * 0.9, material=shapes.VEHICLE_GLASS, taper=(0.75, 0.22),
     )  # fmt: skip
     return np.concatenate([body, cabin])
 
@@ -136,7 +136,7 @@ def _large_vehicles(box: Boxes, seeds: Seeds, brake: Flags) -> Primitives:
     x, y, heading, length, width, height = box.T
     return solids(
         x, y, 0.25, heading, length, width, height - 0.25,
-        color=PAINTS[seeds % len(PAINTS)], material=kernels.LARGE_VEHICLE, seed=(seeds >> 8) % 256 / 256.0, state=brake,
+        color=PAINTS[seeds % len(PAINTS)], material=shapes.LARGE_VEHICLE, seed=(seeds >> 8) % 256 / 256.0, state=brake,
     )  # fmt: skip
 
 
@@ -155,10 +155,12 @@ def _person(
             solids(lx, ly, foot, heading, 0.27 * size, 0.26 * size, 0.50 * height, color=trousers, taper=(-0.02, -0.03))
         )
     lean = (0.10, -0.06)  # shoulders wider than hips
-    torso = solids(x, y, foot + 0.47 * height, heading, 0.50 * size, 0.66 * size, 0.36 * height, color=clothes, taper=lean)
+    torso = solids(
+        x, y, foot + 0.47 * height, heading, 0.50 * size, 0.66 * size, 0.36 * height, color=clothes, taper=lean
+    )
     head = solids(
         x, y, foot + 0.84 * height, heading, 0.14 * height, 0.12 * height, 0.16 * height,
-        color=SKIN, shape=kernels.ELLIPSOID,
+        color=SKIN, shape=shapes.ELLIPSOID,
     )  # fmt: skip
     return np.concatenate([*legs, torso, head])
 
@@ -177,9 +179,7 @@ def _bicycles(box: Boxes, seeds: Seeds, brake: Flags) -> Primitives:
     for end in (1.0, -1.0):
         wx, wy = _offset(box, end * (0.5 * length - radius), zero)
         wheels.append(
-            solids(
-                wx, wy, 0.0, heading, 2 * radius, 0.08, 2 * radius, color=(0.07, 0.07, 0.07), shape=kernels.ELLIPSOID
-            )
+            solids(wx, wy, 0.0, heading, 2 * radius, 0.08, 2 * radius, color=(0.07, 0.07, 0.07), shape=shapes.ELLIPSOID)
         )
     frame = solids(x, y, radius, heading, 0.62 * length, 0.06, 0.42, color=PAINTS[(seeds >> 4) % len(PAINTS)])
     rider = _person(x, y, zero + 0.45, heading, np.clip(width, 0.35, 0.6), np.maximum(height - 0.45, 0.6), seeds)
@@ -193,7 +193,7 @@ def _cones(box: Boxes, seeds: Seeds, brake: Flags) -> Primitives:
     lean = 0.38 * np.minimum(length, width) / np.maximum(height, 0.1)
     cone = solids(
         x, y, 0.04, heading, 0.85 * length, 0.85 * width, height - 0.04,
-        color=orange, taper=np.stack([lean, lean], axis=1), material=kernels.STRIPES, state=2.2,
+        color=orange, taper=np.stack([lean, lean], axis=1), material=shapes.STRIPES, state=2.2,
     )  # fmt: skip
     return np.concatenate([foot, cone])
 
@@ -201,7 +201,7 @@ def _cones(box: Boxes, seeds: Seeds, brake: Flags) -> Primitives:
 def _barriers(box: Boxes, seeds: Seeds, brake: Flags) -> Primitives:
     x, y, heading, length, width, height = box.T
     return solids(
-        x, y, 0.0, heading, length, width, height, color=(0.90, 0.38, 0.12), material=kernels.STRIPES, state=2.5
+        x, y, 0.0, heading, length, width, height, color=(0.90, 0.38, 0.12), material=shapes.STRIPES, state=2.5
     )
 
 

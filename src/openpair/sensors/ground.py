@@ -13,14 +13,14 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from openpair.sensors import kernels
+from openpair.sensors.kernels import texture
 from openpair.sensors.markings import WHITE, YELLOW, LaneMarkings
 from openpair.sensors.surfaces import DRIVABLE_KINDS, SurfaceKind, Surfaces
 
 TEXEL_M: Final = 0.125
-TILE_TEXELS: Final = 1 << int(kernels.TEXTURE_BITS)
+TILE_TEXELS: Final = 1 << texture.TEXTURE_BITS
 TILE_M: Final = TEXEL_M * TILE_TEXELS
-TEXELS_PER_TILE: Final = sum((TILE_TEXELS >> level) ** 2 for level in range(int(kernels.TEXTURE_LEVELS)))
+TEXELS_PER_TILE: Final = sum((TILE_TEXELS >> level) ** 2 for level in range(texture.TEXTURE_LEVELS))
 
 _PAD: Final = 32
 """Texels drawn around a tile, so that kerbs of roads next door are right."""
@@ -81,7 +81,7 @@ def paint_tile(surfaces: Surfaces, markings: LaneMarkings, ix: int, iy: int) -> 
 def pack(image: NDArray[np.uint8]) -> NDArray[np.uint16]:
     """(512, 512, 3) RGB -> all levels of a tile in a row of 5-6-5 texels."""
     rows = []
-    for level in range(int(kernels.TEXTURE_LEVELS)):
+    for level in range(texture.TEXTURE_LEVELS):
         if level:
             image = np.asarray(cv2.resize(image, None, fx=0.5, fy=0.5, interpolation=cv2.INTER_AREA))
         c = image.astype(np.uint16)
@@ -105,7 +105,7 @@ def _areas(road: NDArray[np.uint8], tone: NDArray[np.uint8]) -> list[Coat]:
     away = cv2.distanceTransform(1 - road, cv2.DIST_L2, 3)[inner].astype(np.float32) * np.float32(TEXEL_M)
 
     def soft(mask: NDArray[np.bool_]) -> NDArray[np.float32]:
-        return np.asarray(cv2.blur(mask.astype(np.float32), (3, 3)))[inner]
+        return np.asarray(cv2.blur(mask.astype(np.float32), (3, 3)), np.float32)[inner]
 
     sidewalk = np.clip((SIDEWALK_M - away) / (2 * TEXEL_M) + 0.5, 0, 1)
     walkway = soft(tone == SurfaceKind.WALKWAY + 1)
@@ -143,7 +143,12 @@ def _zebra(layer: NDArray[np.uint8], ring: NDArray[np.float64]) -> None:
     half_a, half_b = 0.5 * STRIPE_M * along, 0.46 * h * across
     for k in range(count):
         middle = np.array([cx, cy]) + ((k + 0.5) / count - 0.5) * w * along
-        stripe = [middle - half_a - half_b, middle + half_a - half_b, middle + half_a + half_b, middle - half_a + half_b]
+        stripe = [
+            middle - half_a - half_b,
+            middle + half_a - half_b,
+            middle + half_a + half_b,
+            middle - half_a + half_b,
+        ]
         cv2.fillConvexPoly(layer, _texels(np.stack(stripe), 0.0, _FINE), 255, cv2.LINE_AA, _SHIFT)
 
 

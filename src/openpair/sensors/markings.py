@@ -63,7 +63,7 @@ class LaneMarkings:
         borders = lane_borders(lane)
         if borders is None:
             return []
-        centre, left, right, normal = borders
+        _centre, left, right, normal = borders
         out: list[Marking] = []
         for border, side, sign in ((left, "left", 1.0), (right, "right", -1.0)):
             neighbour = self._neighbours(index, border + sign * PROBE_M * normal, normal)

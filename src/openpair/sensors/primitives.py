@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
-from typing import Final
+from typing import Any, Final, cast
 
 import numpy as np
+import warp as wp
 from numpy.typing import ArrayLike, NDArray
 
-from openpair.sensors import kernels
+from openpair.sensors.kernels import shapes
 
-DTYPE: Final = np.dtype(kernels.Primitive.numpy_dtype())
-"""One row is one :class:`openpair.sensors.kernels.Primitive`."""
+DTYPE: Final[np.dtype[np.void]] = np.dtype(cast(Any, shapes.Primitive).numpy_dtype())
+"""One row is one :class:`openpair.sensors.shapes.Primitive`."""
 
 Primitives = NDArray[np.void]
 """(P,) rows of DTYPE."""
@@ -31,8 +32,8 @@ def solids(
     height: ArrayLike,
     *,
     color: ArrayLike,
-    shape: int = kernels.TAPERED_BOX,
-    material: ArrayLike = kernels.PLAIN,
+    shape: int = shapes.TAPERED_BOX,
+    material: ArrayLike = shapes.PLAIN,
     taper: ArrayLike = (0.0, 0.0),
     seed: ArrayLike = 0.0,
     state: ArrayLike = 0.0,
@@ -44,7 +45,7 @@ def solids(
         length, width, height: outer size [m].
         color: (3,) or (P, 3) RGB in 0..1.
         taper: (2,) or (P, 2) how far the sides along length and width lean inwards per metre of height.
-        seed, state: see :class:`openpair.sensors.kernels.Primitive`.
+        seed, state: see :class:`openpair.sensors.shapes.Primitive`.
     """
     x = np.atleast_1d(np.asarray(x, np.float64))
     out = np.zeros(len(x), DTYPE)
@@ -77,8 +78,8 @@ def shadows(
     length, width = np.asarray(length) + rim, np.asarray(width) + rim
     return solids(
         x, y, 0.0, heading, length, width, 0.02,
-        color=0.0, shape=kernels.GROUND_SHADOW, seed=rim, state=0.35 if round_rim_m else 0.55,
-        material=kernels.FOLIAGE if round_rim_m else kernels.PLAIN,
+        color=0.0, shape=shapes.GROUND_SHADOW, seed=rim, state=0.35 if round_rim_m else 0.55,
+        material=shapes.FOLIAGE if round_rim_m else shapes.PLAIN,
     )  # fmt: skip
 
 
@@ -92,3 +93,8 @@ def corners(primitives: Primitives) -> NDArray[np.float32]:
     out[..., 1] = s * local[..., 0] + c * local[..., 1]
     out[..., 2] = local[..., 2]
     return out + primitives["center"][:, None, :]
+
+
+def kernel_array(values: NDArray[Any], dtype: Any, *, copy: bool = True) -> Any:
+    """An array of the host as Warp's kernels take it; without a copy both share their memory."""
+    return wp.array(values, dtype=dtype, device="cpu", copy=copy)

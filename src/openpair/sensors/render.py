@@ -17,12 +17,13 @@ from openpair.datatypes.front_view import FRONT_VIEW, FRONT_VIEW_CROPS, RECORDED
 from openpair.datatypes.scene import Camera, Scene, SensorFrame
 from openpair.errors import OpenPairError
 from openpair.geometry.poses import global_to_local
-from openpair.sensors import kernels
+from openpair.geometry.warp_runtime import start_warp
 from openpair.sensors.agent_shapes import agent_primitives, braking
 from openpair.sensors.ground import TEXEL_M
-from openpair.sensors.primitives import Primitives, corners
+from openpair.sensors.kernels import camera, scan, shapes, texture
+from openpair.sensors.primitives import Primitives, corners, kernel_array
 from openpair.sensors.rig import STANDARD_LIDAR, LidarSpec, front_cameras
-from openpair.sensors.screen import Bins, Pinhole, bin_scan, bin_view
+from openpair.sensors.screen import Pinhole, bin_scan, bin_view
 from openpair.sensors.town import Town, TownCache
 
 SUN_GLOBAL: Final = (0.48, -0.52, 0.71)
@@ -64,9 +65,9 @@ class Renderer:
     """
 
     def __init__(self, max_towns: int = 8, max_tiles: int = 96) -> None:
-        wp.init()
+        start_warp()
         self._cache = TownCache(max_towns, max_tiles)
-        self._texels = wp.array(self._cache.texels, dtype=wp.uint16, device=_CPU, copy=False)
+        self._texels = kernel_array(self._cache.texels, wp.uint16, copy=False)
 
     # ------------------------------------------------------------------------------------------------- what is there
 
@@ -83,10 +84,10 @@ class Renderer:
     def _ground(self, town: Town, pose: NDArray[np.float64]) -> Any:
         center = pose[:2] - town.origin
         grid, corner = self._cache.ground_window(town, center, float(pose[2]))
-        ground = kernels.Ground()
+        ground: Any = texture.Ground()
         ground.origin = wp.vec2(*(center - corner))
         ground.axis = wp.vec2(float(np.cos(pose[2])), float(np.sin(pose[2])))
-        ground.grid = wp.array(grid, dtype=wp.int32, device=_CPU)
+        ground.grid = kernel_array(grid, wp.int32)
         ground.texels = self._texels
         ground.texel_m = TEXEL_M
         ground.far_color = wp.vec3(*FAR_GROUND)
@@ -116,7 +117,7 @@ class Renderer:
         depth = wp.zeros((height, width), dtype=wp.float32, device=_CPU)
         seen = wp.zeros((height, width), dtype=wp.int32, device=_CPU)
         points = corners(primitives)
-        rows = wp.array(primitives, dtype=kernels.Primitive, device=_CPU)
+        rows = kernel_array(primitives, shapes.Primitive)
         c, s = np.cos(pose[2]), np.sin(pose[2])
         sun = np.array([c * SUN_GLOBAL[0] + s * SUN_GLOBAL[1], c * SUN_GLOBAL[1] - s * SUN_GLOBAL[0], SUN_GLOBAL[2]])
         for view in views:
@@ -124,11 +125,11 @@ class Renderer:
             window = _kernel_view(view, sun)
             shared = [window, rows, bins.near, bins.boxes, bins.members, bins.counts, ground]
             dim = (view.size[1], view.size[0])
-            wp.launch(kernels.render_view, dim=dim, inputs=[*shared, rgb, depth, seen], device=_CPU)
+            wp.launch(camera.render_view, dim=dim, inputs=[*shared, rgb, depth, seen], device=_CPU)
             if smooth:
-                wp.launch(kernels.smooth_edges, dim=dim, inputs=[*shared, seen, rgb], device=_CPU)
+                wp.launch(camera.smooth_edges, dim=dim, inputs=[*shared, seen, rgb], device=_CPU)
         depth_m = depth.numpy()
-        return rgb.numpy(), np.where(depth_m >= float(kernels.MISS), np.inf, depth_m).astype(np.float32)
+        return rgb.numpy(), np.where(depth_m >= shapes.MISS, np.inf, depth_m).astype(np.float32)
 
     # --------------------------------------------------------------------------------------------------------- LiDAR
 
@@ -140,9 +141,9 @@ class Renderer:
         shape = (spec.num_azimuths, spec.num_beams)
         points = wp.empty((*shape, 3), dtype=wp.float32, device=_CPU)
         ranges = wp.empty(shape, dtype=wp.float32, device=_CPU)
-        rows = wp.array(primitives, dtype=kernels.Primitive, device=_CPU)
+        rows = kernel_array(primitives, shapes.Primitive)
         wp.launch(
-            kernels.scan,
+            scan.scan,
             dim=shape,
             inputs=[wp.vec3(*origin), beams, headings, rows, bins.near, bins.members, bins.counts, spec.max_range_m],
             outputs=[points, ranges],
@@ -162,7 +163,7 @@ def to_ego(primitives: Primitives, pose: NDArray[np.float64]) -> None:
 
 
 def _kernel_view(view: Pinhole, sun: NDArray[np.float64]) -> Any:
-    out = kernels.View()
+    out: Any = camera.View()
     out.origin = wp.vec3(*view.origin)
     out.right, out.down, out.forward = (wp.vec3(*view.axes[:, i]) for i in range(3))
     out.first_u, out.first_v = float(view.first[0]), float(view.first[1])
@@ -178,10 +179,8 @@ def _directions(spec: LidarSpec) -> tuple[Any, Any]:
     """Cosine and sine of elevations and azimuths, as kernel arrays."""
     elevation = np.deg2rad(np.linspace(*spec.elevation_deg, spec.num_beams))
     azimuth = 2 * np.pi * np.arange(spec.num_azimuths) / spec.num_azimuths
-    return tuple(
-        wp.array(np.stack([np.cos(angle), np.sin(angle)], axis=1), dtype=wp.float32, device=_CPU)
-        for angle in (elevation, azimuth)
-    )
+    beams, headings = (np.stack([np.cos(a), np.sin(a)], axis=1).astype(np.float32) for a in (elevation, azimuth))
+    return kernel_array(beams, wp.float32), kernel_array(headings, wp.float32)
 
 
 @lru_cache(maxsize=1)
@@ -210,8 +209,8 @@ def render_scene(
     primitives = renderer.primitives(scene)
     images: dict[str, NDArray[np.uint8]] = {}
     depths: dict[str, NDArray[np.float32]] = {}
-    for name, camera in front_cameras(scene.current).items():
-        view = camera_view(camera, (0, 0, *camera.size), size)
+    for name, calibration in front_cameras(scene.current).items():
+        view = camera_view(calibration, (0, 0, *calibration.size), size)
         images[name], depths[name] = renderer.images(scene, (view,), primitives)
     return SensorFrame(images, renderer.lidar(primitives), depths if depth else None)
 

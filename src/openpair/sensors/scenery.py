@@ -8,8 +8,8 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from openpair.sensors import kernels
 from openpair.sensors.ground import TILE_M
+from openpair.sensors.kernels import shapes
 from openpair.sensors.primitives import Primitives, empty, shadows, solids
 from openpair.sensors.surfaces import DRIVABLE_KINDS, Surfaces
 
@@ -68,17 +68,16 @@ def tile_scenery(surfaces: Surfaces, ix: int, iy: int) -> Primitives:
         footprint = _rectangle(middle, outward, depth, front)
         if not _claim(taken, away, footprint, corner):
             continue
+        x, y = middle
         height = 4.5 + 4.0 * draw[5] if draw[5] < 0.55 else 7.0 + 12.0 * (draw[5] - 0.55)
         heading = np.arctan2(outward[1], outward[0])
         wall = WALLS[int(draw[6] * len(WALLS))] * (0.9 + 0.2 * draw[7])
-        parts.append(
-            solids(*middle, 0.0, heading, depth, front, height, color=wall, material=kernels.FACADE, seed=draw[7])
-        )
+        parts.append(solids(x, y, 0.0, heading, depth, front, height, color=wall, material=shapes.FACADE, seed=draw[7]))
         if height < 7.0:
             rise = 2.2 + draw[4]
             roof = ROOFS[int(draw[7] * len(ROOFS))]
             lean = (0.49 * (depth + 0.6) / rise, 0.05)
-            parts.append(solids(*middle, height, heading, depth + 0.6, front + 0.5, rise, color=roof, taper=lean))
+            parts.append(solids(x, y, height, heading, depth + 0.6, front + 0.5, rise, color=roof, taper=lean))
     for draw in rng.random((TREE_CANDIDATES, 7)):
         point = corner + MARGIN_M + draw[:2] * TILE_M
         distance = at(away, point)
@@ -86,17 +85,18 @@ def tile_scenery(surfaces: Surfaces, ix: int, iy: int) -> Primitives:
         garden = 7.0 < distance < 30.0 and draw[2] < 0.5
         if not (street or garden) or at(taken, point):
             continue
+        x, y = point
         crown = 1.3 + 1.2 * draw[3]
         if garden:
             crown *= 1.3
         foot = 2.3 + 0.8 * draw[4]
         green = LEAVES[int(draw[5] * len(LEAVES))] * (0.85 + 0.3 * draw[6])
-        parts.append(solids(*point, 0.0, 0.0, 0.28, 0.28, foot + 0.6, color=(0.32, 0.24, 0.17)))
+        parts.append(solids(x, y, 0.0, 0.0, 0.28, 0.28, foot + 0.6, color=(0.32, 0.24, 0.17)))
         parts.append(
-            solids(*point, foot, 6.3 * draw[6], 2 * crown, 1.85 * crown, 2.3 * crown,
-                   color=green, shape=kernels.ELLIPSOID, material=kernels.FOLIAGE)
+            solids(x, y, foot, 6.3 * draw[6], 2 * crown, 1.85 * crown, 2.3 * crown,
+                   color=green, shape=shapes.ELLIPSOID, material=shapes.FOLIAGE)
         )  # fmt: skip
-        parts.append(shadows(*point, 0.0, 1.9 * crown, 1.9 * crown, round_rim_m=0.8))
+        parts.append(shadows(x, y, 0.0, 1.9 * crown, 1.9 * crown, round_rim_m=0.8))
     return np.concatenate(parts) if parts else empty()
 
 

@@ -9,10 +9,10 @@ import numpy as np
 import warp as wp
 from numpy.typing import NDArray
 
-from openpair.sensors import kernels
-from openpair.sensors.primitives import Primitives
+from openpair.sensors.kernels import camera, scan, shapes
+from openpair.sensors.primitives import Primitives, kernel_array
 
-TILE_PX = int(kernels.TILE_PX)
+TILE_PX = camera.TILE_PX
 NEAR_PLANE_M = 0.2
 
 _EDGES = np.array([(i, i | bit) for bit in (1, 2, 4) for i in range(8) if not i & bit])
@@ -56,9 +56,9 @@ class Pinhole:
     column: int = 0
 
 
-def _lists(tiles: int, order: NDArray[np.int32]) -> tuple[Any, Any, Any]:
-    members = wp.empty((tiles, max(len(order), 1)), dtype=wp.int32, device="cpu")
-    return members, wp.empty(tiles, dtype=wp.int32, device="cpu"), wp.array(order, dtype=wp.int32, device="cpu")
+def _lists(tiles: int, order: NDArray[np.integer]) -> tuple[Any, Any, Any]:
+    members: Any = wp.empty((tiles, max(len(order), 1)), dtype=wp.int32, device="cpu")
+    return members, wp.empty(tiles, dtype=wp.int32, device="cpu"), kernel_array(order, wp.int32)
 
 
 def bin_view(view: Pinhole, points: NDArray[np.float32]) -> Bins:
@@ -85,20 +85,20 @@ def bin_view(view: Pinhole, points: NDArray[np.float32]) -> Bins:
     )
     order = np.flatnonzero(shown)
     order = order[np.argsort(near[order], kind="stable")].astype(np.int32)
-    boxes = wp.array(rectangles, dtype=wp.vec4, device="cpu")
+    boxes = kernel_array(rectangles, wp.vec4)
     wide, high = -(-width // TILE_PX), -(-height // TILE_PX)
     members, counts, order_wp = _lists(wide * high, order)
     wp.launch(
-        kernels.bin_rectangles,
+        camera.bin_rectangles,
         dim=wide * high,
         inputs=[boxes, order_wp, wide, members, counts],
         device="cpu",
     )
-    return Bins(wp.array(near, dtype=wp.float32, device="cpu"), boxes, members, counts)
+    return Bins(kernel_array(near, wp.float32), boxes, members, counts)
 
 
 def _rectangles(view: Pinhole, local: NDArray[np.float32]) -> NDArray[np.float32]:
-    """(P, 4) left, top, right, bottom [px] of the projections of points (P, n, 3), optical axes; NaN points are skipped.
+    """(P, 4) left, top, right, bottom [px] of the projections of points (P, n, 3), optical axes; NaN is skipped.
 
     Points nearer than the near plane are taken to lie on it.
     """
@@ -128,15 +128,15 @@ def bin_scan(origin: NDArray[np.float64], primitives: Primitives, num_azimuths: 
     near = np.maximum(distance - radius, 0.0)
     half_width = np.where(distance > radius, np.arcsin(np.minimum(radius / np.maximum(distance, 1e-6), 1.0)), np.pi)
     sectors = np.stack([np.arctan2(offset[:, 1], offset[:, 0]), half_width], axis=1).astype(np.float32)
-    solid = primitives["shape"] != int(kernels.GROUND_SHADOW)
+    solid = primitives["shape"] != shapes.GROUND_SHADOW
     order = np.flatnonzero(solid & (near < max_range_m))
     order = order[np.argsort(near[order], kind="stable")].astype(np.int32)
-    tiles = -(-num_azimuths // int(kernels.LIDAR_COLUMNS))
+    tiles = -(-num_azimuths // scan.LIDAR_COLUMNS)
     members, counts, order_wp = _lists(tiles, order)
     wp.launch(
-        kernels.bin_sectors,
+        scan.bin_sectors,
         dim=tiles,
-        inputs=[wp.array(sectors, dtype=wp.float32, device="cpu"), order_wp, num_azimuths, members, counts],
+        inputs=[kernel_array(sectors, wp.float32), order_wp, num_azimuths, members, counts],
         device="cpu",
     )
-    return Bins(wp.array(near.astype(np.float32), dtype=wp.float32, device="cpu"), None, members, counts)
+    return Bins(kernel_array(near.astype(np.float32), wp.float32), None, members, counts)

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from openpair.datatypes.road_map import Lane, RoadMap
 from openpair.geometry.poses import wrap_angle
-from openpair.sensors import kernels
+from openpair.sensors.kernels import shapes
 from openpair.sensors.primitives import Primitives, empty, solids
 
 HEAD_BOTTOM_M: Final = 4.6
@@ -70,7 +70,7 @@ class Signals:
         x, y, heading, state = np.array(rows).T
         heads = solids(
             x, y, HEAD_BOTTOM_M, heading, 0.35, HEAD_WIDTH_M, HEAD_HEIGHT_M,
-            color=(0.09, 0.09, 0.08), material=kernels.SIGNAL_HEAD, state=state,
+            color=(0.09, 0.09, 0.08), material=shapes.SIGNAL_HEAD, state=state,
         )  # fmt: skip
         rods = solids(x, y, HEAD_BOTTOM_M + HEAD_HEIGHT_M, heading, 0.06, 0.06, 0.5, color=(0.2, 0.2, 0.2))
         wires = solids(x, y, HEAD_BOTTOM_M + HEAD_HEIGHT_M + 0.5, heading, 0.07, 11.0, 0.07, color=(0.15, 0.15, 0.15))
