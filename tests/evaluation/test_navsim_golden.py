@@ -1,6 +1,7 @@
 """The whole path, logs and maps in, tables out, against the tables of the original evaluator."""
 
 import csv
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 
@@ -11,11 +12,14 @@ from openpair.datasets.navsim.dataset import NavsimDataset
 from openpair.datasets.navsim.scene_filter import SceneFilter
 from openpair.datatypes.columns import Protocol
 from openpair.datatypes.scores import metric_names
+from openpair.errors import OpenPairError
 from openpair.evaluation import runner
 from openpair.evaluation.chunk import Task
+from openpair.evaluation.prepared import PrepareFromStore
 from openpair.evaluation.runner import evaluate
 from openpair.evaluation.sources import DatasetSource, parse_agents
 from openpair.preparation.prepare import prepare_scene
+from openpair.preparation.store_build import build_store
 
 GOLDEN = Path(__file__).parents[2].parent / "shared" / "golden" / "navsim"
 pytestmark = pytest.mark.skipif(not GOLDEN.is_dir(), reason="golden NAVSIM logs are not at ../shared/golden/navsim")
@@ -94,6 +98,23 @@ def test_where_chunks_are_cut_does_not_matter_to_extended_comfort(tokens, agents
     cut = evaluate_golden(tokens, agents[:2], Protocol.V2_2, tmp_path, carry=False)
     assert repr(cut.rows) == repr(whole.rows)  # repr: NaN equals NaN
     assert sum(not np.isnan(row.metrics["two_frame_extended_comfort"]) for row in cut.rows) == 140
+
+
+def test_prepared_scenes_from_a_store_give_the_same_scores(tokens, agents, tmp_path):
+    chosen = tokens[:6]
+    scene_filter = SceneFilter(frame_interval=1, tokens=chosen)
+    dataset = NavsimDataset(GOLDEN, scene_filter=scene_filter, index_folder=tmp_path / "index")
+    build_store(tmp_path / "store", lambda: dataset, Protocol.V1_1, source="golden")
+    task = Task(DatasetSource("navsim", ready=dataset), agents[:2], Protocol.V1_1)
+    stored = replace(task, prepare=PrepareFromStore(tmp_path / "store"))
+    assert evaluate(stored, show_progress=False).rows == evaluate(task, show_progress=False).rows
+    with pytest.raises(OpenPairError, match=r"prepared for protocol v1\.1"):
+        PrepareFromStore(tmp_path / "store").open(Protocol.V2_2)
+    scene = dataset.load_scene(chosen[0])
+    moved = replace(scene.current, ego=replace(scene.current.ego, velocity=scene.current.ego.velocity + 1))
+    other = replace(scene, frames=(*scene.frames[:3], moved, *scene.frames[4:]))
+    with pytest.raises(OpenPairError, match="prepared from other data"):
+        stored.prepare(other, Protocol.V1_1)
 
 
 def test_a_scene_stands_for_itself_unless_asked_otherwise(tokens, agents, tmp_path):

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sys
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
@@ -50,6 +50,9 @@ class Eval:
     protocol: Literal["v1.1", "v2.2"] = "v1.1"
     """NAVSIM v1.1 gives PDMS, v2.2 gives EPDMS."""
 
+    prepared: Path | None = None
+    """Store of prepared scenes to read instead of preparing each scene anew. Never changes a result."""
+
     human_filter: bool = True
     """v2.2: forgive sub-metrics that the human himself failed, as NAVSIM does by default."""
 
@@ -69,17 +72,24 @@ class Eval:
         """Evaluate, print the table, return the exit status."""
         from openpair.datatypes.columns import Protocol
         from openpair.evaluation.chunk import Task
+        from openpair.evaluation.prepared import PrepareFromStore
         from openpair.evaluation.runner import evaluate
         from openpair.evaluation.sources import BUILT_IN_AGENTS, DatasetSource, parse_agents
 
         options: dict[str, Any] = {} if self.split is None else {"split": self.split}
         agents = parse_agents(self.agent or BUILT_IN_AGENTS)
         source = DatasetSource(self.dataset, self.root, options)
-        task = Task(source, agents, Protocol(self.protocol), self.seed, self.human_filter)
+        protocol = Protocol(self.protocol)
+        task = Task(source, agents, protocol, self.seed, self.human_filter)
+        if self.prepared is not None:
+            prepare = PrepareFromStore(self.prepared)
+            prepare.open(protocol)  # a folder that is no store is refused here, not once per scene
+            task = replace(task, prepare=prepare)
         config = {
             "root": None if self.root is None else str(self.root),
             "agents": list(self.agent or BUILT_IN_AGENTS),
             "max_scenes": self.max_scenes,
+            "prepared": None if self.prepared is None else str(self.prepared),
         }
         evaluation = evaluate(task, out_dir=self.out, workers=self.workers, max_scenes=self.max_scenes, config=config)
         self._print(evaluation)
