@@ -27,3 +27,15 @@ def navsim_splits() -> Path:
 def navsim_root() -> Path:
     """Golden logs, maps and tables in NAVSIM's format."""
     return shared_folder("golden/navsim")
+
+
+@pytest.fixture(scope="session")
+def argoverse2_root() -> Path:
+    """Two recorded Argoverse 2 logs."""
+    return shared_folder("real/argoverse2")
+
+
+@pytest.fixture(scope="session")
+def argoverse2_cases() -> list[Path]:
+    """Reference cases cut from these logs."""
+    return sorted(shared_folder("golden/pdm_real/v1").glob("case_av2_*.npz"))
