@@ -21,15 +21,17 @@ CORRIDOR_S = 5.0
 
 
 @dataclass(frozen=True)
-class Obstacle:
-    """The objects in one path's corridor at one step.
+class Obstacles:
+    """The objects in the paths' corridors at one step; an object in two corridors is there twice.
 
     Attributes:
+        path: (k,) int64 number of the path.
         index: (k,) int64 into the forecast's list.
         polygon: (k,) shapely surfaces at that step.
         station: (k,) [m] of their centroids on the path.
     """
 
+    path: NDArray[np.int64]
     index: NDArray[np.int64]
     polygon: NDArray[np.object_]
     station: NDArray[np.float64]
@@ -69,43 +71,57 @@ class CorridorTraffic:
         self._red_bounds = shapely.bounds(forecast.red_polygons).reshape(-1, 4)
         self._rank: dict[int, NDArray[np.int64]] = {}
         usable = ~forecast.exempt
-        self._obstacles: list[list[Obstacle]] = [
-            self._obstacles_of(path, corridor, corners, usable) for path, corridor in zip(paths, corridors, strict=True)
+        found = [
+            self._obstacles_of(number, path, corridor, corners, usable)
+            for number, (path, corridor) in enumerate(zip(paths, corridors, strict=True))
+        ]
+        step = np.concatenate([steps for steps, _ in found])
+        order = np.argsort(step, kind="stable")
+        begin = np.searchsorted(step[order], np.arange(len(corners) + 1))
+        every = Obstacles(
+            path=np.concatenate([obstacles.path for _, obstacles in found])[order],
+            index=np.concatenate([obstacles.index for _, obstacles in found])[order],
+            polygon=np.concatenate([obstacles.polygon for _, obstacles in found])[order],
+            station=np.concatenate([obstacles.station for _, obstacles in found])[order],
+        )
+        self._obstacles = [
+            Obstacles(every.path[a:b], every.index[a:b], every.polygon[a:b], every.station[a:b])
+            for a, b in itertools.pairwise(begin.tolist())
         ]
 
     def _obstacles_of(
         self,
+        number: int,
         path: DrivingPath,
         corridor: BaseGeometry,
         corners: NDArray[np.float64],
         usable: NDArray[np.bool_],
-    ) -> list[Obstacle]:
+    ) -> tuple[NDArray[np.int64], Obstacles]:
+        """Number of the even step (k,) and the obstacles (k,) of one path at all even steps."""
         n, num_steps = self._forecast.num_objects, len(corners)
         shapely.prepare(corridor)
         min_x, min_y, max_x, max_y = shapely.bounds(corridor)
         near = (self._low <= [max_x, max_y]).all(axis=-1) & (self._high >= [min_x, min_y]).all(axis=-1) & usable[:n]
-        step, number = np.nonzero(near)
-        polygon = shapely.polygons(corners[step, number])
+        step, item = np.nonzero(near)
+        polygon = shapely.polygons(corners[step, item])
         touching = shapely.intersects(corridor, polygon)
-        step, number, polygon = step[touching], number[touching], polygon[touching]
+        step, item, polygon = step[touching], item[touching], polygon[touching]
+        station = path.project(shapely.get_coordinates(shapely.centroid(polygon)))
 
         red = np.flatnonzero(usable[n:] & shapely.intersects(corridor, self._forecast.red_polygons))
         red_polygon = self._forecast.red_polygons[red]
         red_station = path.project(shapely.get_coordinates(shapely.centroid(red_polygon)))
-        station = path.project(shapely.get_coordinates(shapely.centroid(polygon)))
-        begin = np.searchsorted(step, np.arange(num_steps + 1))
-        return [
-            Obstacle(
-                index=np.concatenate([number[a:b], n + red]),
-                polygon=np.concatenate([polygon[a:b], red_polygon]),
-                station=np.concatenate([station[a:b], red_station]),
-            )
-            for a, b in itertools.pairwise(begin)
-        ]
+        index = np.concatenate([item, np.tile(n + red, num_steps)])
+        return np.concatenate([step, np.repeat(np.arange(num_steps), len(red))]), Obstacles(
+            path=np.full(len(index), number),
+            index=index,
+            polygon=np.concatenate([polygon, np.tile(red_polygon, num_steps)]),
+            station=np.concatenate([station, np.tile(red_station, num_steps)]),
+        )
 
-    def at(self, path: int, step: int) -> Obstacle:
-        """Obstacles of a path at an even step."""
-        return self._obstacles[path][step // 2]
+    def at(self, step: int) -> Obstacles:
+        """Obstacles of all paths at an even step."""
+        return self._obstacles[step // 2]
 
     def first_found(self, candidates: NDArray[np.int64], step: int) -> int:
         """Which of several objects the original's search tree of that step reports first."""

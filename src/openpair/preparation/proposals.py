@@ -12,11 +12,12 @@ import shapely
 from numpy.typing import NDArray
 
 from openpair.datatypes import vehicle
+from openpair.datatypes.columns import BoxIndex
 from openpair.preparation.boxes import ego_corners
 from openpair.preparation.corridor import CorridorTraffic, driving_corridor
 from openpair.preparation.forecast import STEP_S, Forecast
 from openpair.preparation.idm import idm_acceleration
-from openpair.preparation.path import DrivingPath
+from openpair.preparation.path import DrivingPath, PathBundle
 
 LATERAL_OFFSETS_M: Final = (0.0, -1.0, 1.0)
 SPEED_FRACTIONS: Final = (0.2, 0.4, 0.6, 0.8, 1.0)
@@ -50,6 +51,7 @@ class ProposalRollout:
         self.paths = [center if offset == 0 else center.offset(offset) for offset in LATERAL_OFFSETS_M]
         self.path_of = np.repeat(np.arange(len(LATERAL_OFFSETS_M)), len(SPEED_FRACTIONS))
         self.target_speed = np.tile(np.array(SPEED_FRACTIONS) * speed_limit, len(LATERAL_OFFSETS_M))
+        self._bundle = PathBundle(self.paths)
         starts = [float(path.project(rear_axle[None, :2])[0]) for path in self.paths]
         top = float(self.target_speed.max())
         corridors = [driving_corridor(path, start, top) for path, start in zip(self.paths, starts, strict=True)]
@@ -96,33 +98,31 @@ class ProposalRollout:
         The proposals of a path share one record that the original never resets within an update: an object ahead
         sets station and (unless it is a red light) speed; a free road sets station and rear overhang.
         """
-        records = np.zeros((len(proposals), 3))
         progress = self.progress[proposals, step - 1]
-        for p, path in enumerate(self.paths):
-            rows = np.flatnonzero(self.path_of[proposals] == p)
-            if not len(rows):
-                continue
-            obstacles = self._traffic.at(p, step)
-            ahead = obstacles.station > progress[rows, None]  # (rows, k)
-            record = np.zeros(3)
-            if not ahead.any():
-                records[rows] = (path.length, vehicle.LENGTH_M / 2, 0.0)
-                continue
-            poses = path.poses_at(progress[rows])
+        path_of = self.path_of[proposals]
+        obstacles = self._traffic.at(step)
+        is_ahead = (obstacles.path == path_of[:, None]) & (obstacles.station > progress[:, None])  # (n, k)
+        row, candidate = np.nonzero(is_ahead)
+        distance = np.full(is_ahead.shape, np.inf)
+        if len(row):
+            poses = self._bundle.poses_at(path_of, progress)
             footprint = shapely.polygons(ego_corners(poses))
-            row, candidate = np.nonzero(ahead)
-            distance = np.full(ahead.shape, np.inf)
             distance[row, candidate] = shapely.distance(footprint[row], obstacles.polygon[candidate])
-            for i, r in enumerate(rows):
-                nearest = float(distance[i].min())
-                if not np.isfinite(nearest):
-                    record[_X], record[_REAR] = path.length, vehicle.LENGTH_M / 2
-                else:
-                    ties = obstacles.index[distance[i] == nearest]
-                    leader = int(ties[0]) if len(ties) == 1 else self._traffic.first_found(ties, step)
-                    record[_X] = progress[r] + nearest
-                    if leader < self._forecast.num_objects:
-                        turn = self._forecast.box[leader, 2] - poses[i, 2]
-                        record[_SPEED] = self._object_speed[leader] * np.cos(turn)
-                records[r] = record
+        records = np.zeros((len(proposals), 3))
+        record, record_path = np.zeros(3), -1
+        has_leader = is_ahead.any(axis=1)
+        for i, path in enumerate(path_of):
+            if path != record_path:
+                record, record_path = np.zeros(3), path
+            if not has_leader[i]:
+                record[_X], record[_REAR] = self.paths[path].length, vehicle.LENGTH_M / 2
+            else:
+                nearest = distance[i].min()
+                ties = obstacles.index[distance[i] == nearest]
+                leader = int(ties[0]) if len(ties) == 1 else self._traffic.first_found(ties, step)
+                record[_X] = progress[i] + nearest
+                if leader < self._forecast.num_objects:
+                    turn = self._forecast.box[leader, BoxIndex.HEADING] - poses[i, 2]
+                    record[_SPEED] = self._object_speed[leader] * np.cos(turn)
+            records[i] = record
         return records
