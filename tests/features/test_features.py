@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 from toy_scene import agents_at, scene_at, street
 
+from openpair.datatypes.bev_grid import FRONT_MAP_GRID, LIDAR_GRID
 from openpair.datatypes.columns import AgentCategory
 from openpair.datatypes.scene import SensorFrame
 from openpair.errors import OpenPairError
@@ -144,3 +145,22 @@ def test_bad_sizes_are_refused_and_fingerprints_differ() -> None:
     with pytest.raises(OpenPairError, match="even"):
         FeatureConfig(lidar_cells=127)
     assert FeatureConfig.published().fingerprint() == FeatureConfig().fingerprint() != DEMO.fingerprint()
+
+
+def test_near_features_and_targets_cover_the_same_ground() -> None:
+    config = FeatureConfig.near()
+    car = agents_at([(AgentCategory.VEHICLE, (40.0, 1.75, 0.0, 4.0, 2.0, 1.6))])
+    scene = scene_at((0.0, -1.75, 0.0), car, street())
+    points = np.array([[40.25, 3.75, 1.0], [-7.9, 0.1, 1.0], [-8.1, 0.1, 1.0], [56.1, 0.1, 1.0]], np.float32)
+    counts = lidar_counts(points, config)[0]
+    assert counts.sum() == 2 and counts[96, 71] == 1 and counts[0, 64] == 1
+    targets = build_targets(scene, config)
+    bev, occupancy = targets["bev_semantic_map"], targets["future_occupancy"]
+    assert bev.shape == (128, 128) and occupancy.shape == (8, 64, 64)
+    assert bev[97, 72] == VEHICLE and bev[0, 67] == ROAD
+    np.testing.assert_allclose(targets["agent_states"][0, :2], [40.0, 3.5], atol=1e-5)
+    assert config.map_grid == config.lidar_grid
+
+
+def test_published_grids_are_the_named_ones() -> None:
+    assert PUBLISHED.lidar_grid == LIDAR_GRID and PUBLISHED.map_grid == FRONT_MAP_GRID

@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 from openpair.datatypes.scene import Scene, SensorFrame
 from openpair.features.camera import camera_feature_u8
 from openpair.features.config import FeatureConfig
+from openpair.features.forecast import future_occupancy
 from openpair.features.lidar import counts_to_feature, lidar_counts
 from openpair.features.status import status_feature
 from openpair.features.targets import agent_targets, bev_semantic_map, trajectory_target
@@ -40,7 +41,8 @@ def build_targets(scene: Scene, config: FeatureConfig) -> Arrays:
 
     Returns:
         trajectory (8, 3) float32; agent_states (num_agents, 5) float32; agent_labels (num_agents,) bool;
-        bev_semantic_map (bev_rows, bev_columns) int64.
+        bev_semantic_map (bev_rows, bev_columns) int64; where configured, future_occupancy (8, cells, cells) uint8,
+        0 .. 255.
     """
     return decode_targets(encode_targets(scene, config))
 
@@ -57,12 +59,15 @@ def encode_features(scene: Scene, sensors: SensorFrame, config: FeatureConfig) -
 def encode_targets(scene: Scene, config: FeatureConfig) -> Arrays:
     """Targets in the compact form that is stored: bytes for the semantic map."""
     states, labels = agent_targets(scene.current, config)
-    return {
+    targets = {
         "trajectory": trajectory_target(scene),
         "agent_states": states,
         "agent_labels": labels,
         "bev_semantic_map": bev_semantic_map(scene, config),
     }
+    if config.occupancy_cells:
+        targets["future_occupancy"] = future_occupancy(scene, config.occupancy_grid)
+    return targets
 
 
 def decode_features(stored: Arrays, config: FeatureConfig) -> Arrays:
@@ -76,7 +81,7 @@ def decode_features(stored: Arrays, config: FeatureConfig) -> Arrays:
 
 def decode_targets(stored: Arrays) -> Arrays:
     """Stored targets of one or many scenes, as :func:`build_targets` gives them."""
-    names = ("trajectory", "agent_states", "agent_labels")
-    return {name: np.asarray(stored[name]) for name in names} | {
+    names = ("trajectory", "agent_states", "agent_labels", "future_occupancy")
+    return {name: np.asarray(stored[name]) for name in names if name in stored} | {
         "bev_semantic_map": stored["bev_semantic_map"].astype(np.int64)
     }

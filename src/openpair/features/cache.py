@@ -52,7 +52,9 @@ def stored_arrays(config: FeatureConfig) -> dict[str, tuple[tuple[int, ...], np.
     """Shape (of one scene) and type of every array of a store."""
     width, height = config.camera_size
     byte, real = np.dtype(np.uint8), np.dtype(np.float32)
-    return {
+    cells = config.occupancy_cells
+    occupancy = {"future_occupancy": ((NUM_POSES, cells, cells), byte)} if cells else {}
+    return occupancy | {
         "camera_feature": ((3, height, width), byte),
         "lidar_feature": ((1, config.lidar_cells, config.lidar_cells), byte),
         "status_feature": ((NUM_STATUS,), real),

@@ -6,6 +6,7 @@ import hashlib
 import json
 from dataclasses import asdict, dataclass
 
+from openpair.datatypes.bev_grid import BevGrid
 from openpair.errors import OpenPairError
 
 FEATURES_VERSION = 1
@@ -22,22 +23,26 @@ class FeatureConfig:
 
     Attributes:
         camera_size: (width, height) [px] of the stitched front view.
-        lidar_cells: rows and columns of the LiDAR histogram, over +-lidar_range_m in x and y.
+        lidar_cells: rows and columns of the LiDAR histogram, over +-lidar_range_m in x and y around its centre.
         lidar_range_m: half the side of the histogram [m].
+        lidar_center_x_m: how far ahead of the ego the histogram's centre lies [m].
         lidar_min_z_m: points must lie above it.
         lidar_max_z_m: and below it.
         lidar_max_count: points of a cell beyond it do not count; a full cell is 1.
         num_agents: rows of the agent targets.
-        agent_range_m: agents further off in x or y are no targets [m].
+        agent_range_m: agents further from the histogram's centre in x or y are no targets [m].
         bev_pixel_m: size of a pixel of the semantic map [m].
-        bev_rows: rows of the semantic map, ahead of the ego.
+        bev_rows: rows of the semantic map.
+        bev_x_min_m: where its first row begins, ahead of the ego [m].
         bev_columns: columns, half of them on either side.
         bev_radius_m: map objects further from the ego are not painted [m].
+        occupancy_cells: rows and columns of the target ``future_occupancy``, over the LiDAR's square; 0 for none.
     """
 
     camera_size: tuple[int, int] = (1024, 256)
     lidar_cells: int = 256
     lidar_range_m: float = 32.0
+    lidar_center_x_m: float = 0.0
     lidar_min_z_m: float = 0.2
     lidar_max_z_m: float = 100.0
     lidar_max_count: int = 5
@@ -45,8 +50,10 @@ class FeatureConfig:
     agent_range_m: float = 32.0
     bev_pixel_m: float = 0.25
     bev_rows: int = 128
+    bev_x_min_m: float = 0.0
     bev_columns: int = 256
     bev_radius_m: float = 32.0
+    occupancy_cells: int = 0
 
     def __post_init__(self) -> None:
         if self.lidar_cells < 2 or self.lidar_cells % 2 or min(self.camera_size) < 1 or self.bev_columns % 2:
@@ -67,6 +74,42 @@ class FeatureConfig:
     def demo() -> FeatureConfig:
         """Camera 256 x 64, LiDAR 128 x 128, semantic map 64 x 128: the same area seen, small enough for a laptop."""
         return FeatureConfig(camera_size=(256, 64), lidar_cells=128, bev_pixel_m=0.5, bev_rows=64, bev_columns=128)
+
+    @staticmethod
+    def near() -> FeatureConfig:
+        """What OpenPaIR's small networks see: 64 x 64 m, most of it ahead, where the next 4 s take place.
+
+        Camera 256 x 64; LiDAR, semantic map (both 128 x 128) and future occupancy (64 x 64) over the same ground.
+        """
+        return FeatureConfig(
+            camera_size=(256, 64),
+            lidar_cells=128,
+            lidar_center_x_m=24.0,
+            bev_pixel_m=0.5,
+            bev_rows=128,
+            bev_columns=128,
+            bev_x_min_m=-8.0,
+            bev_radius_m=64.0,
+            occupancy_cells=64,
+        )
+
+    @property
+    def lidar_grid(self) -> BevGrid:
+        """The cells of the LiDAR histogram."""
+        reach, center, cells = self.lidar_range_m, self.lidar_center_x_m, self.lidar_cells
+        return BevGrid(center - reach, center + reach, -reach, reach, cells, cells)
+
+    @property
+    def map_grid(self) -> BevGrid:
+        """The pixels of the semantic map."""
+        x_max = self.bev_x_min_m + self.bev_rows * self.bev_pixel_m
+        half_width = 0.5 * self.bev_columns * self.bev_pixel_m
+        return BevGrid(self.bev_x_min_m, x_max, -half_width, half_width, self.bev_rows, self.bev_columns)
+
+    @property
+    def occupancy_grid(self) -> BevGrid:
+        """The cells of the future occupancy."""
+        return self.lidar_grid.with_shape(self.occupancy_cells, self.occupancy_cells)
 
     def fingerprint(self) -> str:
         """16 hex characters that change with any size and with FEATURES_VERSION."""

@@ -29,7 +29,7 @@ def lidar_counts(points: NDArray[np.floating], config: FeatureConfig) -> NDArray
         raise OpenPairError(f"LiDAR points are {points.shape}, not (P, 3)", where="LiDAR feature")
     z = points[:, 2]
     above = points[(z < config.lidar_max_z_m) & (z > config.lidar_min_z_m)]
-    x, y = above[:, 0], above[:, 1]
+    x, y = above[:, 0] - points.dtype.type(config.lidar_center_x_m), above[:, 1]
     reach = config.lidar_range_m
     inside = (x >= -reach) & (x <= reach) & (y >= -reach) & (y <= reach)
     cells = config.lidar_cells

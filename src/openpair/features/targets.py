@@ -44,7 +44,7 @@ def trajectory_target(scene: Scene) -> NDArray[np.float32]:
 
 
 def agent_targets(frame: Frame, config: FeatureConfig) -> tuple[NDArray[np.float32], NDArray[np.bool_]]:
-    """Vehicles within ``config.agent_range_m`` in x and y, the nearest first.
+    """Vehicles within ``config.agent_range_m`` of the LiDAR histogram's centre in x and y, those near the ego first.
 
     Returns:
         states: (num_agents, 5) float32 x [m], y [m], heading [rad], length, width [m], ego frame; zeros where none.
@@ -54,7 +54,8 @@ def agent_targets(frame: Frame, config: FeatureConfig) -> tuple[NDArray[np.float
     labels = np.zeros(config.num_agents, bool)
     box = _local_boxes(frame, (AgentCategory.VEHICLE,))
     reach = config.agent_range_m
-    box = box[(np.abs(box[:, 0]) <= reach) & (np.abs(box[:, 1]) <= reach)].astype(np.float32)
+    from_center = np.abs(box[:, :2] - (config.lidar_center_x_m, 0.0))
+    box = box[(from_center <= reach).all(axis=1)].astype(np.float32)
     nearest = np.argsort(np.linalg.norm(box[:, :2], axis=1), kind="stable")[: config.num_agents]
     states[: len(nearest)] = box[nearest, :NUM_AGENT_STATES]
     labels[: len(nearest)] = True
@@ -64,9 +65,9 @@ def agent_targets(frame: Frame, config: FeatureConfig) -> tuple[NDArray[np.float
 def bev_semantic_map(scene: Scene, config: FeatureConfig) -> NDArray[np.uint8]:
     """Semantic map of the ground ahead of the ego.
 
-    Pixel (i, j) covers x = i * pixel .. (i + 1) * pixel and y = (j - columns / 2) * pixel ..: row 0 lies at the rear
-    axle, column 0 farthest to the right. Vertices are truncated towards zero to whole pixels before painting, holes of
-    polygons are painted over; both as the published targets have them.
+    Pixel (i, j) covers x = x_min + i * pixel .. and y = (j - columns / 2) * pixel ..: row 0 of the published map lies
+    at the rear axle, column 0 farthest to the right. Vertices are truncated towards zero to whole pixels before
+    painting, holes of polygons are painted over; both as the published targets have them.
 
     Returns:
         (bev_rows, bev_columns) uint8 class of each pixel.
@@ -134,5 +135,6 @@ def _to_local(points: NDArray[np.float64], pose: NDArray[np.float64]) -> NDArray
 
 def _pixels(points: NDArray[np.float64], config: FeatureConfig) -> NDArray[np.int32]:
     """(n, 2) ego frame [m] -> (n, 1, 2) OpenCV points (x = row of the map, y = column of the map)."""
-    pixels = points / config.bev_pixel_m + np.array([0.0, config.bev_columns // 2])
+    first = np.array([config.bev_x_min_m, 0.0])
+    pixels = (points - first) / config.bev_pixel_m + np.array([0.0, config.bev_columns // 2])
     return pixels.astype(np.int32)[:, None]
