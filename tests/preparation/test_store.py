@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import json
 import os
+import pickle
 
 import numpy as np
 import pytest
@@ -47,6 +48,11 @@ def test_stored_scenes_equal_fresh_ones_to_the_last_bit(store):
     assert len(store) == 90
     for token in store.tokens:
         assert_equal(store.load(token), prepare_scene(dataset.load_scene(token), store.protocol))
+
+
+def test_a_store_in_use_can_be_sent_to_another_process(store):
+    token = store.tokens[0]
+    assert_equal(store.load(token), pickle.loads(pickle.dumps(store)).load(token))
 
 
 def test_scenes_that_fail_are_listed_with_their_reason_and_never_loaded(store):

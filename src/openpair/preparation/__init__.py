@@ -1,1 +1,15 @@
-"""."""
+"""From scenes (log frames and map) to scoring scenes, PDM-Closed's reference trajectory included."""
+
+from openpair.preparation.prepare import pdm_closed_plan, prepare_scene, reference_plan
+from openpair.preparation.store import PreparedStore
+from openpair.preparation.store_build import BuildProgress, build_store, files_fingerprint
+
+__all__ = [
+    "BuildProgress",
+    "PreparedStore",
+    "build_store",
+    "files_fingerprint",
+    "pdm_closed_plan",
+    "prepare_scene",
+    "reference_plan",
+]

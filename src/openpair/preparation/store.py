@@ -109,8 +109,15 @@ class PreparedStore:
     def __contains__(self, token: object) -> bool:
         return token in self._place
 
+    def __getstate__(self) -> dict[str, object]:
+        """Without mapped files, so that a store can travel to worker processes."""
+        return {**self.__dict__, "_shards": OrderedDict(), "_shapes": {}}
+
     def load(self, token: str) -> ScoringScene:
-        """The scoring scene of a token. Raises OpenPairError if it is unknown or could not be prepared."""
+        """The scoring scene of a token, as :func:`~openpair.preparation.prepare.prepare_scene` would make it.
+
+        Raises OpenPairError if it is unknown or could not be prepared.
+        """
         ingredients, map_name = self._ingredients(token)
         return assemble(ingredients, self._map(map_name))
 
