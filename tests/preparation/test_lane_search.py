@@ -1,6 +1,7 @@
 """Starting lane and the way along the route."""
 
 import numpy as np
+import shapely
 from small_town import block, lane, straight_town
 
 from openpair.datatypes.road_map import RoadMap
@@ -51,3 +52,13 @@ def test_where_the_target_cannot_be_reached_the_deepest_lane_ends_the_path():
 def test_search_order_of_ten_or_fewer_boxes_is_by_height_on_the_page():
     corner = np.array([[0.0, 5.0], [3.0, 1.0], [1.0, 9.0]])
     assert search_order(np.concatenate([corner, corner + 1], axis=1)).tolist() == [1, 0, 2]
+
+
+def test_search_order_is_the_order_in_which_the_tree_library_reports():
+    rng = np.random.default_rng(0)
+    for count in (1, 2, 10, 11, 30, 99, 101, 137, 300):
+        low = rng.normal(size=(count, 2)) * 100
+        high = low + rng.random((count, 2)) * 10
+        boxes = shapely.box(*low.T, *high.T)
+        reported = shapely.STRtree(boxes).query(shapely.box(-1e6, -1e6, 1e6, 1e6))
+        assert np.argsort(search_order(np.concatenate([low, high], axis=1))).tolist() == reported.tolist()
