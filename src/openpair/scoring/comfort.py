@@ -2,16 +2,15 @@
 """C and HC, comfort: six Savitzky-Golay filtered signals against strict bounds; output of each filter in 1e-8 units."""
 
 from enum import IntEnum
-from functools import lru_cache
 
 import numpy as np
 import warp as wp
-from numpy.typing import NDArray
 
 from openpair.datatypes import vehicle
 from openpair.datatypes.columns import Protocol, StateIndex
 from openpair.scoring.arrays import EgoArrays
-from openpair.simulation.reference import NUM_STEPS, STEP_S
+from openpair.scoring.filters import FilterArrays, FilterDesign, apply_filter, stays_within
+from openpair.simulation.reference import NUM_STEPS
 from openpair.geometry.warp_runtime import MODULE_OPTIONS
 
 wp.set_module_options(MODULE_OPTIONS)
@@ -49,14 +48,23 @@ class Filter(IntEnum):
     YAW_RATE = 4
 
 
-MAX_WINDOW = 41
-
-
-DESIGNS: dict[Protocol, tuple[tuple[int, int, int], ...]] = {
-    # (window, polynomial order, derivative) in the order of Filter
-    Protocol.V1_1: ((41, 2, 0), (8, 2, 0), (41, 2, 1), (5, 3, 2), (5, 2, 1)),
-    Protocol.V2_2: ((8, 2, 0), (8, 2, 0), (15, 2, 1), (5, 3, 2), (5, 2, 1)),
+DESIGNS: dict[Protocol, tuple[FilterDesign, ...]] = {
+    Protocol.V1_1: (
+        FilterDesign(41, 2, 0),
+        FilterDesign(8, 2, 0),
+        FilterDesign(41, 2, 1),
+        FilterDesign(5, 3, 2),
+        FilterDesign(5, 2, 1),
+    ),
+    Protocol.V2_2: (
+        FilterDesign(8, 2, 0),
+        FilterDesign(8, 2, 0),
+        FilterDesign(15, 2, 1),
+        FilterDesign(5, 3, 2),
+        FilterDesign(5, 2, 1),
+    ),
 }
+"""The filters of each protocol, in the order of :class:`Filter`."""
 
 MIN_LONGITUDINAL = wp.constant(wp.float64(-4.05))
 MAX_LONGITUDINAL = wp.constant(wp.float64(2.40))
@@ -68,7 +76,6 @@ MAX_YAW_RATE = wp.constant(wp.float64(0.95))
 
 STEPS = wp.constant(NUM_STEPS)
 REAR_AXLE_TO_CENTER = wp.constant(wp.float64(vehicle.REAR_AXLE_TO_CENTER_M))
-ROUNDING = wp.constant(wp.float64(1e8))
 PI = wp.constant(wp.float64(np.pi))
 TWO_PI = wp.constant(wp.float64(2.0 * np.pi))
 
@@ -84,84 +91,14 @@ JERK_FILTER = wp.constant(int(Filter.JERK))
 YAW_ACCELERATION_FILTER = wp.constant(int(Filter.YAW_ACCELERATION))
 YAW_RATE_FILTER = wp.constant(int(Filter.YAW_RATE))
 
-# Rows of the signal room (N, 5, T).
+# Rows of the signal room (N, 6, T).
 LON = wp.constant(0)
 LAT = wp.constant(1)
 ABS = wp.constant(2)
 YAW = wp.constant(3)
 SMOOTH = wp.constant(4)
-NUM_SIGNALS = 5
-
-
-@lru_cache(maxsize=32)
-def filter_rows(window: int, polynomial: int, derivative: int) -> NDArray[np.float64]:
-    """Savitzky-Golay filter (mode "interp", 0.1 s) as rows of weights.
-
-    Returns:
-        (2h + 1, window), h = window // 2: rows 0 .. h-1 give the first h outputs from the first ``window`` samples,
-        row h any inner output from ``window`` samples around it (:func:`inner_start`), rows h+1 .. 2h the last h outputs.
-    """
-    from scipy.signal import savgol_filter
-
-    half = window // 2
-    length = 2 * window
-    response = savgol_filter(np.eye(length), window, polynomial, deriv=derivative, delta=STEP_S, axis=0)
-    start = inner_start(window)
-    rows = [response[i, :window] for i in range(half)]
-    rows.append(response[window, window + start : 2 * window + start])
-    rows += [response[length - half + i, length - window :] for i in range(half)]
-    return np.array(rows)
-
-
-def inner_start(window: int) -> int:
-    """First sample of an inner window, relative to the output."""
-    return -((window - 1) // 2)
-
-
-@lru_cache(maxsize=4)
-def filter_table(protocol: Protocol) -> tuple[NDArray[np.float64], NDArray[np.int32]]:
-    """All filters of a protocol: weights (5, 41, 41) padded with 0, and windows (5,)."""
-    table = np.zeros((len(Filter), MAX_WINDOW, MAX_WINDOW))
-    windows = np.zeros(len(Filter), np.int32)
-    for index, design in enumerate(DESIGNS[protocol]):
-        rows = filter_rows(*design)
-        table[index, : rows.shape[0], : rows.shape[1]] = rows
-        windows[index] = design[0]
-    return table, windows
-
-
-@wp.func
-def round8(value: wp.float64) -> wp.float64:
-    """Rounded to 8 decimals."""
-    return wp.rint(value * ROUNDING) / ROUNDING
-
-
-@wp.func
-def filtered(
-    table: wp.array3d(dtype=wp.float64),
-    windows: wp.array(dtype=wp.int32),
-    which: int,
-    signals: wp.array3d(dtype=wp.float64),
-    n: int,
-    signal: int,
-    length: int,
-    i: int,
-) -> wp.float64:
-    """Sample i of a filtered signal of the given length, rounded."""
-    window = windows[which]
-    half = window // 2
-    row = half
-    start = i - (window - 1) // 2
-    if i < half:
-        row = i
-        start = 0
-    elif i >= length - half:
-        row = 2 * half + 1 - (length - i)
-        start = length - window
-    value = wp.float64(0.0)
-    for j in range(window):
-        value += table[which, row, j] * signals[n, signal, start + j]
-    return round8(value)
+ROOM = wp.constant(5)
+NUM_SIGNALS = 6
 
 
 @wp.func
@@ -218,47 +155,24 @@ def unwrapped_step(difference: wp.float64) -> wp.float64:
 
 
 @wp.func
-def stays_within(
-    table: wp.array3d(dtype=wp.float64),
-    windows: wp.array(dtype=wp.int32),
-    which: int,
-    signals: wp.array3d(dtype=wp.float64),
-    n: int,
-    signal: int,
-    length: int,
-    low: wp.float64,
-    high: wp.float64,
-) -> bool:
-    """True if the filtered signal lies strictly between the bounds at every sample."""
-    for i in range(length):
-        value = filtered(table, windows, which, signals, n, signal, length, i)
-        if not (value > low and value < high):
-            return False
-    return True
-
-
-@wp.func
 def jerk_stays_within(
-    table: wp.array3d(dtype=wp.float64),
-    windows: wp.array(dtype=wp.int32),
-    signals: wp.array3d(dtype=wp.float64),
-    n: int,
-    signal: int,
+    filters: FilterArrays,
+    signal: wp.array(dtype=wp.float64),
     length: int,
+    smooth: wp.array(dtype=wp.float64),
+    room: wp.array(dtype=wp.float64),
     bound: wp.float64,
 ) -> bool:
     """True if the derivative of the smoothed acceleration lies strictly within +-bound."""
-    for i in range(length):
-        signals[n, SMOOTH, i] = filtered(table, windows, SMOOTHING_FILTER, signals, n, signal, length, i)
-    return stays_within(table, windows, JERK_FILTER, signals, n, SMOOTH, length, -bound, bound)
+    apply_filter(filters, SMOOTHING_FILTER, signal, length, smooth)
+    return stays_within(filters, JERK_FILTER, smooth, length, room, -bound, bound)
 
 
 @wp.func
 def comfort(
     states: wp.array3d(dtype=wp.float64),
     ego: EgoArrays,
-    table: wp.array3d(dtype=wp.float64),
-    windows: wp.array(dtype=wp.int32),
+    filters: FilterArrays,
     signals: wp.array3d(dtype=wp.float64),
     flags: wp.array2d(dtype=wp.bool),
     n: int,
@@ -266,24 +180,18 @@ def comfort(
     at_center: bool,
     use_history: bool,
 ) -> bool:
-    """Fill the six comfort flags of plan n; True if all hold. ``signals`` (N, 5, T) is room."""
+    """Fill the six comfort flags of plan n; True if all hold. ``signals`` (N, 6, T) is room."""
     length = fill_signals(states, ego, signals, n, scene, at_center, use_history)
-    flags[n, 0] = stays_within(
-        table, windows, ACCELERATION_FILTER, signals, n, LON, length, MIN_LONGITUDINAL, MAX_LONGITUDINAL
-    )
-    flags[n, 1] = stays_within(table, windows, ACCELERATION_FILTER, signals, n, LAT, length, -MAX_LATERAL, MAX_LATERAL)
-    flags[n, 2] = jerk_stays_within(table, windows, signals, n, ABS, length, MAX_JERK)
-    flags[n, 3] = jerk_stays_within(table, windows, signals, n, LON, length, MAX_LONGITUDINAL_JERK)
+    lon = signals[n, LON]
+    yaw = signals[n, YAW]
+    smooth = signals[n, SMOOTH]
+    room = signals[n, ROOM]
+    flags[n, 0] = stays_within(filters, ACCELERATION_FILTER, lon, length, room, MIN_LONGITUDINAL, MAX_LONGITUDINAL)
+    flags[n, 1] = stays_within(filters, ACCELERATION_FILTER, signals[n, LAT], length, room, -MAX_LATERAL, MAX_LATERAL)
+    flags[n, 2] = jerk_stays_within(filters, signals[n, ABS], length, smooth, room, MAX_JERK)
+    flags[n, 3] = jerk_stays_within(filters, lon, length, smooth, room, MAX_LONGITUDINAL_JERK)
     flags[n, 4] = stays_within(
-        table,
-        windows,
-        YAW_ACCELERATION_FILTER,
-        signals,
-        n,
-        YAW,
-        length,
-        -MAX_YAW_ACCELERATION,
-        MAX_YAW_ACCELERATION,
+        filters, YAW_ACCELERATION_FILTER, yaw, length, room, -MAX_YAW_ACCELERATION, MAX_YAW_ACCELERATION
     )
-    flags[n, 5] = stays_within(table, windows, YAW_RATE_FILTER, signals, n, YAW, length, -MAX_YAW_RATE, MAX_YAW_RATE)
+    flags[n, 5] = stays_within(filters, YAW_RATE_FILTER, yaw, length, room, -MAX_YAW_RATE, MAX_YAW_RATE)
     return flags[n, 0] and flags[n, 1] and flags[n, 2] and flags[n, 3] and flags[n, 4] and flags[n, 5]

@@ -5,13 +5,15 @@ from __future__ import annotations
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, fields
+from functools import lru_cache
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import warp as wp
 
 from openpair.scoring import arrays
-from openpair.scoring.comfort import filter_table
+from openpair.scoring.comfort import DESIGNS
+from openpair.scoring.filters import FilterArrays, filter_tables
 from openpair.scoring.tables import SceneTables
 
 if TYPE_CHECKING:
@@ -71,19 +73,13 @@ def place(tables: SceneTables, device: str) -> DeviceTables:
     )
 
 
-_FILTERS: dict[tuple[Any, str], tuple[wp.array, wp.array]] = {}
-
-
-def filters_on(protocol: Protocol, device: str) -> tuple[wp.array, wp.array]:
-    """Comfort filters of a protocol on a device: weights (5, 41, 41), windows (5,)."""
-    key = (protocol, device)
-    if key not in _FILTERS:
-        table, windows = filter_table(protocol)
-        _FILTERS[key] = (
-            wp.array(table, dtype=wp.float64, device=device),
-            wp.array(windows, dtype=wp.int32, device=device),
-        )
-    return _FILTERS[key]
+@lru_cache(maxsize=16)
+def filters_on(protocol: Protocol, device: str) -> Any:
+    """The comfort filters of a protocol on a device (a ``FilterArrays``)."""
+    struct = FilterArrays()
+    for name, values in filter_tables(DESIGNS[protocol]).items():
+        setattr(struct, name, wp.array(values, dtype=FilterArrays.vars[name].type.dtype, device=device))
+    return struct
 
 
 class Room:

@@ -49,6 +49,14 @@ ALL_CORNERS = wp.constant(15)
 
 
 @wp.func
+def ego_half_extent(box: wp.vec4d) -> wp.vec2d:
+    """Half size [m] of the axis-aligned bounds of the ego box."""
+    c = wp.abs(box[2])
+    s = wp.abs(box[3])
+    return wp.vec2d(HALF_LENGTH * c + HALF_WIDTH * s, HALF_LENGTH * s + HALF_WIDTH * c)
+
+
+@wp.func
 def corners_inside(area: MapArrays, p: int, box: wp.vec4d) -> int:
     """Bits 0 .. 3: front left, rear left, rear right, front right corner strictly inside polygon p."""
     along_x = HALF_LENGTH * box[2]
@@ -88,16 +96,15 @@ def touches_polygon(
 @wp.func
 def on_red_light(lights: LightArrays, scene: int, step: int, box: wp.vec4d) -> bool:
     """True if the ego box intersects a connector that is red at this step (v2.2's traffic light compliance)."""
-    half_x = HALF_LENGTH * wp.abs(box[2]) + HALF_WIDTH * wp.abs(box[3])
-    half_y = HALF_LENGTH * wp.abs(box[3]) + HALF_WIDTH * wp.abs(box[2])
+    half = ego_half_extent(box)
     for light in range(lights.light_range[scene], lights.light_range[scene + 1]):
         if ((lights.active[light] >> wp.int64(step)) & wp.int64(1)) == wp.int64(1):
             bounds = lights.box[light]
             if (
-                box[0] + half_x >= bounds[0]
-                and box[1] + half_y >= bounds[1]
-                and box[0] - half_x <= bounds[2]
-                and box[1] - half_y <= bounds[3]
+                box[0] + half[0] >= bounds[0]
+                and box[1] + half[1] >= bounds[1]
+                and box[0] - half[0] <= bounds[2]
+                and box[1] - half[1] <= bounds[3]
             ):
                 if touches_polygon(lights.edge, lights.edge_range[light], lights.edge_range[light + 1], box):
                     return True
@@ -117,8 +124,16 @@ class AreaFlags:
 
 
 @wp.func
-def visit_polygon(area: MapArrays, p: int, box: wp.vec4d, flags: AreaFlags) -> AreaFlags:
+def visit_polygon(area: MapArrays, p: int, box: wp.vec4d, half_extent: wp.vec2d, flags: AreaFlags) -> AreaFlags:
     """The flags after polygon p was looked at."""
+    bounds = area.box[p]
+    if (
+        box[0] + half_extent[0] <= bounds[0]
+        or box[1] + half_extent[1] <= bounds[1]
+        or box[0] - half_extent[0] >= bounds[2]
+        or box[1] - half_extent[1] >= bounds[3]
+    ):
+        return flags
     kind = area.kind[p]
     mask = int(0)
     if ((kind & LANE) != 0 and flags.in_one_lane == 0) or (
@@ -146,15 +161,16 @@ def visit_polygon(area: MapArrays, p: int, box: wp.vec4d, flags: AreaFlags) -> A
 def ego_areas(area: MapArrays, scene: int, box: wp.vec4d) -> AreaFlags:
     """Visit every polygon near the box: those of its grid cell, or all where it stands outside the grid."""
     flags = AreaFlags()
+    half_extent = ego_half_extent(box)
     if wp.abs(box[0]) < GRID_M and wp.abs(box[1]) < GRID_M:
         column = wp.clamp(int(wp.floor((box[0] + GRID_M) / CELL_M)), 0, CELLS - 1)
         row = wp.clamp(int(wp.floor((box[1] + GRID_M) / CELL_M)), 0, CELLS - 1)
         cell = (scene * CELLS + row) * CELLS + column
         for i in range(area.cell_start[cell], area.cell_start[cell + 1]):
-            flags = visit_polygon(area, area.cell_polygon[i], box, flags)
+            flags = visit_polygon(area, area.cell_polygon[i], box, half_extent, flags)
     else:
         for p in range(area.polygon_range[scene], area.polygon_range[scene + 1]):
-            flags = visit_polygon(area, p, box, flags)
+            flags = visit_polygon(area, p, box, half_extent, flags)
     return flags
 
 

@@ -28,6 +28,7 @@ from openpair.scoring.collisions import (
 from openpair.scoring.comfort import ComfortMode, comfort
 from openpair.scoring.driving_direction import driving_direction
 from openpair.scoring.ego_areas import ALL_CORNERS, HALF_LENGTH, HALF_WIDTH, AreaIndex, ego_areas, on_red_light
+from openpair.scoring.filters import FilterArrays
 from openpair.scoring.lane_keeping import lane_keeping
 from openpair.scoring.path import nearest_on_path
 from openpair.simulation.reference import NUM_STEPS
@@ -121,8 +122,7 @@ def measure_plans(
     areas: wp.array3d(dtype=wp.bool),
     collision_fault: wp.array(dtype=wp.int32),
     ttc_key: wp.array(dtype=wp.int32),
-    filters: wp.array3d(dtype=wp.float64),
-    windows: wp.array(dtype=wp.int32),
+    filters: FilterArrays,
     is_v2: bool,
     comfort_mode: int,
     signals: wp.array3d(dtype=wp.float64),
@@ -165,7 +165,7 @@ def measure_plans(
     comfortable = one
     if comfort_mode != COMFORT_NOT_SCORED:
         past = comfort_mode == COMFORT_WITH_PAST
-        if not comfort(states, ego, filters, windows, signals, comfort_flags, n, scene, is_v2, past):
+        if not comfort(states, ego, filters, signals, comfort_flags, n, scene, is_v2, past):
             comfortable = zero
 
     multiplier = nc * dac

@@ -26,17 +26,17 @@ def contains(area: MapArrays, p: int, x: wp.float64, y: wp.float64) -> bool:
     inside = bool(False)
     for i in range(area.slab_edge_start[slab], area.slab_edge_start[slab + 1]):
         e = area.edge[i]
-        if e[1] == y and e[3] == y:
-            if x >= wp.min(e[0], e[2]) and x <= wp.max(e[0], e[2]):
-                return False
-        elif (e[1] > y) != (e[3] > y):
+        if (e[1] > y) != (e[3] > y):
             side = (e[2] - e[0]) * (y - e[1]) - (e[3] - e[1]) * (x - e[0])
             if side == wp.float64(0.0):
                 return False
             if (side > wp.float64(0.0)) == (e[3] > e[1]):
                 inside = not inside
-        elif (e[0] == x and e[1] == y) or (e[2] == x and e[3] == y):
-            return False
+        elif e[1] == y or e[3] == y:
+            if e[1] == e[3] and x >= wp.min(e[0], e[2]) and x <= wp.max(e[0], e[2]):
+                return False
+            if (e[0] == x and e[1] == y) or (e[2] == x and e[3] == y):
+                return False
     return inside
 
 

@@ -141,7 +141,6 @@ def _run(
     _, best_gain = room.full((tables.num_scenes,), 0.0, np.float64, wp.float64)
     past = tables.max_history if comfort_mode is ComfortMode.WITH_PAST else 0
     _, signals = room.empty((count, NUM_SIGNALS, NUM_STEPS + past), np.float64, wp.float64)
-    weights, windows = filters_on(protocol, device)
     wp.launch(
         kernels.measure_plans,
         dim=count,
@@ -154,8 +153,7 @@ def _run(
             areas_view,
             fault_view,
             ttc_view,
-            weights,
-            windows,
+            filters_on(protocol, device),
             is_v2,
             int(comfort_mode),
             signals,

@@ -40,6 +40,7 @@ class BicycleState:
     speed: wp.float64
     acceleration: wp.float64
     steering_angle: wp.float64
+    tan_steering: wp.float64
     steering_rate: wp.float64
     angular_velocity: wp.float64
     angular_acceleration: wp.float64
@@ -57,7 +58,7 @@ def advance(
     after = BicycleState()
     after.x = state.x + state.speed * cos_heading * DT
     after.y = state.y + state.speed * sin_heading * DT
-    turn_rate = state.speed * wp.tan(state.steering_angle) / WHEELBASE
+    turn_rate = state.speed * state.tan_steering / WHEELBASE
     after.heading = wrap(state.heading + turn_rate * DT)
     after.acceleration = state.acceleration + ACCELERATION_LAG * (acceleration_command - state.acceleration)
     after.speed = state.speed + after.acceleration * DT
@@ -65,7 +66,8 @@ def advance(
     after.steering_rate = STEERING_LAG * steering_rate_command
     steering = state.steering_angle + after.steering_rate * DT
     after.steering_angle = wp.clamp(steering, -MAX_STEERING_ANGLE, MAX_STEERING_ANGLE)
-    after.angular_velocity = after.speed * wp.tan(after.steering_angle) / WHEELBASE
+    after.tan_steering = wp.tan(after.steering_angle)
+    after.angular_velocity = after.speed * after.tan_steering / WHEELBASE
     after.angular_acceleration = (after.angular_velocity - state.angular_velocity) / DT
     return after
 

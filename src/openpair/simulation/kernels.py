@@ -25,6 +25,7 @@ from openpair.simulation.tracker import (
     LAST_MOVE,
     STOP_SPEED,
     fit_curvature,
+    fit_velocity,
     longitudinal_command,
     steering_rate_command,
     wrap,
@@ -82,10 +83,11 @@ def simulate_plans(
     reference: wp.array3d(dtype=wp.float64),
     plan_scene: wp.array(dtype=wp.int32),
     ego_state: wp.array2d(dtype=wp.float64),
-    velocity_operator: wp.array2d(dtype=wp.float64),
+    velocity_factors: wp.array2d(dtype=wp.float64),
     velocity: wp.array2d(dtype=wp.float64),
     curvature: wp.array2d(dtype=wp.float64),
     pivot: wp.array2d(dtype=wp.float64),
+    direction: wp.array2d(dtype=wp.vec2d),
     states: wp.array3d(dtype=wp.float64),
     ego_box: wp.array2d(dtype=wp.vec4d),
     reach: wp.array(dtype=wp.vec4d),
@@ -94,22 +96,20 @@ def simulate_plans(
 
     Writes ``states`` (N, 41, 11) in the global frame, ``ego_box`` (N, 41) centre x, y, cos and sin of the heading
     around the scene's origin, and ``reach`` (N,) min x, min y, max x, max y of the centres and of every centre moved
-    straight on for 0.9 s (the time-to-collision horizon). ``velocity``, ``curvature`` and ``pivot`` are (N, 40) room
-    for the fitted profiles.
+    straight on for 0.9 s (the time-to-collision horizon). ``velocity``, ``curvature``, ``pivot`` and ``direction``
+    are (N, 40) room for the fitted profiles and the reference's headings.
     """
     n = wp.tid()
     scene = plan_scene[n]
     for i in range(LAST_MOVE + 1):
         h = reference[n, i, 2]
+        along = wp.vec2d(wp.cos(h), wp.sin(h))
+        direction[n, i] = along
         dx = reference[n, i + 1, 0] - reference[n, i, 0]
         dy = reference[n, i + 1, 1] - reference[n, i, 1]
-        pivot[n, i] = dx * wp.cos(h) + dy * wp.sin(h)
+        velocity[n, i] = dx * along[0] + dy * along[1]
         curvature[n, i] = wrap(reference[n, i + 1, 2] - h)
-    for i in range(LAST_MOVE + 1):
-        v = wp.float64(0.0)
-        for j in range(LAST_MOVE + 1):
-            v += velocity_operator[i, j] * pivot[n, j]
-        velocity[n, i] = v
+    fit_velocity(velocity_factors, velocity, n)
     fit_curvature(velocity, pivot, curvature, n)
 
     origin = wp.vec2d(ego_state[scene, X], ego_state[scene, Y])
@@ -118,6 +118,7 @@ def simulate_plans(
     state.speed = ego_state[scene, VELOCITY_X]
     state.acceleration = ego_state[scene, ACCELERATION_X]
     state.steering_angle = ego_state[scene, STEERING_ANGLE]
+    state.tan_steering = wp.tan(state.steering_angle)
     state.steering_rate = ego_state[scene, STEERING_RATE]
     state.angular_velocity = ego_state[scene, ANGULAR_VELOCITY]
     state.angular_acceleration = ego_state[scene, ANGULAR_ACCELERATION]
@@ -150,7 +151,7 @@ def simulate_plans(
                 h = reference[n, step, 2]
                 error_x = state.x - reference[n, step, 0]
                 error_y = state.y - reference[n, step, 1]
-                lateral_error = error_y * wp.cos(h) - error_x * wp.sin(h)
+                lateral_error = error_y * direction[n, step][0] - error_x * direction[n, step][1]
                 rate = steering_rate_command(
                     curvature,
                     n,

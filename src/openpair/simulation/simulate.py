@@ -11,14 +11,14 @@ from numpy.typing import NDArray
 from openpair.simulation import kernels
 from openpair.simulation.reference import NUM_STEPS
 from openpair.geometry.warp_runtime import start_warp
-from openpair.simulation.tracker import NUM_MOVES, velocity_operator
+from openpair.simulation.tracker import NUM_MOVES, velocity_factors
 
 
 @lru_cache(maxsize=8)
-def velocity_operator_on(device: str) -> wp.array:
-    """The constant (40, 40) matrix of the velocity fit on a device ("cpu", "cuda:0")."""
+def velocity_factors_on(device: str) -> wp.array:
+    """The constant factors (3, 40) of the velocity fit on a device ("cpu", "cuda:0")."""
     start_warp()
-    return wp.array(velocity_operator(), dtype=wp.float64, device=device)
+    return wp.array(velocity_factors(), dtype=wp.float64, device=device)
 
 
 def simulate(reference: NDArray[np.float64], ego_state: NDArray[np.float64]) -> NDArray[np.float64]:
@@ -68,10 +68,11 @@ def launch_simulation(
             reference,
             plan_scene,
             ego_state,
-            velocity_operator_on(device),
+            velocity_factors_on(device),
             room[0],
             room[1],
             room[2],
+            wp.empty((count, NUM_MOVES), dtype=wp.vec2d, device=device),
             states,
             ego_box,
             reach,

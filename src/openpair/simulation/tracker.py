@@ -40,30 +40,58 @@ ACCELERATION_RIDGE = 1e-4
 
 
 @lru_cache(maxsize=1)
-def velocity_operator() -> NDArray[np.float64]:
-    """(40, 40) matrix that turns longitudinal displacements [m] into the fitted velocity profile [m/s].
+def velocity_factors() -> NDArray[np.float64]:
+    """(3, 40) factors L D L' of the velocity fit's normal equations: first and second subdiagonal of L, 1 / D.
 
-    Ridge least squares over an initial speed and 39 accelerations. The difference matrix D carries -1 twice in each
-    row, a slip of the original evaluator: what was meant to penalise jerk penalises acceleration. It is kept, since
-    mending it moves simulated positions by up to 0.9 m.
+    The fit is a ridge least squares over an initial speed and 39 accelerations. Its difference matrix carries -1
+    twice in each row, a slip of the original evaluator: what was meant to penalise jerk penalises acceleration. It is
+    kept, since mending it moves simulated positions by up to 0.9 m. Written in the velocities themselves the
+    equations have only two subdiagonals.
     """
     n = NUM_MOVES
-    move = np.tril(np.full((n, n), STEP_S**2))
-    move[:, 0] = STEP_S
     difference = np.zeros((n - 2, n))
     rows = np.arange(n - 2)
     difference[rows, rows + 1] = -1.0
     difference[n - 3, n - 1] = 1.0
-    fit = np.linalg.solve(move.T @ move + ACCELERATION_RIDGE * difference.T @ difference, move.T)
-    integrate = np.tril(np.full((n, n), STEP_S))
-    integrate[:, 0] = 1.0
-    return integrate @ fit
+    accelerations = (np.eye(n) - np.eye(n, k=-1)) / STEP_S  # of velocities; row 0 is the initial speed itself
+    accelerations[0] *= STEP_S
+    penalty = difference @ accelerations
+    lower = np.linalg.cholesky(STEP_S**2 * np.eye(n) + ACCELERATION_RIDGE * penalty.T @ penalty)
+    diagonal = np.diag(lower)
+    unit = lower / diagonal
+    factors = np.zeros((3, n))
+    factors[0, 1:] = np.diag(unit, -1)
+    factors[1, 2:] = np.diag(unit, -2)
+    factors[2] = 1.0 / diagonal**2
+    return factors
 
 
 @wp.func
 def wrap(angle: wp.float64) -> wp.float64:
     """Angle [rad] brought to [-pi, pi)."""
     return angle - TWO_PI * wp.floor((angle + PI) / TWO_PI)
+
+
+@wp.func
+def fit_velocity(factors: wp.array2d(dtype=wp.float64), velocity: wp.array2d(dtype=wp.float64), n: int):
+    """Velocity profile [m/s] of plan n, in place: on entry ``velocity[n]`` holds the displacements [m]."""
+    before = wp.float64(0.0)
+    before2 = wp.float64(0.0)
+    for i in range(LAST_MOVE + 1):
+        value = DT * velocity[n, i] - factors[0, i] * before - factors[1, i] * before2
+        velocity[n, i] = value * factors[2, i]
+        before2 = before
+        before = value
+    after = velocity[n, LAST_MOVE]
+    after2 = wp.float64(0.0)
+    for back in range(1, LAST_MOVE + 1):
+        i = LAST_MOVE - back
+        value = velocity[n, i] - factors[0, i + 1] * after
+        if back > 1:
+            value -= factors[1, i + 2] * after2
+        velocity[n, i] = value
+        after2 = after
+        after = value
 
 
 @wp.func
