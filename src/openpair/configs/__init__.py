@@ -1,1 +1,1 @@
-"""."""
+"""Named presets: everything that makes an experiment, as typed dataclasses."""

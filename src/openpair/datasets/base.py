@@ -27,6 +27,8 @@ class Dataset(Protocol):
     """A set of scenes. Implementations are cheap to open: they read a log or a map when a scene asks for it."""
 
     name: str
+    ray_cast: bool
+    """True where sensors are ray-cast on demand, so that any size of image costs only what it shows."""
 
     def keys(self) -> Sequence[SceneKey]:
         """All scenes in a fixed order (by log, then by time)."""

@@ -86,6 +86,7 @@ class Argoverse2Dataset:
     """
 
     name = "argoverse2"
+    ray_cast = True
 
     def __init__(
         self, root: Path | str, *, interval: int | None = DEFAULT_INTERVAL, starts: Sequence[int] = PARITY_STARTS

@@ -52,6 +52,8 @@ class NavsimDataset:
         OpenPairError: a folder, a split or a log that the filter names is missing, or a token is not found.
     """
 
+    ray_cast = False
+
     def __init__(
         self,
         root: Path | str | NavsimFolders | None = None,

@@ -1,0 +1,169 @@
+"""An experiment: data, features, networks, both branches and the reward model."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, field, replace
+
+from openpair.datatypes.columns import Protocol
+from openpair.errors import OpenPairError
+from openpair.features.config import FeatureConfig
+from openpair.policies.transfuser import TransfuserConfig
+from openpair.rewards.pose_aware import PoseAwareConfig
+from openpair.samplers.kinematic_tree import KinematicTreeConfig
+from openpair.selection.perturbations import PerturbationConfig
+from openpair.training.imitation import ImitationConfig
+from openpair.training.loop import LoopConfig
+from openpair.training.optimiser import OptimiserConfig
+from openpair.training.reinforcement import ReinforcementConfig
+from openpair.training.reward_model import RewardModelConfig
+
+
+@dataclass(frozen=True)
+class NetworkConfig:
+    """The three networks. Each has an encoder of its own, as in the paper.
+
+    Attributes:
+        policy: of the imitation branch.
+        sampler: of the reinforcement branch.
+        reward_model: picks the plan.
+    """
+
+    policy: TransfuserConfig
+    sampler: KinematicTreeConfig
+    reward_model: PoseAwareConfig
+
+
+@dataclass(frozen=True)
+class PoolConfig:
+    """Candidate sets that the reward model learns from.
+
+    Attributes:
+        root_noise: how far the human plan is moved to become the root of a set.
+        tree_sets: sets per scene with leaves of the trained sampler.
+        mild_sets: sets with the mild control's candidates.
+        wide_sets: sets of random neighbours, the widest.
+    """
+
+    root_noise: PerturbationConfig = field(default_factory=lambda: PerturbationConfig(0.8, 0.8, 0.3))
+    tree_sets: int = 3
+    mild_sets: int = 1
+    wide_sets: int = 2
+
+
+@dataclass(frozen=True)
+class ExperimentConfig:
+    """Everything that decides a result, besides the data.
+
+    Attributes:
+        name: of the preset.
+        seed: every random choice comes from it.
+        protocol: which score is the reward.
+        train_scenes: at most so many scenes are trained on, spread over all towns; None for all.
+        validation_scenes: likewise for validation.
+        features: sizes of inputs and targets.
+        networks: sizes of the networks.
+        imitation: training of the IL branch.
+        reinforcement: training of the RL branch.
+        reward_model: training of the reward model.
+        pool: its candidates.
+        loop: logging, validation and saving.
+    """
+
+    name: str
+    seed: int
+    protocol: Protocol
+    train_scenes: int | None
+    validation_scenes: int | None
+    features: FeatureConfig
+    networks: NetworkConfig
+    imitation: ImitationConfig
+    reinforcement: ReinforcementConfig
+    reward_model: RewardModelConfig
+    pool: PoolConfig = field(default_factory=PoolConfig)
+    loop: LoopConfig = field(default_factory=LoopConfig)
+
+
+def demo() -> ExperimentConfig:
+    """A laptop's quarter of an hour: 2 cores, no GPU, the embedded world."""
+    return ExperimentConfig(
+        name="demo",
+        seed=0,
+        protocol=Protocol.V1_1,
+        train_scenes=None,
+        validation_scenes=150,
+        features=FeatureConfig.near(),
+        networks=NetworkConfig(
+            policy=TransfuserConfig.small(),
+            sampler=KinematicTreeConfig.small(),
+            reward_model=PoseAwareConfig.small(),
+        ),
+        imitation=ImitationConfig(steps=1200, batch_size=16, optimiser=OptimiserConfig(learning_rate=1e-3)),
+        reinforcement=ReinforcementConfig(steps=600, batch_size=16, optimiser=OptimiserConfig(learning_rate=1e-3)),
+        reward_model=RewardModelConfig(steps=900, batch_size=16, optimiser=OptimiserConfig(learning_rate=1e-3)),
+        loop=LoopConfig(log_every=20, validate_every=200, save_every=100),
+    )
+
+
+def quick() -> ExperimentConfig:
+    """A few steps of everything: for tests, and to see that an installation works."""
+    config = demo()
+    return replace(
+        config,
+        name="quick",
+        train_scenes=24,
+        validation_scenes=8,
+        imitation=replace(config.imitation, steps=4, batch_size=4),
+        reinforcement=replace(config.reinforcement, steps=3, batch_size=4, trees_per_scene=2),
+        reward_model=replace(config.reward_model, steps=4, batch_size=4),
+        pool=PoolConfig(tree_sets=1, mild_sets=1, wide_sets=0),
+        loop=LoopConfig(log_every=2, validate_every=0, save_every=2),
+    )
+
+
+def published() -> ExperimentConfig:
+    """The paper's sizes and settings (4 GPUs in the paper: batch 32 per GPU for IL, 16 for RL, 50 epochs of navtrain)."""
+    steps_per_epoch = 103_288 // 64
+    return ExperimentConfig(
+        name="published",
+        seed=0,
+        protocol=Protocol.V1_1,
+        train_scenes=None,
+        validation_scenes=1000,
+        features=FeatureConfig.published(),
+        networks=NetworkConfig(
+            policy=TransfuserConfig.published(),
+            sampler=KinematicTreeConfig.published(),
+            reward_model=PoseAwareConfig.small(),
+        ),
+        imitation=ImitationConfig(
+            steps=50 * steps_per_epoch // 2,
+            batch_size=128,
+            optimiser=OptimiserConfig(learning_rate=1e-4, warmup_steps=500),
+            precision="bfloat16",
+        ),
+        reinforcement=ReinforcementConfig(
+            steps=50 * steps_per_epoch,
+            batch_size=64,
+            optimiser=OptimiserConfig(learning_rate=2e-5, warmup_steps=500),
+            precision="bfloat16",
+        ),
+        reward_model=RewardModelConfig(
+            steps=30 * steps_per_epoch,
+            batch_size=64,
+            optimiser=OptimiserConfig(learning_rate=1e-4, warmup_steps=500),
+            precision="bfloat16",
+        ),
+        loop=LoopConfig(log_every=50, validate_every=2000, save_every=500),
+    )
+
+
+PRESETS: dict[str, Callable[[], ExperimentConfig]] = {"demo": demo, "quick": quick, "published": published}
+"""Experiments by name."""
+
+
+def preset(name: str) -> ExperimentConfig:
+    """An experiment by name. Raises OpenPairError for an unknown one."""
+    if name not in PRESETS:
+        raise OpenPairError(f"there is no preset '{name}'", where="--preset", fix=f"Give one of {', '.join(PRESETS)}")
+    return PRESETS[name]()

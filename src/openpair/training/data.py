@@ -1,0 +1,187 @@
+"""From a dataset to what training reads: stores of features and of prepared scenes, built once."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from openpair.datasets.base import Dataset
+from openpair.datasets.registry import open_dataset
+from openpair.datatypes.columns import Protocol
+from openpair.datatypes.scene import Scene, SensorFrame
+from openpair.errors import OpenPairError
+from openpair.features import cache as feature_cache
+from openpair.features.build import build_features
+from openpair.features.config import FeatureConfig
+from openpair.preparation.store import PreparedStore
+from openpair.preparation.store_build import build_store as build_prepared_store
+from openpair.rewards.exact import ExactReward
+from openpair.sensors.render import render_front_view
+from openpair.training.batch import SceneBatch
+
+RECORDED_SIZE = (1920, 1080)
+FEATURES_OF_BATCH = ("camera_feature", "lidar_feature", "status_feature")
+
+OnProgress = Callable[[str, int, int], None]
+"""Told (what is being built, scenes done, scenes in all)."""
+
+
+@dataclass(frozen=True)
+class DataSpec:
+    """A dataset by name, so that worker processes can open it themselves.
+
+    Attributes:
+        name: "world", "navsim" or "argoverse2".
+        root: its folder, None for the embedded world.
+        options: further options of :func:`~openpair.datasets.registry.open_dataset` (``split``, ``max_scenes`` ...).
+    """
+
+    name: str = "world"
+    root: str | None = None
+    options: dict[str, Any] = field(default_factory=dict)
+
+    def open(self) -> Dataset:
+        """Open it. Raises OpenPairError for a folder that is not such a dataset."""
+        return open_dataset(self.name, self.root, **self.options)
+
+
+def see(dataset: Dataset, scene: Scene, config: FeatureConfig) -> SensorFrame:
+    """What the ego sees: ray-cast straight at the features' size, or recorded images at their own size."""
+    if dataset.ray_cast:
+        return render_front_view(scene, size=config.camera_size)
+    return dataset.load_sensors(scene, size=RECORDED_SIZE)
+
+
+def features_of(dataset: Dataset, scenes: Sequence[Scene], config: FeatureConfig) -> dict[str, torch.Tensor]:
+    """Features of some scenes by name (B, ...), as training saw them."""
+    rows = [build_features(scene, see(dataset, scene, config), config) for scene in scenes]
+    return {name: torch.from_numpy(np.stack([row[name] for row in rows])) for name in FEATURES_OF_BATCH}
+
+
+@dataclass(frozen=True)
+class TrainingData:
+    """Scenes of one split, ready to train on: a :class:`~openpair.training.batch.SceneSource` with exact rewards.
+
+    Attributes:
+        features: features and targets.
+        prepared: the same scenes, ready to be scored.
+        tokens: scenes that are in both stores.
+    """
+
+    features: feature_cache.FeatureStore
+    prepared: PreparedStore
+    tokens: tuple[str, ...]
+    _rows: NDArray[np.int64]
+
+    def batch(self, indices: NDArray[np.int64]) -> SceneBatch:
+        """Scenes at these positions of :attr:`tokens`."""
+        arrays = {k: torch.from_numpy(np.ascontiguousarray(v)) for k, v in self._read(indices).items()}
+        inputs = {name: arrays.pop(name) for name in FEATURES_OF_BATCH}
+        return SceneBatch(tuple(self.tokens[i] for i in indices), inputs, arrays)
+
+    def reward(self) -> ExactReward:
+        """Exact scores of candidates of these scenes."""
+        return ExactReward(self.prepared.load)
+
+    def failures(self) -> dict[str, str]:
+        """Scenes that are left out, with the reason."""
+        return {**self.prepared.failures, **self.features.failures}
+
+    def fingerprint(self) -> str:
+        """Changes with the scenes, the features' configuration or the protocol."""
+        return hashlib.sha256(
+            json.dumps(
+                [self.features.config.fingerprint(), self.prepared.manifest.source, self.prepared.protocol.value]
+                + list(self.tokens)
+            ).encode()
+        ).hexdigest()[:16]
+
+    def _read(self, indices: NDArray[np.int64]) -> dict[str, NDArray[Any]]:
+        return self.features.batch(self._rows[indices])
+
+
+@dataclass(frozen=True)
+class StoreLocation:
+    """Where the stores of one split lie, so that a worker process can open them.
+
+    Attributes:
+        features: folder of the feature store.
+        prepared: folder of the store of prepared scenes.
+    """
+
+    features: Path
+    prepared: Path
+
+    def open(self) -> TrainingData:
+        """Open both stores. Raises OpenPairError where one is missing or unfinished, or nothing is in both."""
+        features = feature_cache.FeatureStore(self.features)
+        prepared = PreparedStore(self.prepared)
+        rows = [i for i, token in enumerate(features.tokens) if token in prepared]
+        if not rows:
+            raise OpenPairError("no scene is both prepared and seen", where=self.prepared, fix="Build the stores again")
+        return TrainingData(features, prepared, tuple(features.tokens[i] for i in rows), np.array(rows, np.int64))
+
+
+def build_training_data(
+    spec: DataSpec,
+    folder: Path,
+    config: FeatureConfig,
+    protocol: Protocol,
+    *,
+    workers: int,
+    on_progress: OnProgress = lambda what, done, total: None,
+) -> StoreLocation:
+    """Build (or finish, or just find) the stores of a split below ``folder``.
+
+    Args:
+        spec: which scenes.
+        folder: the stores' parent; one folder per choice of data, configuration and protocol.
+        config: sizes of features and targets.
+        protocol: which score the rewards give.
+        workers: processes; the result does not depend on their number.
+        on_progress: told how far each store is.
+
+    Raises OpenPairError where the dataset cannot be opened.
+    """
+    tokens = [key.token for key in spec.open().keys()]
+    source = hashlib.sha256(json.dumps([spec.name, spec.root, tokens]).encode()).hexdigest()
+    key = feature_cache.store_key(config, source, tokens)
+    prepared_folder = folder / f"prepared-{protocol.value}-{source[:16]}"
+    build_prepared_store(
+        prepared_folder,
+        spec.open,
+        protocol,
+        source=source,
+        tokens=tokens,
+        workers=workers,
+        progress=lambda p: on_progress("prepare scenes", p.done, p.total),
+    )
+    feature_cache.build_store(
+        folder / "features",
+        tokens=tokens,
+        open_source=partial(_open_source, spec, config),
+        data_fingerprint=source,
+        config=config,
+        workers=workers,
+        progress=lambda done, total: on_progress("see scenes", done, total),
+    )
+    return StoreLocation(folder / "features" / key, prepared_folder)
+
+
+def _open_source(spec: DataSpec, config: FeatureConfig) -> feature_cache.LoadScene:
+    dataset = spec.open()
+
+    def load(token: str) -> tuple[Scene, SensorFrame]:
+        scene = dataset.load_scene(token)
+        return scene, see(dataset, scene, config)
+
+    return load
