@@ -4,12 +4,14 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
+import shapely
 from shapely.geometry import MultiPolygon, Polygon
 from small_town import agents, drive, straight_town
 
 from openpair.datatypes.columns import Protocol
 from openpair.datatypes.road_map import RoadMap
 from openpair.errors import OpenPairError
+from openpair.preparation.map_index import map_index
 from openpair.preparation.prepare import pdm_closed_plan, prepare_scene
 
 SCENE = r"scene 0000000000000003 of log toy_log"
@@ -18,6 +20,12 @@ SCENE = r"scene 0000000000000003 of log toy_log"
 def refused(scene, match, protocol=Protocol.V1_1):
     with pytest.raises(OpenPairError, match=match):
         prepare_scene(scene, protocol)
+
+
+def lost_polygon():
+    """A polygon with a corner nowhere."""
+    with np.errstate(invalid="ignore"):
+        return Polygon([(0, 0), (10, 0), (np.nan, 5)])
 
 
 def with_lane(town, lane_id, **changes):
@@ -75,24 +83,22 @@ def test_a_roadblock_that_names_a_lane_the_map_lacks():
     refused(drive(replace(town, lanes=lanes)), "roadblock B names lane b1")
 
 
-@pytest.mark.filterwarnings("ignore:invalid value:RuntimeWarning")
 @pytest.mark.parametrize(
     ("surface", "reason"),
     [
         (Polygon([(0, 0), (10, 0), (20, 0)]), "has no area"),
         (Polygon(), "is empty"),
         (MultiPolygon([Polygon([(0, 0), (1, 0), (1, 1)])]), "is a MultiPolygon"),
-        (Polygon([(0, 0), (10, 0), (np.nan, 5)]), "not finite"),
+        (lost_polygon(), "not finite"),
     ],
 )
 def test_a_degenerate_lane_polygon(surface, reason):
     refused(drive(with_lane(straight_town(), "b1", polygon=surface)), SCENE + f".*lane b1 of map straight.*{reason}")
 
 
-@pytest.mark.filterwarnings("ignore:invalid value:RuntimeWarning")
 def test_a_roadblock_whose_place_is_unknown():
     town = straight_town()
-    lost = replace(town.roadblocks["B"], polygon=Polygon([(0, 0), (10, 0), (np.nan, 5)]))
+    lost = replace(town.roadblocks["B"], polygon=lost_polygon())
     refused(drive(replace(town, roadblocks={**town.roadblocks, "B": lost})), "map straight: roadblock B .*not finite")
 
 
@@ -116,3 +122,17 @@ def test_what_touches_the_ego_at_the_start_is_left_out_in_v2_only():
     scene = drive(straight_town(), others=agents(("thing", 12.0, 0.0, 0.0, 0.0), ("far", 60.0, 0.0, 0.0, 0.0)))
     assert prepare_scene(scene, Protocol.V1_1).tracks.tokens == ("thing", "far")
     assert prepare_scene(scene, Protocol.V2_2).tracks.tokens == ("far",)
+
+
+def test_what_the_geometry_library_refuses_names_the_scene(monkeypatch):
+    def broken(*_):
+        raise shapely.errors.GEOSException("TopologyException: side location conflict")
+
+    town = straight_town()
+    back = replace(town.roadblocks["AB"], id="BA", incoming=("B",), outgoing=("A",))
+    town = replace(town, roadblocks={**town.roadblocks, "BA": back})
+    monkeypatch.setattr(map_index(town), "connectors_overlap", broken)
+    refused(
+        drive(town, route=("A", "AB", "B", "BA")),
+        SCENE + ".*a polygon of map straight cannot be used .*TopologyException",
+    )

@@ -1,4 +1,4 @@
-"""Shapely polygons to flat vertex arrays and back, and picking some out of many at once."""
+"""Shapely polygons to flat vertex arrays, and picking some out of many at once."""
 
 from __future__ import annotations
 

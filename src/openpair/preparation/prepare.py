@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+
 import numpy as np
 import shapely
 from numpy.typing import NDArray
 
 from openpair.datatypes.columns import NUM_HISTORY_FRAMES, Protocol
-from openpair.datatypes.scene import Scene
+from openpair.datatypes.scene import Frame, Scene
 from openpair.datatypes.scoring_scene import ScoringScene
 from openpair.errors import OpenPairError
 from openpair.geometry.poses import global_to_local
@@ -55,8 +58,10 @@ def pdm_closed_plan(scene: Scene, protocol: Protocol = Protocol.V1_1) -> NDArray
         OpenPairError: as :func:`prepare_scene`.
     """
     index = map_index(scene.road_map)
-    _check_ego(scene)
-    poses = _Site(index, scene).reference(scene, protocol, set())
+    with _geometry_errors_named(scene):
+        _check_ego(scene, [scene.current])
+        collect_sightings([scene.current.agents], where=_name(scene))  # refuses what cannot be forecast
+        poses = _Site(index, scene).reference(scene, protocol, set())
     return global_to_local(poses[PLAN_STEPS], scene.current.ego.pose)
 
 
@@ -69,20 +74,14 @@ def prepare_ingredients(
     index: MapIndex, scene: Scene, protocol: Protocol, *, carried_exemptions: set[str] | None = None
 ) -> SceneIngredients:
     """The compact form of :func:`prepare_scene`'s result; arguments and errors are the same."""
-    try:
+    with _geometry_errors_named(scene):
         return _prepare_ingredients(index, scene, protocol, carried_exemptions)
-    except shapely.errors.GEOSException as error:
-        raise OpenPairError(
-            f"a polygon of map {scene.road_map.name} cannot be used ({error})",
-            where=_name(scene),
-            fix="Repair the map or leave this scene out",
-        ) from error
 
 
 def _prepare_ingredients(
     index: MapIndex, scene: Scene, protocol: Protocol, carried_exemptions: set[str] | None
 ) -> SceneIngredients:
-    _check_ego(scene)
+    _check_ego(scene, scene.frames)
     needed = FUTURE_FRAMES[protocol]
     if len(scene.future) < needed:
         raise OpenPairError(
@@ -144,7 +143,6 @@ class _Site:
     def reference(self, scene: Scene, protocol: Protocol, carried_exemptions: set[str]) -> NDArray[np.float64]:
         """(51, 3) PDM-Closed trajectory, global frame; adds to ``carried_exemptions``."""
         frame = scene.current
-        collect_sightings([frame.agents], where=_name(scene))  # refuses what cannot be forecast
         red_ids = red_connectors(frame, set(self.route_lane_ids))
         forecast = make_forecast(
             frame.agents,
@@ -166,12 +164,25 @@ class _Site:
         return poses
 
 
-def _check_ego(scene: Scene) -> None:
-    for frame in scene.frames:
+def _check_ego(scene: Scene, frames: Sequence[Frame]) -> None:
+    for frame in frames:
         if not np.isfinite(frame.ego.state_vector()).all():
             raise OpenPairError(
                 f"the ego state of frame {frame.token} is not finite", where=_name(scene), fix="Leave this scene out"
             )
+
+
+@contextmanager
+def _geometry_errors_named(scene: Scene) -> Iterator[None]:
+    """Turn what the geometry library refuses (crossing outlines and the like) into an error that names the scene."""
+    try:
+        yield
+    except shapely.errors.GEOSException as error:
+        raise OpenPairError(
+            f"a polygon of map {scene.road_map.name} cannot be used ({error})",
+            where=_name(scene),
+            fix="Repair the map or leave this scene out",
+        ) from error
 
 
 def _name(scene: Scene) -> str:
