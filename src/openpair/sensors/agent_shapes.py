@@ -136,7 +136,7 @@ def _large_vehicles(box: Boxes, seeds: Seeds, brake: Flags) -> Primitives:
     x, y, heading, length, width, height = box.T
     return solids(
         x, y, 0.25, heading, length, width, height - 0.25,
-        color=PAINTS[seeds % len(PAINTS)], material=shapes.LARGE_VEHICLE, seed=(seeds >> 8) % 256 / 256.0, state=brake,
+        color=0.25 + 0.7 * PAINTS[seeds % len(PAINTS)], material=shapes.LARGE_VEHICLE, seed=(seeds >> 8) % 256 / 256.0, state=brake,
     )  # fmt: skip
 
 

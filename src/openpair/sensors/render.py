@@ -28,7 +28,8 @@ from openpair.sensors.town import Town, TownCache
 
 SUN_GLOBAL: Final = (0.48, -0.52, 0.71)
 """Direction to the sun, global frame; south-east, fairly high."""
-FAR_GROUND: Final = (0.47, 0.48, 0.40)
+FAR_GROUND: Final = (15 << 11) | (30 << 5) | 12
+"""Colour of ground too far away to have a texture, RGB 5-6-5."""
 
 _CPU: Final = "cpu"
 
@@ -90,7 +91,7 @@ class Renderer:
         ground.grid = kernel_array(grid, wp.int32)
         ground.texels = self._texels
         ground.texel_m = TEXEL_M
-        ground.far_color = wp.vec3(*FAR_GROUND)
+        ground.far_color = FAR_GROUND
         return ground
 
     # ------------------------------------------------------------------------------------------------------- cameras
@@ -123,7 +124,7 @@ class Renderer:
         for view in views:
             bins = bin_view(view, points)
             window = _kernel_view(view, sun)
-            shared = [window, rows, bins.near, bins.boxes, bins.members, bins.counts, ground]
+            shared = [window, rows, bins.near, bins.limits, bins.members, bins.counts, ground]
             dim = (view.size[1], view.size[0])
             wp.launch(camera.render_view, dim=dim, inputs=[*shared, rgb, depth, seen], device=_CPU)
             if smooth:
@@ -145,7 +146,17 @@ class Renderer:
         wp.launch(
             scan.scan,
             dim=shape,
-            inputs=[wp.vec3(*origin), beams, headings, rows, bins.near, bins.members, bins.counts, spec.max_range_m],
+            inputs=[
+                wp.vec3(*origin),
+                beams,
+                headings,
+                rows,
+                bins.near,
+                bins.limits,
+                bins.members,
+                bins.counts,
+                spec.max_range_m,
+            ],
             outputs=[points, ranges],
             device=_CPU,
         )

@@ -25,13 +25,14 @@ class Bins:
 
     Attributes:
         near: (P,) float32 least distance (optical depth, or over ground for LiDAR) of each primitive.
-        boxes: (P,) left, top, right, bottom [px] of each primitive on the screen; None for LiDAR.
+        limits: (P,) where each primitive can be seen: left, top, right, bottom [px] on a screen; tangents of the least
+            and greatest elevation for LiDAR.
         members: (tiles, n) int32 primitive indices.
         counts: (tiles,) int32 how many of them count.
     """
 
     near: Any
-    boxes: Any
+    limits: Any
     members: Any
     counts: Any
 
@@ -126,6 +127,12 @@ def bin_scan(origin: NDArray[np.float64], primitives: Primitives, num_azimuths: 
     distance = np.hypot(offset[:, 0], offset[:, 1])
     radius = np.hypot(primitives["half"][:, 0], primitives["half"][:, 1])
     near = np.maximum(distance - radius, 0.0)
+    high = primitives["center"][:, 2] + primitives["half"][:, 2] - np.float32(origin[2])
+    low = primitives["center"][:, 2] - primitives["half"][:, 2] - np.float32(origin[2])
+    closest, farthest = np.maximum(near, 1e-3), distance + radius
+    steepest = np.maximum(high / closest, high / farthest)
+    flattest = np.minimum(low / closest, low / farthest)
+    slopes = np.stack([flattest, steepest], axis=1).astype(np.float32)
     half_width = np.where(distance > radius, np.arcsin(np.minimum(radius / np.maximum(distance, 1e-6), 1.0)), np.pi)
     sectors = np.stack([np.arctan2(offset[:, 1], offset[:, 0]), half_width], axis=1).astype(np.float32)
     solid = primitives["shape"] != shapes.GROUND_SHADOW
@@ -139,4 +146,4 @@ def bin_scan(origin: NDArray[np.float64], primitives: Primitives, num_azimuths: 
         inputs=[kernel_array(sectors, wp.float32), order_wp, num_azimuths, members, counts],
         device="cpu",
     )
-    return Bins(kernel_array(near.astype(np.float32), wp.float32), None, members, counts)
+    return Bins(kernel_array(near.astype(np.float32), wp.float32), kernel_array(slopes, wp.vec2), members, counts)

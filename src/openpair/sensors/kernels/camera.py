@@ -104,7 +104,8 @@ def trace(
                 color = color * shadow(primitives[index], x, y)
     else:
         color = shade(primitives[winner], origin, direction, best, pixel, sun)
-    haze = 1.0 - wp.exp(-best * length / HAZE_M)
+    thick = best * length / HAZE_M
+    haze = 1.0 - 1.0 / (1.0 + thick + 0.5 * thick * thick)  # close to 1 - exp(-thick), and cheaper
     return color * (1.0 - haze) + wp.vec3(0.78, 0.84, 0.89) * haze, best, winner
 
 
@@ -161,7 +162,7 @@ def smooth_edges(
     seen: wp.array2d(dtype=wp.int32),
     rgb: wp.array3d(dtype=wp.uint8),
 ):
-    """Four rays instead of one for pixels on the edge of an object (rotated grid)."""
+    """Three more rays for pixels on the edge of an object."""
     row, col = wp.tid()
     out = col + view.column
     me = seen[row, out]
@@ -177,12 +178,11 @@ def smooth_edges(
     if not edge:
         return
     tile = (row / TILE_PX) * ((view.width + TILE_PX - 1) / TILE_PX) + col / TILE_PX
-    total = wp.vec3(0.0, 0.0, 0.0)
-    for i in range(4):
-        dy = (float(i) - 1.5) * 0.25
-        dx = (float((i * 2 + 1) % 5) - 2.0) * 0.25 + 0.125
-        if i >= 2:
-            dx = dx - 0.25
+    total = wp.vec3(float(rgb[row, out, 0]), float(rgb[row, out, 1]), float(rgb[row, out, 2])) / 255.0
+    for i in range(3):  # three more rays around the first one
+        angle = (float(i) + 0.25) * 2.0 * wp.pi / 3.0
+        dx = 0.36 * wp.cos(angle)
+        dy = 0.36 * wp.sin(angle)
         direction = ray(view, float(row) + dy, float(col) + dx)
         color, _t, _winner = trace(
             view.origin, direction, view.step_u, view.sun, primitives, near, boxes, members, tile, counts[tile], ground,

@@ -84,6 +84,14 @@ def large_vehicle_color(p: Primitive, q: wp.vec3, n: wp.vec3) -> wp.vec3:
         lateral = wp.abs(q[1]) / p.half[1]
         if n[0] > 0.0 and level > 0.4 and level < 0.85 and lateral < 0.9:
             return glass
+        if n[0] < 0.0 and level > 0.34 and level < 0.95:
+            if p.seed > 0.5:
+                if level > 0.55 and level < 0.85 and lateral < 0.82:
+                    return glass
+            elif lateral < 0.03 or wp.abs(lateral - 0.92) < 0.02:
+                return p.color * 0.55
+        if level < 0.13:
+            return wp.vec3(0.12, 0.12, 0.12)
         if level > 0.16 and level < 0.28 and lateral > 0.65:
             if n[0] > 0.0:
                 return wp.vec3(0.95, 0.95, 0.88)

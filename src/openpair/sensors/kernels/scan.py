@@ -21,6 +21,7 @@ def scan(
     headings: wp.array2d(dtype=wp.float32),
     primitives: wp.array(dtype=Primitive),
     near: wp.array(dtype=wp.float32),
+    slopes: wp.array(dtype=wp.vec2),
     members: wp.array2d(dtype=wp.int32),
     counts: wp.array(dtype=wp.int32),
     max_range: float,
@@ -30,12 +31,13 @@ def scan(
     """One ray a beam and azimuth -> point [m] and range [m], MISS where nothing is hit within range.
 
     beams: (E, 2) cosine and sine of the elevation; headings: (A, 2) of the azimuth; ``near`` is the horizontal distance
-    at which a primitive begins.
+    at which a primitive begins; slopes: tangents of the least and the greatest elevation at which it can be hit.
     """
     column, beam = wp.tid()
     tile = column / LIDAR_COLUMNS
     flat = beams[beam, 0]
     direction = wp.vec3(headings[column, 0] * flat, headings[column, 1] * flat, beams[beam, 1])
+    slope = beams[beam, 1] / flat
     best = float(max_range)
     if direction[2] < 0.0:
         best = wp.min(best, -origin[2] / direction[2])
@@ -43,6 +45,8 @@ def scan(
         index = members[tile, k]
         if near[index] > best * flat:
             break
+        if slope < slopes[index][0] or slope > slopes[index][1]:
+            continue
         t = hit(primitives[index], origin, direction)
         if t < best:
             best = t

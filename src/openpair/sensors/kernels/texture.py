@@ -18,7 +18,7 @@ class Ground:
     """Textured ground around the ego.
 
     origin, axis: ego pose in the frame of the tile grid [m]; grid: slot of each tile or -1; texels: (slots, texels of
-    all levels) RGB 5-6-5; texel_m: size of a texel of the finest level; far_color: where no tile is.
+    all levels) RGB 5-6-5; texel_m: size of a texel of the finest level; far_color: where no tile is, RGB 5-6-5.
     """
 
     origin: wp.vec2
@@ -26,13 +26,15 @@ class Ground:
     grid: wp.array2d(dtype=wp.int32)
     texels: wp.array2d(dtype=wp.uint16)
     texel_m: wp.float32
-    far_color: wp.vec3
+    far_color: wp.int32
 
 
 @wp.func
-def texel(ground: Ground, ix: int, iy: int, level: int, offset: int) -> wp.vec3:
-    """Colour of a texel of the whole grid at a level (0 finest), whose texels begin at ``offset`` in a tile's row."""
-    bits = TEXTURE_BITS - level
+def texel(ground: Ground, ix: int, iy: int, bits: int, offset: int) -> int:
+    """RGB 5-6-5 of a texel of the whole grid at the level where a tile has 2 ** bits of them a side.
+
+    offset: where the level begins in a tile's row of texels.
+    """
     tx = ix >> bits
     ty = iy >> bits
     if ix < 0 or iy < 0 or tx >= ground.grid.shape[1] or ty >= ground.grid.shape[0]:
@@ -41,7 +43,12 @@ def texel(ground: Ground, ix: int, iy: int, level: int, offset: int) -> wp.vec3:
     if slot < 0:
         return ground.far_color
     mask = (1 << bits) - 1
-    c = int(ground.texels[slot, offset + ((iy & mask) << bits) + (ix & mask)])
+    return int(ground.texels[slot, offset + ((iy & mask) << bits) + (ix & mask)])
+
+
+@wp.func
+def unpacked(c: int) -> wp.vec3:
+    """RGB 5-6-5 -> colour."""
     return wp.vec3(float(c >> 11) * (1.0 / 31.0), float((c >> 5) & 63) * (1.0 / 63.0), float(c & 31) * (1.0 / 31.0))
 
 
@@ -53,37 +60,46 @@ def ground_color(ground: Ground, x: float, y: float, along: wp.vec2, footprint: 
     (``footprint`` m): up to four samples along it keep distant lane lines sharp.
     """
     n = wp.clamp(int(reach / wp.max(footprint, ground.texel_m) * 0.5 + 0.5), 1, 4)
-    wanted = wp.max(footprint, 0.5 * reach / float(n))
-    level = int(0)
+    share = 1.0 / float(n)
+    wanted = wp.max(footprint, 0.5 * reach * share)
+    bits = int(TEXTURE_BITS)
     offset = int(0)
     size = ground.texel_m
-    while level < TEXTURE_LEVELS - 1 and wanted > 1.5 * size:
-        offset += 1 << (2 * (TEXTURE_BITS - level))
+    while bits > TEXTURE_BITS - TEXTURE_LEVELS + 1 and wanted > 1.5 * size:
+        offset += 1 << (2 * bits)
         size = size * 2.0
-        level += 1
+        bits -= 1
     per_m = 1.0 / size
-    total = wp.vec3(0.0, 0.0, 0.0)
+    gx = (ground.origin[0] + ground.axis[0] * x - ground.axis[1] * y) * per_m
+    gy = (ground.origin[1] + ground.axis[1] * x + ground.axis[0] * y) * per_m
+    if n == 1:
+        fx = wp.floor(gx - 0.5)
+        fy = wp.floor(gy - 0.5)
+        ax = gx - 0.5 - fx
+        ay = gy - 0.5 - fy
+        ix = int(fx)
+        iy = int(fy)
+        low = unpacked(texel(ground, ix, iy, bits, offset)) * (1.0 - ax)
+        low += unpacked(texel(ground, ix + 1, iy, bits, offset)) * ax
+        top = unpacked(texel(ground, ix, iy + 1, bits, offset)) * (1.0 - ax)
+        top += unpacked(texel(ground, ix + 1, iy + 1, bits, offset)) * ax
+        return low * (1.0 - ay) + top * ay
+    step = reach * share * per_m
+    step_x = (ground.axis[0] * along[0] - ground.axis[1] * along[1]) * step
+    step_y = (ground.axis[1] * along[0] + ground.axis[0] * along[1]) * step
+    gx -= 0.5 * float(n - 1) * step_x
+    gy -= 0.5 * float(n - 1) * step_y
+    red = int(0)
+    green = int(0)
+    blue = int(0)
     for i in range(n):
-        shift = ((float(i) + 0.5) / float(n) - 0.5) * reach
-        px = x + shift * along[0]
-        py = y + shift * along[1]
-        gx = (ground.origin[0] + ground.axis[0] * px - ground.axis[1] * py) * per_m
-        gy = (ground.origin[1] + ground.axis[1] * px + ground.axis[0] * py) * per_m
-        if n == 1:
-            fx = wp.floor(gx - 0.5)
-            fy = wp.floor(gy - 0.5)
-            ax = gx - 0.5 - fx
-            ay = gy - 0.5 - fy
-            ix = int(fx)
-            iy = int(fy)
-            low = texel(ground, ix, iy, level, offset)
-            low += (texel(ground, ix + 1, iy, level, offset) - low) * ax
-            top = texel(ground, ix, iy + 1, level, offset)
-            top += (texel(ground, ix + 1, iy + 1, level, offset) - top) * ax
-            total = low + (top - low) * ay
-        else:
-            total += texel(ground, int(wp.floor(gx)), int(wp.floor(gy)), level, offset)
-    return total / float(n)
+        c = texel(ground, int(wp.floor(gx)), int(wp.floor(gy)), bits, offset)
+        red += c >> 11
+        green += (c >> 5) & 63
+        blue += c & 31
+        gx += step_x
+        gy += step_y
+    return wp.vec3(float(red) * (share / 31.0), float(green) * (share / 63.0), float(blue) * (share / 31.0))
 
 
 @wp.func
