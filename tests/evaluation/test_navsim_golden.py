@@ -1,7 +1,7 @@
 """The whole path, logs and maps in, tables out, against the tables of the original evaluator."""
 
 import csv
-from dataclasses import replace
+from dataclasses import dataclass, field, replace
 from functools import partial
 from pathlib import Path
 
@@ -11,7 +11,9 @@ import pytest
 from openpair.datasets.navsim.dataset import NavsimDataset
 from openpair.datasets.navsim.scene_filter import SceneFilter
 from openpair.datatypes.columns import Protocol
+from openpair.datatypes.scene import Scene
 from openpair.datatypes.scores import metric_names
+from openpair.datatypes.scoring_scene import ScoringScene
 from openpair.errors import OpenPairError
 from openpair.evaluation import runner
 from openpair.evaluation.chunk import Task
@@ -25,8 +27,8 @@ GOLDEN = Path(__file__).parents[2].parent / "shared" / "golden" / "navsim"
 pytestmark = pytest.mark.skipif(not GOLDEN.is_dir(), reason="golden NAVSIM logs are not at ../shared/golden/navsim")
 
 TABLES = ("table0", "table1", "table2", "table3")
-CARRIED = {Protocol.V1_1: {"8cee95964dc6b01a"}, Protocol.V2_2: {"8cee95964dc6b01a", "7f52322d61844ce4"}}
-"""Scenes whose original scores depend on the scenes before them in the same process."""
+CARRIED = {"8cee95964dc6b01a"}
+"""Scenes whose original v1.1 scores depend on the scenes before them in the same process."""
 
 
 @pytest.fixture(scope="module")
@@ -49,12 +51,33 @@ def golden_table(version: str, agent: str) -> dict[str, dict[str, str]]:
         return {row["token"]: row for row in csv.DictReader(stream)}
 
 
-def evaluate_golden(tokens, agents, protocol: Protocol, tmp_path: Path, *, carry: bool, human_filter: bool = True):
-    dataset = NavsimDataset(
-        GOLDEN, scene_filter=SceneFilter(frame_interval=1, tokens=tokens), index_folder=tmp_path / "index"
-    )
-    prepare = partial(prepare_scene, carried_exemptions=set()) if carry else prepare_scene
-    task = Task(DatasetSource("navsim", ready=dataset), agents, protocol, prepare=prepare, human_filter=human_filter)
+@pytest.fixture(scope="module")
+def dataset(tokens, tmp_path_factory) -> NavsimDataset:
+    scene_filter = SceneFilter(frame_interval=1, tokens=tokens)
+    return NavsimDataset(GOLDEN, scene_filter=scene_filter, index_folder=tmp_path_factory.mktemp("index"))
+
+
+@dataclass
+class PrepareOnce:
+    """Prepares each scene once for all tests; with ``carried`` as the original does, scene after scene."""
+
+    carried: set[str] | None
+    known: dict[tuple[str, Protocol], ScoringScene] = field(default_factory=dict)
+
+    def __call__(self, scene: Scene, protocol: Protocol) -> ScoringScene:
+        key = scene.token, protocol
+        if key not in self.known:
+            self.known[key] = prepare_scene(scene, protocol, carried_exemptions=self.carried)
+        return self.known[key]
+
+
+@pytest.fixture(scope="module")
+def as_original() -> dict[Protocol, PrepareOnce]:
+    return {protocol: PrepareOnce(set()) for protocol in Protocol}
+
+
+def evaluate_golden(dataset, agents, protocol: Protocol, prepare, **options):
+    task = Task(DatasetSource("navsim", ready=dataset), agents, protocol, prepare=prepare, **options)
     return evaluate(task, show_progress=False)
 
 
@@ -79,23 +102,23 @@ def deviations(evaluation, protocol: Protocol, version: str = "") -> dict[str, f
 
 
 @pytest.mark.parametrize("protocol", list(Protocol))
-def test_every_number_equals_the_original(tokens, agents, protocol, tmp_path):
-    evaluation = evaluate_golden(tokens, agents, protocol, tmp_path, carry=True)
+def test_every_number_equals_the_original(dataset, agents, protocol, as_original):
+    evaluation = evaluate_golden(dataset, agents, protocol, as_original[protocol])
     assert evaluation.summary.scenes_scored == 105
     worst = deviations(evaluation, protocol)
     assert max(worst.values()) < 1e-6, {token: off for token, off in worst.items() if off >= 1e-6}
 
 
-def test_without_the_human_filter_as_well(tokens, agents, tmp_path):
-    evaluation = evaluate_golden(tokens, agents, Protocol.V2_2, tmp_path, carry=True, human_filter=False)
+def test_without_the_human_filter_as_well(dataset, agents, as_original):
+    evaluation = evaluate_golden(dataset, agents, Protocol.V2_2, as_original[Protocol.V2_2], human_filter=False)
     assert max(deviations(evaluation, Protocol.V2_2, "v2.2_nofilter").values()) < 1e-6
     assert evaluation.summary.variant["human_filter"] is False
 
 
-def test_where_chunks_are_cut_does_not_matter_to_extended_comfort(tokens, agents, tmp_path, monkeypatch):
-    whole = evaluate_golden(tokens, agents[:2], Protocol.V2_2, tmp_path, carry=False)
+def test_where_chunks_are_cut_does_not_matter_to_extended_comfort(dataset, agents, as_original, monkeypatch):
+    whole = evaluate_golden(dataset, agents[:2], Protocol.V2_2, as_original[Protocol.V2_2])
     monkeypatch.setattr(runner, "cut_into_chunks", partial(runner.cut_into_chunks, size=2))
-    cut = evaluate_golden(tokens, agents[:2], Protocol.V2_2, tmp_path, carry=False)
+    cut = evaluate_golden(dataset, agents[:2], Protocol.V2_2, as_original[Protocol.V2_2])
     assert repr(cut.rows) == repr(whole.rows)  # repr: NaN equals NaN
     assert sum(not np.isnan(row.metrics["two_frame_extended_comfort"]) for row in cut.rows) == 140
 
@@ -117,7 +140,7 @@ def test_prepared_scenes_from_a_store_give_the_same_scores(tokens, agents, tmp_p
         stored.prepare(other, Protocol.V1_1)
 
 
-def test_a_scene_stands_for_itself_unless_asked_otherwise(tokens, agents, tmp_path):
-    evaluation = evaluate_golden(tokens, agents, Protocol.V1_1, tmp_path, carry=False)
+def test_a_scene_stands_for_itself_unless_asked_otherwise(dataset, agents):
+    evaluation = evaluate_golden(dataset, agents, Protocol.V1_1, prepare_scene)
     different = {token for token, off in deviations(evaluation, Protocol.V1_1).items() if off >= 1e-6}
-    assert different == CARRIED[Protocol.V1_1]
+    assert different == CARRIED

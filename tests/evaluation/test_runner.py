@@ -66,7 +66,13 @@ def test_the_files_keep_the_contract(tmp_path):
     assert read_scores(tmp_path / "out" / "scores.csv") == evaluation.rows
     summary = json.loads((tmp_path / "out" / "summary.json").read_text())
     assert summary["protocol"] == "v1.1" and summary["score_name"] == "PDMS" and summary["dataset"] == "toy"
-    assert summary["scenes"] == {"expected": 43, "scored": 43, "failed": 0, "failures": []}
+    assert summary["scenes"] == {
+        "selection": "all 43 of the dataset",
+        "expected": 43,
+        "scored": 43,
+        "failed": 0,
+        "failures": [],
+    }
     assert summary["agents"]["human"]["score"]["mean"] == pytest.approx(0.8)
     assert summary["agents"]["human"]["score"]["num_logs"] == 3
     assert summary["agents"]["human"]["uses_truth"] is False

@@ -8,12 +8,13 @@ from pathlib import Path
 from typing import Annotated, Any, Literal
 
 import tyro
-from rich.console import Console
 
+from openpair.errors import OpenPairError
 from openpair.evaluation.runner import EXIT_NOTHING_SCORED, EXIT_SOME_FAILED, Evaluation
 from openpair.evaluation.summary import Summary
 
 FAILURES_SHOWN = 10
+DEFAULT_WORLD_SPLIT = "test"
 
 
 @dataclass(frozen=True)
@@ -40,12 +41,16 @@ class Eval:
     holds sensor logs. world: may be left out for the world that comes with OpenPaIR."""
 
     split: str | None = None
-    """Part of the dataset; world: train, val or test."""
+    """Part of the dataset; world: train, val or test (the default)."""
+
+    tokens: Path | None = None
+    """navsim: which scenes; NAVSIM's scene filter (.yaml) or a list of tokens (.csv with a column token, or .txt).
+    Tokens that the folder lacks are listed as failed."""
 
     agent: Annotated[tuple[str, ...], tyro.conf.UseAppendAction] = ()
     """Who drives; repeat it for several. human, constant_velocity, pdm_closed, a file of plans (PLANS.npz: token (N,),
-    poses (N, 8, 3)) or a checkpoint; NAME=... sets the name in the results. Default: human, constant_velocity and
-    pdm_closed."""
+    poses (N, 8, 3)) or a checkpoint; NAME=... sets the name in the results. Where plans are given without --tokens, the
+    scenes are theirs. Default: human, constant_velocity and pdm_closed."""
 
     protocol: Literal["v1.1", "v2.2"] = "v1.1"
     """NAVSIM v1.1 gives PDMS, v2.2 gives EPDMS."""
@@ -76,11 +81,11 @@ class Eval:
         from openpair.evaluation.runner import evaluate
         from openpair.evaluation.sources import BUILT_IN_AGENTS, DatasetSource, parse_agents
 
-        options: dict[str, Any] = {} if self.split is None else {"split": self.split}
+        options = self._dataset_options()
         agents = parse_agents(self.agent or BUILT_IN_AGENTS)
         source = DatasetSource(self.dataset, self.root, options)
         protocol = Protocol(self.protocol)
-        task = Task(source, agents, protocol, self.seed, self.human_filter)
+        task = Task(source, agents, protocol, self.seed, self.human_filter, all_scenes=self.tokens is not None)
         if self.prepared is not None:
             prepare = PrepareFromStore(self.prepared)
             prepare.open(protocol)  # a folder that is no store is refused here, not once per scene
@@ -88,6 +93,7 @@ class Eval:
         config = {
             "root": None if self.root is None else str(self.root),
             "agents": list(self.agent or BUILT_IN_AGENTS),
+            "tokens": None if self.tokens is None else str(self.tokens),
             "max_scenes": self.max_scenes,
             "prepared": None if self.prepared is None else str(self.prepared),
         }
@@ -95,12 +101,28 @@ class Eval:
         self._print(evaluation)
         return evaluation.exit_status(allow_failures=self.allow_failures)
 
+    def _dataset_options(self) -> dict[str, Any]:
+        """Options of the dataset's class. Without a list of tokens, navsim means every scene its logs hold."""
+        split = DEFAULT_WORLD_SPLIT if self.dataset == "world" and self.split is None else self.split
+        options: dict[str, Any] = {} if split is None else {"split": split}
+        if self.tokens is not None and self.dataset != "navsim":
+            raise OpenPairError(
+                f"the dataset {self.dataset} takes no list of scenes", where="--tokens", fix="Leave it out"
+            )
+        if self.dataset == "navsim":
+            from openpair.datasets.navsim.scene_filter import SceneFilter, read_scene_filter
+
+            every_scene = SceneFilter(frame_interval=1)
+            options["scene_filter"] = every_scene if self.tokens is None else read_scene_filter(self.tokens)
+            options["missing"] = "per_scene"
+        return options
+
     def _print(self, evaluation: Evaluation) -> None:
-        from openpair.evaluation.tables import results_table, terminal_table
+        from openpair.evaluation.tables import print_table, results_table
 
         status = evaluation.exit_status()
         if status != EXIT_NOTHING_SCORED:
-            Console().print(terminal_table(results_table(evaluation.summary)))
+            print_table(results_table(evaluation.summary))
         if status in (EXIT_SOME_FAILED, EXIT_NOTHING_SCORED):
             print(failure_text(evaluation.summary), file=sys.stderr)
         print(f"{self.out / 'scores.csv'}\n{self.out / 'summary.json'}")

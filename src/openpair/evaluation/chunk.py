@@ -42,6 +42,8 @@ class Task:
         protocol: which score.
         seed: seed of agents that draw at random.
         human_filter: v2.2: forgive what the human himself did, as the original does by default.
+        all_scenes: evaluate every scene of the dataset even if plans are given for some alone; the others then count
+            as failed.
         prepare: scene -> prepared scene (exchange it to read prepared scenes from a store).
         score: prepared scene, plans -> scores.
     """
@@ -51,6 +53,7 @@ class Task:
     protocol: Protocol
     seed: int = 0
     human_filter: bool = True
+    all_scenes: bool = False
     prepare: Prepare = prepare_scene
     score: Score = score_prepared
 

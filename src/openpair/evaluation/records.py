@@ -10,7 +10,6 @@ import os
 from collections.abc import Iterable, Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
-from typing import Any
 
 from openpair.datatypes.columns import Protocol
 from openpair.datatypes.scores import metric_names
@@ -126,10 +125,10 @@ class PartialResults:
     a last line cut short by a kill is dropped. The file is deleted when the final results are written.
     """
 
-    def __init__(self, path: Path, fingerprint: dict[str, Any]) -> None:
+    def __init__(self, path: Path, fingerprint: str) -> None:
         self.path = path
         self.finished: dict[int, ChunkResult] = {}
-        header = json.dumps({"fingerprint": fingerprint}, sort_keys=True)
+        header = json.dumps({"fingerprint": fingerprint})
         lines = path.read_text(encoding="utf-8").split("\n") if path.exists() else []
         if lines and lines[0] == header:
             for line in lines[1:-1]:  # what follows the last newline was cut short

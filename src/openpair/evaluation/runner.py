@@ -6,7 +6,9 @@ resuming; its rows do not depend on which process computes it or when.
 
 from __future__ import annotations
 
+import hashlib
 import itertools
+import json
 import multiprocessing
 import os
 import pickle
@@ -95,23 +97,11 @@ def evaluate(
     started = time.perf_counter()
     workers = _number_of_workers(task, workers)
     dataset = task.dataset.open()
-    all_keys = list(dataset.keys())
-    keys = _chosen(all_keys, max_scenes, task)
-    for source in task.agents:
-        if source.kind == "plans" and source.path is not None:
-            read_plans(source.path).check_tokens_known(key.token for key in all_keys)
+    keys, selection = scenes_to_evaluate(task, list(dataset.keys()), max_scenes)
     chunks = cut_into_chunks(keys)
     hashes = {source.name: source.sha256() for source in task.agents}
-    partial: PartialResults | None = None
-    if out_dir is None:
-        finished: dict[int, ChunkResult] = {}
-    else:
-        created = _make_folder(out_dir)
-        try:
-            partial = PartialResults(out_dir / PARTIAL_FILE, _fingerprint(task, keys, hashes))
-        except OSError as error:
-            raise OpenPairError(f"cannot write there ({error})", where=out_dir, fix="Choose another --out") from error
-        finished = partial.finished
+    partial, created = _open_partial(out_dir, _fingerprint(task, keys, hashes))
+    finished = {} if partial is None else partial.finished
     resumed_scenes = sum(len(chunks[index]) for index in finished)
     try:
         todo = {index: chunk for index, chunk in enumerate(chunks) if index not in finished}
@@ -126,7 +116,8 @@ def evaluate(
     except BaseException as error:
         if partial is not None and out_dir is not None:
             partial.close(delete=not partial.finished or isinstance(error, OpenPairError))
-            _remove_if_made(out_dir, created)
+            if created and not any(out_dir.iterdir()):
+                out_dir.rmdir()
         raise
     ordered = [finished[index] for index in range(len(chunks))]
     rows = [row for chunk in ordered for row in chunk.rows]
@@ -137,6 +128,7 @@ def evaluate(
         dataset_name=dataset.name,
         keys=keys,
         digests=[digest for chunk in ordered for digest in chunk.digests],
+        selection=selection,
         truth_agents={name for chunk in ordered for name in chunk.truth_agents},
         checkpoint_hashes=hashes,
         config=config or {},
@@ -159,28 +151,43 @@ def cut_into_chunks(keys: Sequence[SceneKey], size: int = SCENES_PER_CHUNK) -> l
     return chunks
 
 
-def _chosen(keys: list[SceneKey], max_scenes: int | None, task: Task) -> list[SceneKey]:
+def scenes_to_evaluate(task: Task, keys: list[SceneKey], max_scenes: int | None = None) -> tuple[list[SceneKey], str]:
+    """The scenes of a task and, in words, how they were selected.
+
+    All scenes of the dataset; those that plans are given for, if an agent reads its plans from a file and the task does
+    not ask for all scenes; of these ``max_scenes``, spread evenly, so that a small sample resembles the whole.
+
+    Raises OpenPairError for a dataset without scenes and for plans of scenes that the dataset does not have.
+    """
     if max_scenes is not None and max_scenes < 1:
         raise OpenPairError(f"{max_scenes} scenes cannot be evaluated", where="--max-scenes", fix="Give 1 or more")
     if not keys:
-        raise OpenPairError(
-            "the dataset has no scenes",
-            where=task.dataset.root or task.dataset.name,
-            fix="Check --root and --split",
-        )
-    if max_scenes is None or max_scenes >= len(keys):
-        return keys
-    # Spread over all logs rather than the first: a small sample then resembles the whole.
-    return [keys[round(i * (len(keys) - 1) / max(max_scenes - 1, 1))] for i in range(max_scenes)]
+        place = task.dataset.root or task.dataset.name
+        raise OpenPairError("the dataset has no scenes", where=place, fix="Check --root and --split")
+    chosen, selection = keys, f"all {len(keys)} of the dataset"
+    planned: set[str] = set()
+    for source in task.agents:
+        if source.kind == "plans" and source.path is not None:
+            plans = read_plans(source.path)
+            plans.check_tokens_known(key.token for key in keys)
+            planned.update(plans.tokens)
+    if planned and not task.all_scenes and len(planned) < len(keys):
+        chosen = [key for key in keys if key.token in planned]
+        selection = f"the {len(chosen)} that plans are given for, of {len(keys)} of the dataset"
+    if max_scenes is not None and max_scenes < len(chosen):
+        step = (len(chosen) - 1) / max(max_scenes - 1, 1)
+        selection = f"{max_scenes}, spread evenly over {selection.removeprefix('all ')}"
+        chosen = [chosen[round(i * step)] for i in range(max_scenes)]
+    return chosen, selection
 
 
-def _fingerprint(task: Task, keys: Sequence[SceneKey], hashes: dict[str, str | None]) -> dict[str, Any]:
-    """What must be equal for unfinished results to be taken up again.
+def _fingerprint(task: Task, keys: Sequence[SceneKey], hashes: dict[str, str | None]) -> str:
+    """Hash of what must be equal for unfinished results to be taken up again.
 
     An agent built in memory has no file to recognise it by, so its unfinished results are never taken up.
     """
     in_memory = any(source.ready is not None for source in task.agents)
-    return {
+    settings = {
         "once": secrets.token_hex(8) if in_memory else "",
         "version": __version__,
         "dataset": [task.dataset.name, str(task.dataset.root), repr(sorted(task.dataset.options.items()))],
@@ -190,6 +197,7 @@ def _fingerprint(task: Task, keys: Sequence[SceneKey], hashes: dict[str, str | N
         "seed": task.seed,
         "scenes": [[key.log_name, key.token] for key in keys],
     }
+    return hashlib.sha256(json.dumps(settings).encode()).hexdigest()
 
 
 def _compute(task: Task, dataset: Dataset, todo: dict[int, Chunk], workers: int) -> Iterator[tuple[int, ChunkResult]]:
@@ -281,17 +289,13 @@ def _run_in_worker(chunk: Chunk) -> ChunkResult:
         return _evaluator.run(chunk)
 
 
-def _make_folder(folder: Path) -> bool:
-    """Make the folder of results; True if it was not there before."""
-    if folder.is_dir():
-        return False
+def _open_partial(out_dir: Path | None, fingerprint: str) -> tuple[PartialResults | None, bool]:
+    """Unfinished results of the folder, taken up or begun, and whether the folder was made for them."""
+    if out_dir is None:
+        return None, False
+    created = not out_dir.is_dir()
     try:
-        folder.mkdir(parents=True)
+        out_dir.mkdir(parents=True, exist_ok=True)
+        return PartialResults(out_dir / PARTIAL_FILE, fingerprint), created
     except OSError as error:
-        raise OpenPairError(f"the folder cannot be made ({error})", where=folder, fix="Choose another --out") from error
-    return True
-
-
-def _remove_if_made(folder: Path, created: bool) -> None:
-    if created and not any(folder.iterdir()):
-        folder.rmdir()
+        raise OpenPairError(f"cannot write there ({error})", where=out_dir, fix="Choose another --out") from error

@@ -69,7 +69,8 @@ class Summary:
         variant: which conventions of the protocol were used.
         dataset, split: what was evaluated.
         seed: seed of agents and of the bootstrap.
-        scenes_expected: scenes asked for.
+        selection: which scenes were asked for, in words.
+        scenes_expected: how many that are.
         scenes_scored: scenes that every agent was scored on.
         scenes_failed: scenes that at least one agent failed on. None of them counts as 0; each is listed.
         failures: each with its reason.
@@ -87,6 +88,7 @@ class Summary:
     dataset: str
     split: str | None
     seed: int
+    selection: str
     scenes_expected: int
     scenes_scored: int
     scenes_failed: int
@@ -113,6 +115,7 @@ def summarise(
     dataset_name: str,
     keys: Sequence[SceneKey],
     digests: Sequence[str],
+    selection: str,
     truth_agents: set[str],
     checkpoint_hashes: dict[str, str | None],
     config: dict[str, Any],
@@ -155,6 +158,7 @@ def summarise(
         dataset=dataset_name,
         split=task.dataset.options.get("split"),
         seed=task.seed,
+        selection=selection,
         scenes_expected=len(keys),
         scenes_scored=len(keys) - len(failed_tokens),
         scenes_failed=len(failed_tokens),
@@ -171,14 +175,13 @@ def summarise(
 def summary_json(summary: Summary) -> str:
     """Text of summary.json. Undefined numbers are null."""
     data = asdict(summary)
-    data["scenes"] = {
-        "expected": data.pop("scenes_expected"),
-        "scored": data.pop("scenes_scored"),
-        "failed": data.pop("scenes_failed"),
-        "failures": data.pop("failures"),
-    }
-    data["agents"] = {agent.pop("name"): agent for agent in data["agents"]}
-    data["differences"] = [{"agent": a, "minus": b, "score": estimate} for a, b, estimate in data["differences"]]
+    scenes = {"selection": data.pop("selection")}
+    scenes |= {name: data.pop(f"scenes_{name}") for name in ("expected", "scored", "failed")}
+    agents = {agent.pop("name"): agent for agent in data.pop("agents")}
+    differences = [{"agent": a, "minus": b, "score": estimate} for a, b, estimate in data.pop("differences")]
+    head = {name: data.pop(name) for name in ("protocol", "score_name", "variant", "dataset", "split")}
+    scenes["failures"] = data.pop("failures")
+    data = {**head, "scenes": scenes, "agents": agents, "differences": differences, **data}
     return json.dumps(_null_nan(data), indent=2, allow_nan=False) + "\n"
 
 

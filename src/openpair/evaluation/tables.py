@@ -5,6 +5,9 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass
 
+from rich.box import SIMPLE_HEAD
+from rich.console import Console
+from rich.measure import Measurement
 from rich.table import Table
 
 from openpair.datatypes.columns import Protocol
@@ -88,6 +91,8 @@ def _caption(summary: Summary) -> str:
         f"{summary.dataset}{split}, {summary.scenes_scored} of {summary.scenes_expected} scenes scored by all agents, "
         f"{num_logs} logs, protocol {summary.protocol}, seed {summary.seed}."
     ]
+    if not summary.selection.startswith("all "):
+        parts.append(f"Scenes: {summary.selection}.")
     if num_logs == 1:
         parts.append("No intervals: they resample logs, and there is one.")
     elif 1 < num_logs < FEW_LOGS:
@@ -100,15 +105,24 @@ def _caption(summary: Summary) -> str:
     return " ".join(parts)
 
 
+def print_table(table: ResultsTable) -> None:
+    """Print to the terminal; numbers are never cut, even where the terminal is narrower than the table."""
+    drawn = terminal_table(table)
+    console = Console()
+    needed = Measurement.get(console, console.options.update(max_width=1000), drawn).maximum
+    Console(width=max(console.width, needed)).print(drawn)
+    console.print(table.caption, style="dim")
+
+
 def terminal_table(table: ResultsTable) -> Table:
-    """For ``rich.print``."""
-    drawn = Table(caption=table.caption, caption_justify="left", title_justify="left")
-    drawn.add_column("agent")
+    """For a rich console; the caption is printed apart."""
+    drawn = Table(box=SIMPLE_HEAD, pad_edge=False)
+    drawn.add_column("agent", no_wrap=True)
     for name in table.metric_names:
-        drawn.add_column(name, justify="right")
-    drawn.add_column(table.score_name, justify="right", style="bold")
-    drawn.add_column("95% interval", justify="right")
-    drawn.add_column("scenes", justify="right")
+        drawn.add_column(name, justify="right", no_wrap=True)
+    drawn.add_column(table.score_name, justify="right", style="bold", no_wrap=True)
+    drawn.add_column("95% interval", justify="right", no_wrap=True)
+    drawn.add_column("scenes", justify="right", no_wrap=True)
     previous_truth = False
     for row in table.rows:
         if row.uses_truth and not previous_truth:
