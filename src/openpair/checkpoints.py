@@ -21,6 +21,7 @@ from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 
 from openpair.errors import OpenPairError
+from openpair.policies.diffusion_drive import DiffusionDrive, DiffusionDriveConfig
 from openpair.policies.transfuser import Transfuser, TransfuserConfig
 from openpair.rewards.pose_aware import PoseAwareConfig, PoseAwareRewardModel
 from openpair.rewards.world_model import RewardWorldModel, RewardWorldModelConfig
@@ -31,6 +32,7 @@ FORMAT_VERSION = 1
 
 NETWORKS: dict[str, tuple[type[nn.Module], type[Any]]] = {
     Transfuser.kind: (Transfuser, TransfuserConfig),
+    DiffusionDrive.kind: (DiffusionDrive, DiffusionDriveConfig),
     ParallelIR.kind: (ParallelIR, ParallelIRConfig),
     KinematicTree.kind: (KinematicTree, KinematicTreeConfig),
     RewardWorldModel.kind: (RewardWorldModel, RewardWorldModelConfig),
@@ -92,7 +94,7 @@ def load_released(source: str | Path | Mapping[str, Tensor], kind: str) -> nn.Mo
 
     Args:
         source: a file (PyTorch or safetensors) or a state dict.
-        kind: "transfuser", "parallel_ir" or "rwm".
+        kind: "transfuser", "diffusiondrive", "parallel_ir" or "rwm".
 
     Raises:
         OpenPairError: the file cannot be read without executing code, or its parameters are not those of the network;

@@ -31,7 +31,11 @@ class ImitationPolicy(nn.Module, ABC):
 
     @abstractmethod
     def forward(self, **features: Tensor) -> dict[str, Tensor]:
-        """Features by name -> outputs by name, at least ``trajectory`` (B, 8, 3) x [m], y [m], heading [rad]."""
+        """Features by name -> outputs by name."""
+
+    def plan(self, **features: Tensor) -> Tensor:
+        """Features by name -> the one plan (B, 8, 3) x [m], y [m], heading [rad]; output ``trajectory`` unless said."""
+        return self(**features)["trajectory"]
 
     @abstractmethod
     def loss(self, outputs: Mapping[str, Tensor], targets: Mapping[str, Tensor]) -> dict[str, Tensor]:
