@@ -27,8 +27,9 @@ def call(*arguments: object) -> int:
 
 
 @pytest.fixture(autouse=True)
-def cache_of_its_own(tmp_path, monkeypatch):
-    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+def index_of_its_own(tmp_path, monkeypatch):
+    """The user's cache of log indices is left alone (that of compiled kernels is used)."""
+    monkeypatch.setattr("openpair.datasets.navsim.dataset.cache_folder", lambda: tmp_path / "cache")
 
 
 @needs_argoverse

@@ -3,6 +3,10 @@
 import csv
 import json
 import math
+import signal
+import subprocess
+import sys
+import time
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -226,6 +230,43 @@ def test_a_killed_worker_loses_nothing_and_scores_nothing_twice(tmp_path, monkey
     assert [(r.token, r.agent, r.score) for r in evaluation.rows] == [
         (r.token, r.agent, r.score) for r in run(toy_task()).rows
     ]
+
+
+def slow_score(prepared, plans, **options):
+    time.sleep(0.2)
+    return toy_score(prepared, plans)
+
+
+INTERRUPTED = """
+import sys
+from pathlib import Path
+sys.path.insert(0, {folder!r})
+if __name__ == "__main__":
+    from test_runner import run, slow_score, toy_task
+    try:
+        run(toy_task(score=slow_score), Path({out!r}), workers=2)
+    except KeyboardInterrupt:
+        sys.exit(130)
+"""
+
+
+def test_an_interrupt_stops_workers_at_once_and_keeps_what_is_finished(tmp_path):
+    script, out = tmp_path / "script.py", tmp_path / "out"
+    script.write_text(INTERRUPTED.format(folder=str(Path(__file__).parent), out=str(out)))
+    process = subprocess.Popen([sys.executable, script], stderr=subprocess.PIPE, text=True)
+    deadline = time.monotonic() + 60
+    while time.monotonic() < deadline:  # until a chunk is finished: the header and one line
+        if (out / PARTIAL_FILE).exists() and len((out / PARTIAL_FILE).read_text().splitlines()) >= 2:
+            break
+        time.sleep(0.05)
+    process.send_signal(signal.SIGINT)
+    _, errors = process.communicate(timeout=30)
+    assert process.returncode == 130, errors
+    assert "Traceback" not in errors
+    assert [p.name for p in out.iterdir()] == [PARTIAL_FILE]
+    evaluation = run(toy_task(score=slow_score), out, workers=2)
+    assert evaluation.summary.run["resumed_scenes"] > 0
+    assert evaluation.rows == run(toy_task()).rows
 
 
 def test_best_of_n_takes_the_true_best_and_says_so():

@@ -11,10 +11,11 @@ import tyro
 
 from openpair.errors import OpenPairError
 from openpair.evaluation.runner import EXIT_NOTHING_SCORED, EXIT_SOME_FAILED, Evaluation
-from openpair.evaluation.summary import Summary
+from openpair.evaluation.summary import Failure, Summary
 
 FAILURES_SHOWN = 10
 DEFAULT_WORLD_SPLIT = "test"
+EXIT_WORKERS_DIED = 1
 
 
 @dataclass(frozen=True)
@@ -78,7 +79,7 @@ class Eval:
         from openpair.datatypes.columns import Protocol
         from openpair.evaluation.chunk import Task
         from openpair.evaluation.prepared import PrepareFromStore
-        from openpair.evaluation.runner import evaluate
+        from openpair.evaluation.runner import WorkerDied, evaluate
         from openpair.evaluation.sources import BUILT_IN_AGENTS, DatasetSource, parse_agents
 
         options = self._dataset_options()
@@ -97,7 +98,13 @@ class Eval:
             "max_scenes": self.max_scenes,
             "prepared": None if self.prepared is None else str(self.prepared),
         }
-        evaluation = evaluate(task, out_dir=self.out, workers=self.workers, max_scenes=self.max_scenes, config=config)
+        try:
+            evaluation = evaluate(
+                task, out_dir=self.out, workers=self.workers, max_scenes=self.max_scenes, config=config
+            )
+        except WorkerDied as error:
+            print(f"openpair eval: {error}", file=sys.stderr)
+            return EXIT_WORKERS_DIED
         self._print(evaluation)
         return evaluation.exit_status(allow_failures=self.allow_failures)
 
@@ -129,13 +136,16 @@ class Eval:
 
 
 def failure_text(summary: Summary) -> str:
-    """What failed and why, the first few, in words that cannot be overlooked."""
+    """What failed and why, the commonest reasons first, in words that cannot be overlooked."""
     head = f"openpair eval: {summary.scenes_failed} of {summary.scenes_expected} scenes FAILED and are in no mean:"
-    lines = [
-        f"  {failure.token} ({failure.log}; {', '.join(failure.agents)}): {failure.reason}"
-        for failure in summary.failures[:FAILURES_SHOWN]
-    ]
-    more = len(summary.failures) - FAILURES_SHOWN
-    if more > 0:
-        lines.append(f"  ... and {more} more; summary.json lists all.")
+    by_reason: dict[str, list[Failure]] = {}
+    for failure in summary.failures:
+        by_reason.setdefault(f"{', '.join(failure.agents)}: {failure.reason}", []).append(failure)
+    ranked = sorted(by_reason.items(), key=lambda item: -len(item[1]))
+    lines = []
+    for reason, failures in ranked[:FAILURES_SHOWN]:
+        first = failures[0].token if len(failures) == 1 else f"{len(failures)} scenes, first {failures[0].token}"
+        lines.append(f"  {first} ({failures[0].log}); {reason}")
+    if len(ranked) > FAILURES_SHOWN:
+        lines.append(f"  ... and {len(ranked) - FAILURES_SHOWN} more reasons; summary.json lists every scene.")
     return "\n".join([head, *lines])

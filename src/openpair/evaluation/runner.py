@@ -254,6 +254,11 @@ def _compute_in_pool(task: Task, todo: dict[int, Chunk], workers: int) -> Iterat
         except BrokenProcessPool as error:
             if attempt == MAX_POOL_RESTARTS:
                 raise WorkerDied(len(left)) from error
+        except BaseException:
+            # Interrupted, or bad input: nobody waits for what the workers are still at.
+            for process in list((pool._processes or {}).values()):
+                process.terminate()
+            raise
         finally:
             pool.shutdown(wait=True, cancel_futures=True)
 
