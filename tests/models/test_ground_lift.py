@@ -22,7 +22,7 @@ def one_cell(x: float, y: float) -> BevGrid:
 
 def test_ground_straight_ahead_lies_in_the_middle_of_the_front_camera() -> None:
     column, row = ground_in_front_view(VIEWS, one_cell(21.70, 0.0))[0, 0]
-    # 20 m from the front camera, which hangs at 1.55 m: 1545 * 1.55 / 20 = 119.7 px below the principal point (960, 560)
+    # 20 m from the front camera, 1.55 m high: 1545 * 1.55 / 20 = 119.7 px below the principal point (960, 560)
     assert column == pytest.approx(2 * (1088 + 960.5) / 4096 - 1, abs=1e-5)
     assert row == pytest.approx(2 * (560.5 + 119.7375 - 28) / 1024 - 1, abs=1e-5)
 
