@@ -134,9 +134,11 @@ def _cars(box: Boxes, seeds: Seeds, brake: Flags) -> Primitives:
 
 def _large_vehicles(box: Boxes, seeds: Seeds, brake: Flags) -> Primitives:
     x, y, heading, length, width, height = box.T
+    paint = 0.25 + 0.7 * PAINTS[seeds % len(PAINTS)]
+    bus_or_truck = (seeds >> 8) % 256 / 256.0
     return solids(
         x, y, 0.25, heading, length, width, height - 0.25,
-        color=0.25 + 0.7 * PAINTS[seeds % len(PAINTS)], material=shapes.LARGE_VEHICLE, seed=(seeds >> 8) % 256 / 256.0, state=brake,
+        color=paint, material=shapes.LARGE_VEHICLE, seed=bus_or_truck, state=brake,
     )  # fmt: skip
 
 

@@ -19,6 +19,8 @@ WHITE: Final = (226, 226, 222)
 YELLOW: Final = (224, 178, 58)
 
 SAMPLE_SPACING_M: Final = 2.0
+TANGENT_M: Final = 0.5
+"""The direction of a lane is taken between two points this far before and behind."""
 PROBE_M: Final = 0.6
 """How far beyond a lane's border a neighbour is looked for."""
 INSET_M: Final = 0.12
@@ -108,8 +110,12 @@ def lane_borders(lane: Lane) -> tuple[NDArray[np.float64], ...] | None:
     n = max(int(np.ceil(arc[-1] / SAMPLE_SPACING_M)) + 1, 3)
     inset = min(0.02 * arc[-1], 0.05)  # the ends of the baseline may lie on the polygon's edge
     at = np.linspace(inset, arc[-1] - inset, n)
-    centre = np.stack([np.interp(at, arc, line[:, 0]), np.interp(at, arc, line[:, 1])], axis=1)
-    ahead = np.gradient(centre, axis=0)
+
+    def point(along: NDArray[np.float64]) -> NDArray[np.float64]:
+        return np.stack([np.interp(along, arc, line[:, 0]), np.interp(along, arc, line[:, 1])], axis=1)
+
+    centre = point(at)
+    ahead = point(np.minimum(at + TANGENT_M, arc[-1])) - point(np.maximum(at - TANGENT_M, 0.0))
     ahead /= np.maximum(np.hypot(*ahead.T), 1e-9)[:, None]
     normal = np.stack([-ahead[:, 1], ahead[:, 0]], axis=1)
 

@@ -73,12 +73,14 @@ class LidarSpec:
         num_azimuths: columns, evenly spaced over the full circle, the first one straight ahead.
         elevation_deg: lowest and highest beam.
         max_range_m: returns beyond it are lost.
+
+    The highest beam passes below traffic lights for 45 m: what hangs over a lane is no obstacle on it.
     """
 
     position: tuple[float, float, float] = (0.94, 0.0, 1.95)
     num_beams: int = 64
     num_azimuths: int = 1024
-    elevation_deg: tuple[float, float] = (-25.0, 5.0)
+    elevation_deg: tuple[float, float] = (-25.0, 2.0)
     max_range_m: float = 100.0
 
 

@@ -1,4 +1,8 @@
-"""Traffic-light heads: hung over the far side of each junction, facing the lanes they speak to."""
+"""Traffic-light heads: over each stop line and again over the far side of the junction, facing the lane they speak to.
+
+The near head is large while a car approaches; once it waits at the line that one is above its view, and the far one
+speaks.
+"""
 
 from __future__ import annotations
 
@@ -14,16 +18,18 @@ from openpair.geometry.poses import wrap_angle
 from openpair.sensors.kernels import shapes
 from openpair.sensors.primitives import Primitives, empty, solids
 
-HEAD_BOTTOM_M: Final = 4.6
-HEAD_HEIGHT_M: Final = 1.5
-HEAD_WIDTH_M: Final = 0.62
-"""A little larger than life: a lamp must survive small images."""
+HEAD_BOTTOM_M: Final = 3.6
+HEAD_HEIGHT_M: Final = 1.9
+HEAD_WIDTH_M: Final = 0.8
+"""Larger than life: a lamp must survive small images."""
+NEAR_M: Final = 1.5
+"""The near head hangs this far behind the stop line."""
 TURN_RAD: Final = np.deg2rad(30.0)
-TURN_OFFSET_M: Final = 0.9
+TURN_OFFSET_M: Final = 1.0
 """Heads of one lane hang side by side: left turns on the left, right turns on the right."""
 DEFAULT_DEPTH_M: Final = 18.0
-MIN_DEPTH_M: Final = 9.0
-MAX_DEPTH_M: Final = 42.0
+MIN_DEPTH_M: Final = 12.0
+MAX_DEPTH_M: Final = 26.0
 
 OFF: Final = 0.0
 RED: Final = 1.0
@@ -32,10 +38,15 @@ GREEN: Final = 2.0
 
 @dataclass(frozen=True)
 class SignalSite:
-    """Where the head of one lane connector hangs: position [m] and heading [rad] it faces, town frame."""
+    """Where the two heads of one lane connector hang.
 
-    x: float
-    y: float
+    Attributes:
+        near, far: (x, y) [m], town frame.
+        heading: direction [rad] that both face.
+    """
+
+    near: tuple[float, float]
+    far: tuple[float, float]
     heading: float
 
 
@@ -63,8 +74,9 @@ class Signals:
         rows = []
         for token in sorted(states):
             site = self._site(token)
-            if (site.x - center[0]) ** 2 + (site.y - center[1]) ** 2 < radius**2:
-                rows.append((site.x, site.y, site.heading, states[token]))
+            for x, y in (site.near, site.far):
+                if (x - center[0]) ** 2 + (y - center[1]) ** 2 < radius**2:
+                    rows.append((x, y, site.heading, states[token]))
         if not rows:
             return empty()
         x, y, heading, state = np.array(rows).T
@@ -88,8 +100,9 @@ class Signals:
         depth = self._junction_depth(start, ahead)
         turn = float(wrap_angle(connector.baseline[-1, 2] - heading))
         side = TURN_OFFSET_M * float(np.sign(turn)) if abs(turn) > TURN_RAD else 0.0
-        point = start + depth * ahead + side * np.array([-ahead[1], ahead[0]]) - self._origin
-        return SignalSite(float(point[0]), float(point[1]), float(heading + np.pi))
+        first = start + side * np.array([-ahead[1], ahead[0]]) - self._origin
+        near, far = first + NEAR_M * ahead, first + depth * ahead
+        return SignalSite((float(near[0]), float(near[1])), (float(far[0]), float(far[1])), float(heading + np.pi))
 
     def _junction_depth(self, start: NDArray[np.float64], ahead: NDArray[np.float64]) -> float:
         """Way [m] straight ahead from the stop line to the far side of the junction."""

@@ -92,7 +92,7 @@ def ground_color(ground: Ground, x: float, y: float, along: wp.vec2, footprint: 
     red = int(0)
     green = int(0)
     blue = int(0)
-    for i in range(n):
+    for _i in range(n):
         c = texel(ground, int(wp.floor(gx)), int(wp.floor(gy)), bits, offset)
         red += c >> 11
         green += (c >> 5) & 63
