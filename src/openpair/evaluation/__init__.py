@@ -1,1 +1,1 @@
-"""."""
+"""Who drives, how well, and how certain that is: agents, the runner, statistics, tables."""

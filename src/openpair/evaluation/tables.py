@@ -93,6 +93,9 @@ def _caption(summary: Summary) -> str:
     ]
     if not summary.selection.startswith("all "):
         parts.append(f"Scenes: {summary.selection}.")
+    comfort = [a.metrics["two_frame_extended_comfort"] for a in summary.agents if summary.score_name == "EPDMS"]
+    if any(ec.num_scenes < a.scenes_scored for ec, a in zip(comfort, summary.agents, strict=False)):
+        parts.append(f"EC over the {max(ec.num_scenes for ec in comfort)} scenes with a scene half a second before.")
     if num_logs == 1:
         parts.append("No intervals: they resample logs, and there is one.")
     elif 1 < num_logs < FEW_LOGS:

@@ -1,1 +1,1 @@
-"""."""
+"""Scenes from above and the report: what a reader sees of an evaluation."""
