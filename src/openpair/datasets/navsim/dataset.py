@@ -9,7 +9,7 @@ from typing import Final, Literal
 
 import numpy as np
 
-from openpair.datasets.base import SceneKey
+from openpair.datasets.base import SceneKey, data_fingerprint
 from openpair.datasets.environment import NavsimFolders, cache_folder, navsim_folders
 from openpair.datasets.lru import LruCache
 from openpair.datasets.navsim.log_index import LogEntry, LogIndex, build_index
@@ -85,6 +85,11 @@ class NavsimDataset:
     def keys(self) -> Sequence[SceneKey]:
         """All scenes, by log (sorted), then by time."""
         return self._keys
+
+    def fingerprint(self) -> str:
+        """Names the data: logs and maps by name, size and time, and the choice of scenes."""
+        logs = {self._log_folder / f"{key.log_name}.pkl" for key in self._keys if key.log_name}
+        return data_fingerprint([*logs, *self.folders.maps.glob("*/*/map.gpkg")], (key.token for key in self._keys))
 
     def load_scene(self, token: str) -> Scene:
         """The scene of a token. Raises OpenPairError for an unknown token or a broken log or map."""
@@ -183,16 +188,18 @@ def _choose_split(logs: Path, split: str | None) -> str:
 
 def _select(index: LogIndex, scene_filter: SceneFilter) -> dict[str, tuple[str, int]]:
     """Token -> (log name, position of the current frame) of every scene that the filter lets through."""
-    wanted = None if scene_filter.tokens is None else np.unique(np.array(scene_filter.tokens, dtype=index.tokens.dtype))
+    admitted = np.ones(len(index.tokens), dtype=bool)
+    if scene_filter.has_route:
+        admitted &= index.has_route
+    if scene_filter.tokens is not None:
+        wanted = {token.encode() for token in scene_filter.tokens}
+        admitted &= np.fromiter((token in wanted for token in index.tokens.tolist()), bool, len(index.tokens))
     scenes: dict[str, tuple[str, int]] = {}
     for log, log_name in enumerate(index.log_names):
         start, end = int(index.offset[log]), int(index.offset[log + 1])
         first = np.arange(0, end - start - scene_filter.num_frames + 1, scene_filter.interval)
         current = first + scene_filter.num_history_frames - 1
-        if scene_filter.has_route:
-            current = current[index.has_route[start + current]]
-        if wanted is not None:
-            current = current[np.isin(index.tokens[start + current], wanted)]
+        current = current[admitted[start + current]]
         for position, token in zip(current.tolist(), index.tokens[start + current].tolist(), strict=True):
             scenes[token.decode()] = (log_name, position)
             if scene_filter.max_scenes is not None and len(scenes) >= scene_filter.max_scenes:

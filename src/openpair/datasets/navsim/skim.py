@@ -6,7 +6,7 @@ import io
 from pathlib import Path
 from typing import Any
 
-from openpair.datasets.navsim.unpickle import PlainUnpickler, loads_plain
+from openpair.datasets.navsim.unpickle import PlainUnpickler, loads_plain, without_garbage_collection
 from openpair.errors import OpenPairError
 
 
@@ -48,7 +48,8 @@ def skim_log(path: Path) -> list[dict[str, Any]]:
     except OSError as error:
         raise OpenPairError(f"the file cannot be read ({error.strerror})", where=path) from None
     try:
-        rows = _SkimUnpickler(io.BytesIO(data)).load()
+        with without_garbage_collection():
+            rows = _SkimUnpickler(io.BytesIO(data)).load()
     except Exception:
         rows = loads_plain(data, path)  # says what is wrong
     if not isinstance(rows, list) or not all(isinstance(row, dict) for row in rows):
