@@ -19,8 +19,8 @@ from openpair.geometry.warp_runtime import start_warp
 STOPPED_TRACK_SPEED = 0.05
 """A track first seen at most this fast [m/s] counts as stopped."""
 
-EDGES_PER_SLAB = 2
-MAX_SLABS = 128
+EDGES_PER_SLAB = 1
+MAX_SLABS = 256
 
 LANES = (MapLayer.LANE, MapLayer.LANE_CONNECTOR)
 DRIVABLE = (MapLayer.ROADBLOCK, MapLayer.INTERSECTION, MapLayer.DRIVABLE_AREA, MapLayer.CARPARK_AREA)
@@ -150,12 +150,8 @@ def sort_into(
     counts = np.zeros(bins, np.int32)
     wp.launch(count_kernel, dim=items, inputs=[*inputs, wrap(counts, wp.int32)], device="cpu")
     start = offsets(counts)
-    if target == "edge":
-        entries: NDArray = np.empty((start[-1], 4))
-        setattr(area, target, wrap(entries, wp.vec4d))
-    else:
-        entries = np.empty(start[-1], np.int32)
-        setattr(area, target, wrap(entries, wp.int32))
+    entries: NDArray = np.empty((start[-1], 4)) if target == "edge" else np.empty(start[-1], np.int32)
+    setattr(area, target, wrap(entries, wp.vec4d if target == "edge" else wp.int32))
     cursor = start[:-1].copy()
     wp.launch(fill_kernel, dim=items, inputs=[*inputs, wrap(cursor, wp.int32)], device="cpu")
     return start, entries

@@ -45,7 +45,19 @@ GRID_M = wp.constant(wp.float64(100.0))
 HALF_LENGTH = wp.constant(wp.float64(vehicle.LENGTH_M / 2))
 HALF_WIDTH = wp.constant(wp.float64(vehicle.WIDTH_M / 2))
 REAR_AXLE_TO_CENTER = wp.constant(wp.float64(vehicle.REAR_AXLE_TO_CENTER_M))
-ALL_CORNERS = wp.constant(15)
+
+CORNERS = wp.constant(15)
+"""What ``ego_areas`` gathers: in bits 0 .. 3 the corners on drivable ground, and the flags that follow."""
+IN_LANE = wp.constant(64)
+IN_TWO_LANES = wp.constant(128)
+"""Corners lie in a lane, in more than one. Only gathered while no lane holds the whole box."""
+IN_ONE_LANE = wp.constant(256)
+"""A lane holds the whole box."""
+ON_ROUTE = wp.constant(512)
+"""A lane of the route holds the centre."""
+CENTER_CROSSING = wp.constant(1024)
+REAR_AXLE_CROSSING = wp.constant(2048)
+"""An intersection holds the centre, the rear axle."""
 
 
 @wp.func
@@ -54,25 +66,6 @@ def ego_half_extent(box: wp.vec4d) -> wp.vec2d:
     c = wp.abs(box[2])
     s = wp.abs(box[3])
     return wp.vec2d(HALF_LENGTH * c + HALF_WIDTH * s, HALF_LENGTH * s + HALF_WIDTH * c)
-
-
-@wp.func
-def corners_inside(area: MapArrays, p: int, box: wp.vec4d) -> int:
-    """Bits 0 .. 3: front left, rear left, rear right, front right corner strictly inside polygon p."""
-    along_x = HALF_LENGTH * box[2]
-    along_y = HALF_LENGTH * box[3]
-    left_x = -HALF_WIDTH * box[3]
-    left_y = HALF_WIDTH * box[2]
-    mask = int(0)
-    if contains(area, p, box[0] + along_x + left_x, box[1] + along_y + left_y):
-        mask += 1
-    if contains(area, p, box[0] - along_x + left_x, box[1] - along_y + left_y):
-        mask += 2
-    if contains(area, p, box[0] - along_x - left_x, box[1] - along_y - left_y):
-        mask += 4
-    if contains(area, p, box[0] + along_x - left_x, box[1] + along_y - left_y):
-        mask += 8
-    return mask
 
 
 @wp.func
@@ -111,67 +104,90 @@ def on_red_light(lights: LightArrays, scene: int, step: int, box: wp.vec4d) -> b
     return False
 
 
-@wp.struct
-class AreaFlags:
-    """What is known of one ego box while the polygons around it are visited."""
-
-    lanes_touched: int
-    in_one_lane: int
-    drivable_corners: int
-    on_route: int
-    center_in_intersection: int
-    rear_axle_in_intersection: int
+@wp.func
+def bounds_overlap(bounds: wp.vec4d, box: wp.vec4d, half_extent: wp.vec2d) -> bool:
+    """Do a polygon's bounds overlap those of the ego box?"""
+    return (
+        box[0] + half_extent[0] > bounds[0]
+        and box[1] + half_extent[1] > bounds[1]
+        and box[0] - half_extent[0] < bounds[2]
+        and box[1] - half_extent[1] < bounds[3]
+    )
 
 
 @wp.func
-def visit_polygon(area: MapArrays, p: int, box: wp.vec4d, half_extent: wp.vec2d, flags: AreaFlags) -> AreaFlags:
-    """The flags after polygon p was looked at."""
-    bounds = area.box[p]
-    if (
-        box[0] + half_extent[0] <= bounds[0]
-        or box[1] + half_extent[1] <= bounds[1]
-        or box[0] - half_extent[0] >= bounds[2]
-        or box[1] - half_extent[1] >= bounds[3]
-    ):
-        return flags
+def corners_inside(area: MapArrays, p: int, box: wp.vec4d) -> int:
+    """Bits of CORNERS: front left, rear left, rear right, front right corner strictly inside polygon p."""
+    along_x = HALF_LENGTH * box[2]
+    along_y = HALF_LENGTH * box[3]
+    left_x = -HALF_WIDTH * box[3]
+    left_y = HALF_WIDTH * box[2]
+    inside = int(0)
+    if contains(area, p, box[0] + along_x + left_x, box[1] + along_y + left_y):
+        inside = 1
+    if contains(area, p, box[0] - along_x + left_x, box[1] - along_y + left_y):
+        inside = inside | 2
+    if contains(area, p, box[0] - along_x - left_x, box[1] - along_y - left_y):
+        inside = inside | 4
+    if contains(area, p, box[0] + along_x - left_x, box[1] + along_y - left_y):
+        inside = inside | 8
+    return inside
+
+
+@wp.func
+def visit_polygon(area: MapArrays, p: int, box: wp.vec4d, known: int) -> int:
+    """What is known of the ego box once polygon p was looked at."""
     kind = area.kind[p]
-    mask = int(0)
-    if ((kind & LANE) != 0 and flags.in_one_lane == 0) or (
-        (kind & DRIVABLE) != 0 and flags.drivable_corners != ALL_CORNERS
-    ):
-        mask = corners_inside(area, p, box)
-    if (kind & LANE) != 0 and mask != 0:
-        flags.lanes_touched += 1
-        if mask == ALL_CORNERS:
-            flags.in_one_lane = 1
+    corners = int(0)
+    if ((kind & LANE) != 0 and (known & IN_ONE_LANE) == 0) or ((kind & DRIVABLE) != 0 and (known & CORNERS) != CORNERS):
+        corners = corners_inside(area, p, box)
+    if (kind & LANE) != 0 and corners != 0:
+        if (known & IN_LANE) != 0:
+            known = known | IN_TWO_LANES
+        known = known | IN_LANE
+        if corners == CORNERS:
+            known = known | IN_ONE_LANE
     if (kind & DRIVABLE) != 0:
-        flags.drivable_corners = flags.drivable_corners | mask
-    if (kind & ROUTE) != 0 and flags.on_route == 0:
+        known = known | corners
+    wants_center = (kind & INTERSECTION) != 0 or ((kind & ROUTE) != 0 and (known & ON_ROUTE) == 0)
+    if wants_center:
         if contains(area, p, box[0], box[1]):
-            flags.on_route = 1
+            if (kind & ROUTE) != 0:
+                known = known | ON_ROUTE
+            if (kind & INTERSECTION) != 0:
+                known = known | CENTER_CROSSING
     if (kind & INTERSECTION) != 0:
-        if contains(area, p, box[0], box[1]):
-            flags.center_in_intersection = 1
         if contains(area, p, box[0] - REAR_AXLE_TO_CENTER * box[2], box[1] - REAR_AXLE_TO_CENTER * box[3]):
-            flags.rear_axle_in_intersection = 1
-    return flags
+            known = known | REAR_AXLE_CROSSING
+    return known
 
 
 @wp.func
-def ego_areas(area: MapArrays, scene: int, box: wp.vec4d) -> AreaFlags:
-    """Visit every polygon near the box: those of its grid cell, or all where it stands outside the grid."""
-    flags = AreaFlags()
+def ego_areas(area: MapArrays, scene: int, box: wp.vec4d) -> int:
+    """What is known of an ego box (bits above) after every polygon near it was visited: those of its grid cell, or
+    all where it stands outside the grid.
+
+    Polygons are visited in one place and what is known fits one integer, so that the compiler can build the calls in
+    instead of copying arrays and structs.
+    """
+    known = int(0)
     half_extent = ego_half_extent(box)
-    if wp.abs(box[0]) < GRID_M and wp.abs(box[1]) < GRID_M:
+    in_grid = wp.abs(box[0]) < GRID_M and wp.abs(box[1]) < GRID_M
+    first = area.polygon_range[scene]
+    last = area.polygon_range[scene + 1]
+    if in_grid:
         column = wp.clamp(int(wp.floor((box[0] + GRID_M) / CELL_M)), 0, CELLS - 1)
         row = wp.clamp(int(wp.floor((box[1] + GRID_M) / CELL_M)), 0, CELLS - 1)
         cell = (scene * CELLS + row) * CELLS + column
-        for i in range(area.cell_start[cell], area.cell_start[cell + 1]):
-            flags = visit_polygon(area, area.cell_polygon[i], box, half_extent, flags)
-    else:
-        for p in range(area.polygon_range[scene], area.polygon_range[scene + 1]):
-            flags = visit_polygon(area, p, box, half_extent, flags)
-    return flags
+        first = area.cell_start[cell]
+        last = area.cell_start[cell + 1]
+    for i in range(first, last):
+        p = i
+        if in_grid:
+            p = area.cell_polygon[i]
+        if bounds_overlap(area.box[p], box, half_extent):
+            known = visit_polygon(area, p, box, known)
+    return known
 
 
 @wp.func

@@ -27,17 +27,27 @@ from openpair.scoring.collisions import (
 )
 from openpair.scoring.comfort import ComfortMode, comfort
 from openpair.scoring.driving_direction import driving_direction
-from openpair.scoring.ego_areas import ALL_CORNERS, HALF_LENGTH, HALF_WIDTH, AreaIndex, ego_areas, on_red_light
+from openpair.scoring.ego_areas import (
+    CENTER_CROSSING,
+    CORNERS,
+    HALF_LENGTH,
+    HALF_WIDTH,
+    IN_ONE_LANE,
+    IN_TWO_LANES,
+    ON_ROUTE,
+    REAR_AXLE_CROSSING,
+    AreaIndex,
+    ego_areas,
+    on_red_light,
+)
 from openpair.scoring.filters import FilterArrays
-from openpair.scoring.lane_keeping import lane_keeping
-from openpair.scoring.path import nearest_on_path
+from openpair.scoring.lane_keeping import follow_path
 from openpair.simulation.reference import NUM_STEPS
 from openpair.geometry.warp_runtime import MODULE_OPTIONS
 
 wp.set_module_options(MODULE_OPTIONS)
 
 STEPS = wp.constant(NUM_STEPS)
-LAST_STEP = wp.constant(NUM_STEPS - 1)
 MULTIPLE_LANES = wp.constant(int(AreaIndex.MULTIPLE_LANES))
 NON_DRIVABLE = wp.constant(int(AreaIndex.NON_DRIVABLE))
 ONCOMING = wp.constant(int(AreaIndex.ONCOMING))
@@ -60,12 +70,12 @@ def find_areas(
     n, step = wp.tid()
     scene = plan_scene[n]
     box = ego_box[n, step]
-    flags = ego_areas(area, scene, box)
-    areas[n, step, MULTIPLE_LANES] = flags.lanes_touched > 1 and flags.in_one_lane == 0
-    areas[n, step, NON_DRIVABLE] = flags.drivable_corners != ALL_CORNERS
-    areas[n, step, ONCOMING] = flags.on_route == 0
-    areas[n, step, CENTER_IN_INTERSECTION] = flags.center_in_intersection != 0
-    areas[n, step, REAR_AXLE_IN_INTERSECTION] = flags.rear_axle_in_intersection != 0
+    known = ego_areas(area, scene, box)
+    areas[n, step, MULTIPLE_LANES] = (known & IN_TWO_LANES) != 0 and (known & IN_ONE_LANE) == 0
+    areas[n, step, NON_DRIVABLE] = (known & CORNERS) != CORNERS
+    areas[n, step, ONCOMING] = (known & ON_ROUTE) == 0
+    areas[n, step, CENTER_IN_INTERSECTION] = (known & CENTER_CROSSING) != 0
+    areas[n, step, REAR_AXLE_IN_INTERSECTION] = (known & REAR_AXLE_CROSSING) != 0
     areas[n, step, ON_RED_LIGHT] = on_red_light(lights, scene, step, box)
 
 
@@ -154,13 +164,8 @@ def measure_plans(
         ttc = zero
     ddc = driving_direction(ego_box, areas, n, not is_v2)
 
-    lk = one
-    if is_v2:
-        lk = lane_keeping(path, ego_box, areas, deviation, n, scene)
-    chunk = path.chunk_range[scene]
-    first = nearest_on_path(path, scene, ego_box[n, 0][0], ego_box[n, 0][1], chunk)
-    last = nearest_on_path(path, scene, ego_box[n, LAST_STEP][0], ego_box[n, LAST_STEP][1], first.chunk)
-    progress = wp.max(last.station - first.station, zero)
+    progress_and_lk = follow_path(path, ego_box, areas, deviation, n, scene, is_v2)
+    progress = progress_and_lk[0]
 
     comfortable = one
     if comfort_mode != COMFORT_NOT_SCORED:
@@ -176,7 +181,7 @@ def measure_plans(
     results[n, DDC] = ddc
     results[n, TLC] = tlc
     results[n, TTC] = ttc
-    results[n, LK] = lk
+    results[n, LK] = progress_and_lk[1]
     results[n, COMFORT] = comfortable
     results[n, PROGRESS] = progress
     results[n, MULTIPLIER] = multiplier

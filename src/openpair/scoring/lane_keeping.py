@@ -1,5 +1,6 @@
 # mypy: disable-error-code="valid-type"
-"""LK, lane keeping (v2.2): not farther than 0.5 m from the centreline for two seconds on end."""
+"""LK, lane keeping (v2.2): not farther than 0.5 m from the centreline for two seconds on end; and the raw progress
+of EP, which comes from the same projections."""
 
 import warp as wp
 
@@ -11,39 +12,52 @@ from openpair.geometry.warp_runtime import MODULE_OPTIONS
 
 wp.set_module_options(MODULE_OPTIONS)
 
-STEPS = wp.constant(NUM_STEPS)
+LAST_STEP = wp.constant(NUM_STEPS - 1)
 MAX_DEVIATION_M = wp.constant(wp.float64(0.5))
 MAX_CONSECUTIVE_STEPS = wp.constant(20)
 CENTER_IN_INTERSECTION = wp.constant(int(AreaIndex.CENTER_IN_INTERSECTION))
 
 
 @wp.func
-def lane_keeping(
+def follow_path(
     path: PathArrays,
     ego_box: wp.array2d(dtype=wp.vec4d),
     areas: wp.array3d(dtype=wp.bool),
     deviation: wp.array2d(dtype=wp.float64),
     n: int,
     scene: int,
-) -> wp.float64:
-    """1, or 0 once the centre was off for 20 steps on end; fills the deviations [m] of plan n.
+    every_step: bool,
+) -> wp.vec2d:
+    """Progress of plan n's centre along the centreline [m] from the first to the last step, at least 0, and LK.
 
-    Steps in an intersection are passed over and leave the count as it is.
+    With ``every_step`` LK is 1, or 0 once the centre was off for 20 steps on end; steps in an intersection are passed
+    over and leave the count as it is. Fills the deviations [m]. Without it (v1.1) LK is 1.
     """
     count = int(0)
-    result = wp.float64(1.0)
+    kept = wp.float64(1.0)
     chunk = path.chunk_range[scene]
-    for step in range(STEPS):
+    start = wp.float64(0.0)
+    end = wp.float64(0.0)
+    stride = LAST_STEP
+    if every_step:
+        stride = 1
+    step = int(0)
+    while step <= LAST_STEP:
         box = ego_box[n, step]
         nearest = nearest_on_path(path, scene, box[0], box[1], chunk)
         chunk = nearest.chunk
-        off = wp.sqrt(nearest.distance2)
-        deviation[n, step] = off
-        if not areas[n, step, CENTER_IN_INTERSECTION]:
-            if off > MAX_DEVIATION_M:
-                count += 1
-                if count >= MAX_CONSECUTIVE_STEPS:
-                    result = wp.float64(0.0)
-            else:
-                count = 0
-    return result
+        if step == 0:
+            start = nearest.station
+        end = nearest.station
+        if every_step:
+            off = wp.sqrt(nearest.distance2)
+            deviation[n, step] = off
+            if not areas[n, step, CENTER_IN_INTERSECTION]:
+                if off > MAX_DEVIATION_M:
+                    count += 1
+                    if count >= MAX_CONSECUTIVE_STEPS:
+                        kept = wp.float64(0.0)
+                else:
+                    count = 0
+        step += stride
+    return wp.vec2d(wp.max(end - start, wp.float64(0.0)), kept)

@@ -16,28 +16,43 @@ def slab_of(y: wp.float64, min_y: wp.float64, slabs_per_m: wp.float64, count: in
 
 
 @wp.func
+def side_of(e: wp.vec4d, x: wp.float64, y: wp.float64) -> wp.float64:
+    """On which side of the line through edge e a point lies: > 0 left, 0 on the line."""
+    return (e[2] - e[0]) * (y - e[1]) - (e[3] - e[1]) * (x - e[0])
+
+
+@wp.func
+def inside_slab(edge: wp.array(dtype=wp.vec4d), first: int, last: int, x: wp.float64, y: wp.float64) -> bool:
+    """True if a point lies strictly inside the polygon whose edges at the point's height are [first, last).
+
+    Counts the edges that a ray towards +x crosses, without branches: which they are is beyond any branch predictor.
+    """
+    crossings = int(0)
+    on_a_line = int(0)
+    for i in range(first, last):
+        e = edge[i]
+        side = side_of(e, x, y)
+        end_above = int(e[3] > y)
+        crossings ^= (int(e[1] > y) ^ end_above) & (int(side > wp.float64(0.0)) ^ end_above ^ 1)
+        on_a_line |= int(side == wp.float64(0.0))
+    if on_a_line != 0:
+        for i in range(first, last):
+            e = edge[i]
+            if side_of(e, x, y) == wp.float64(0.0) and x >= wp.min(e[0], e[2]) and x <= wp.max(e[0], e[2]):
+                if y >= wp.min(e[1], e[3]) and y <= wp.max(e[1], e[3]):
+                    return False
+    return crossings == 1
+
+
+@wp.func
 def contains(area: MapArrays, p: int, x: wp.float64, y: wp.float64) -> bool:
     """True if the point lies strictly inside polygon p: neither outside, nor in a hole, nor on a boundary."""
     box = area.box[p]
     if x <= box[0] or y <= box[1] or x >= box[2] or y >= box[3]:
         return False
-    first = area.slab_start[p]
-    slab = first + slab_of(y, box[1], area.slabs_per_m[p], area.slab_start[p + 1] - first)
-    inside = bool(False)
-    for i in range(area.slab_edge_start[slab], area.slab_edge_start[slab + 1]):
-        e = area.edge[i]
-        if (e[1] > y) != (e[3] > y):
-            side = (e[2] - e[0]) * (y - e[1]) - (e[3] - e[1]) * (x - e[0])
-            if side == wp.float64(0.0):
-                return False
-            if (side > wp.float64(0.0)) == (e[3] > e[1]):
-                inside = not inside
-        elif e[1] == y or e[3] == y:
-            if e[1] == e[3] and x >= wp.min(e[0], e[2]) and x <= wp.max(e[0], e[2]):
-                return False
-            if (e[0] == x and e[1] == y) or (e[2] == x and e[3] == y):
-                return False
-    return inside
+    start = area.slab_start[p]
+    slab = start + slab_of(y, box[1], area.slabs_per_m[p], area.slab_start[p + 1] - start)
+    return inside_slab(area.edge, area.slab_edge_start[slab], area.slab_edge_start[slab + 1], x, y)
 
 
 @wp.kernel
