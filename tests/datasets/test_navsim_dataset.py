@@ -223,9 +223,7 @@ def test_filter_files(tmp_path: Path) -> None:
         (tmp_path / name).write_text(text)
         return read_scene_filter(tmp_path / name)
 
-    text = (
-        "frame_interval: 2\nlog_names: [a, 'b']\ntokens:  \n- 0123\n-  '1e5'  \n- \"ab\"\n# done\nmax_scenes: null\n"
-    )
+    text = "frame_interval: 2\nlog_names: [a, 'b']\ntokens:  \n- 0123\n-  '1e5'  \n- \"ab\"\n# done\nmax_scenes: null\n"
     assert of("f.yaml", text) == SceneFilter(frame_interval=2, log_names=("a", "b"), tokens=("0123", "1e5", "ab"))
     assert of("f.txt", "a\n\nb\na\n") == SceneFilter.of_tokens(["a", "b"])
     assert of("f.csv", "log,token\nx,a\nx,b\n") == SceneFilter.of_tokens(["a", "b"])

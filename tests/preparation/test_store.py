@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import dataclasses
 import json
-import os
 import pickle
 
 import numpy as np
@@ -15,7 +14,7 @@ from openpair.datatypes.columns import Protocol
 from openpair.errors import OpenPairError
 from openpair.preparation.prepare import prepare_scene
 from openpair.preparation.store import MANIFEST, PreparedStore, shard_path
-from openpair.preparation.store_build import build_store, files_fingerprint
+from openpair.preparation.store_build import build_store
 from openpair.preparation.tensor_file import TensorFile, write_tensor_file
 
 
@@ -130,17 +129,6 @@ def test_a_store_of_changed_data_of_another_protocol_or_schema_is_refused(tmp_pa
     (tmp_path / MANIFEST).write_text("{")
     with pytest.raises(OpenPairError, match="list is damaged"):
         PreparedStore(tmp_path)
-
-
-def test_the_fingerprint_changes_with_the_files(tmp_path):
-    path = tmp_path / "a.pkl"
-    path.write_bytes(b"1")
-    os.utime(path, ns=(1, 1))
-    first = files_fingerprint([path])
-    assert files_fingerprint([path]) == first
-    path.write_bytes(b"22")
-    os.utime(path, ns=(1, 1))
-    assert files_fingerprint([path]) != first
 
 
 def test_tensor_files_come_back_as_they_were_and_broken_ones_are_refused(tmp_path):

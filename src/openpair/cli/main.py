@@ -12,6 +12,8 @@ from openpair.errors import OpenPairError
 
 EXIT_BAD_INPUT = 2
 
+TYRO_OPTIONS = (tyro.conf.EnumChoicesFromValues, tyro.conf.SuppressFixed, tyro.conf.AvoidSubcommands)
+
 
 @dataclass(frozen=True)
 class Subcommand:
@@ -72,7 +74,9 @@ def main(argv: list[str] | None = None) -> None:
     sub = SUBCOMMANDS[name]
     command_class = getattr(importlib.import_module(f"openpair.cli.{sub.module}"), sub.class_name)
     try:
-        command = tyro.cli(command_class, prog=f"openpair {name}", args=rest)
+        # A command may choose its defaults by what is asked for (a preset).
+        default = {"default": command_class.defaults(rest)} if hasattr(command_class, "defaults") else {}
+        command = tyro.cli(command_class, prog=f"openpair {name}", args=rest, config=TYRO_OPTIONS, **default)
         status = command.run()
     except OpenPairError as error:
         print(f"openpair {name}: {error}", file=sys.stderr)

@@ -4,6 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
+from typing import Annotated
+
+import tyro
 
 from openpair.datatypes.columns import Protocol
 from openpair.errors import OpenPairError
@@ -62,7 +65,7 @@ class ExperimentConfig:
         train_scenes: at most so many scenes are trained on, spread over all towns; None for all.
         validation_scenes: likewise for validation.
         features: sizes of inputs and targets.
-        networks: sizes of the networks.
+        networks: sizes of the networks; another size is another preset.
         imitation: training of the IL branch.
         reinforcement: training of the RL branch.
         reward_model: training of the reward model.
@@ -76,7 +79,7 @@ class ExperimentConfig:
     train_scenes: int | None
     validation_scenes: int | None
     features: FeatureConfig
-    networks: NetworkConfig
+    networks: Annotated[NetworkConfig, tyro.conf.Fixed]
     imitation: ImitationConfig
     reinforcement: ReinforcementConfig
     reward_model: RewardModelConfig
@@ -122,7 +125,7 @@ def quick() -> ExperimentConfig:
 
 
 def published() -> ExperimentConfig:
-    """The paper's sizes and settings (4 GPUs in the paper: batch 32 per GPU for IL, 16 for RL, 50 epochs of navtrain)."""
+    """The paper's sizes and settings: 50 epochs of navtrain on 4 GPUs, batch 32 per GPU for IL and 16 for RL."""
     steps_per_epoch = 103_288 // 64
     return ExperimentConfig(
         name="published",

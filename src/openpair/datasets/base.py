@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import hashlib
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Protocol, runtime_checkable
 
 from openpair.datatypes.scene import Scene, SensorFrame
@@ -34,6 +36,10 @@ class Dataset(Protocol):
         """All scenes in a fixed order (by log, then by time)."""
         ...
 
+    def fingerprint(self) -> str:
+        """Names the data: changes whenever a log, a map or the choice of scenes does."""
+        ...
+
     def load_scene(self, token: str) -> Scene:
         """The scene of a token. Raises OpenPairError for an unknown token or a broken file."""
         ...
@@ -46,3 +52,13 @@ class Dataset(Protocol):
             depth: add depth images where the source can give them.
         """
         ...
+
+
+def data_fingerprint(paths: Iterable[Path], tokens: Iterable[str]) -> str:
+    """Fingerprint of files by name, size and modification time, and of the scenes that are used of them."""
+    digest = hashlib.sha256()
+    for path in sorted(paths):
+        status = path.stat()
+        digest.update(f"{path.name} {status.st_size} {status.st_mtime_ns}\n".encode())
+    digest.update("\n".join(tokens).encode())
+    return digest.hexdigest()

@@ -21,6 +21,7 @@ from openpair.evaluation.agents import (
     PlansFileAgent,
 )
 from openpair.evaluation.plans_file import read_plans
+from openpair.training.pipeline import NETWORK_FILES, load_pipeline
 
 BUILT_IN_AGENTS = ("human", "constant_velocity", "pdm_closed")
 
@@ -97,8 +98,6 @@ class AgentSource:
             raise ValueError(f"agent source {self} has no path")
         if self.kind == "plans":
             return PlansFileAgent(read_plans(self.path), name=self.name)
-        from openpair.training.pipeline import load_pipeline
-
         return load_pipeline(self.path, mode=self.mode, dataset=context.dataset, name=self.name, seed=context.seed)
 
     def sha256(self) -> str | None:
@@ -157,9 +156,9 @@ def parse_agents(specs: Sequence[str]) -> tuple[AgentSource, ...]:
 
 
 def hash_path(path: Path) -> str:
-    """SHA-256 of a file; of a folder: over the relative names and contents of its files, sorted."""
+    """SHA-256 of a file; of a run folder: over the relative names and contents of its networks, sorted."""
     digest = hashlib.sha256()
-    files = [path] if path.is_file() else sorted(p for p in path.rglob("*") if p.is_file())
+    files = [path] if path.is_file() else sorted(file for file in map(path.joinpath, NETWORK_FILES) if file.exists())
     for file in files:
         if file != path:
             digest.update(str(file.relative_to(path)).encode() + b"\0")

@@ -2,13 +2,12 @@
 
 from openpair.preparation.prepare import pdm_closed_plan, prepare_scene, reference_plan
 from openpair.preparation.store import PreparedStore
-from openpair.preparation.store_build import BuildProgress, build_store, files_fingerprint
+from openpair.preparation.store_build import BuildProgress, build_store
 
 __all__ = [
     "BuildProgress",
     "PreparedStore",
     "build_store",
-    "files_fingerprint",
     "pdm_closed_plan",
     "prepare_scene",
     "reference_plan",

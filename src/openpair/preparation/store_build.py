@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import multiprocessing
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
 from concurrent.futures.process import BrokenProcessPool
 from dataclasses import dataclass
@@ -82,15 +82,6 @@ class _Job:
         }
 
 
-def files_fingerprint(paths: Iterable[Path]) -> str:
-    """Fingerprint of data by the names, sizes and modification times of its files."""
-    digest = hashlib.sha256()
-    for path in sorted(paths):
-        status = path.stat()
-        digest.update(f"{path.name} {status.st_size} {status.st_mtime_ns}\n".encode())
-    return digest.hexdigest()
-
-
 def build_store(
     folder: Path,
     dataset_factory: Callable[[], SceneSource],
@@ -107,7 +98,7 @@ def build_store(
         folder: where the store lies or will lie.
         dataset_factory: opens the dataset; called once in each process, so it must be picklable when ``workers`` > 1.
         protocol: which score the scenes are for.
-        source: fingerprint of logs and maps (:func:`files_fingerprint`).
+        source: fingerprint of logs and maps (a dataset's ``fingerprint()``).
         tokens: which scenes; None = all of the dataset.
         workers: processes; the result does not depend on their number.
         progress: called after each shard.

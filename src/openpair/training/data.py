@@ -98,11 +98,9 @@ class TrainingData:
 
     def fingerprint(self) -> str:
         """Changes with the scenes, the features' configuration or the protocol."""
+        config, manifest = self.features.config.fingerprint(), self.prepared.manifest
         return hashlib.sha256(
-            json.dumps(
-                [self.features.config.fingerprint(), self.prepared.manifest.source, self.prepared.protocol.value]
-                + list(self.tokens)
-            ).encode()
+            json.dumps([config, manifest.source, manifest.protocol, *self.tokens]).encode()
         ).hexdigest()[:16]
 
     def _read(self, indices: NDArray[np.int64]) -> dict[str, NDArray[Any]]:
@@ -152,8 +150,9 @@ def build_training_data(
 
     Raises OpenPairError where the dataset cannot be opened.
     """
-    tokens = [key.token for key in spec.open().keys()]
-    source = hashlib.sha256(json.dumps([spec.name, spec.root, tokens]).encode()).hexdigest()
+    dataset = spec.open()
+    tokens = [key.token for key in dataset.keys()]
+    source = hashlib.sha256(json.dumps([dataset.fingerprint(), tokens]).encode()).hexdigest()
     key = feature_cache.store_key(config, source, tokens)
     prepared_folder = folder / f"prepared-{protocol.value}-{source[:16]}"
     build_prepared_store(

@@ -5,10 +5,13 @@ from __future__ import annotations
 import json
 import math
 import time
+import zlib
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
+
+import torch
 
 from openpair.errors import OpenPairError
 from openpair.training.branch import Branch
@@ -75,6 +78,9 @@ class BranchRun:
     def advance(self) -> None:
         """Do one step, with whatever logging, validation and saving falls due. Raises OpenPairError on divergence."""
         started = time.perf_counter()
+        # Dropout draws from torch's global generator: seeded step by step, it depends neither on what else runs in this
+        # process nor on where the run was resumed.
+        torch.manual_seed(zlib.crc32(f"{self.fingerprint}/{self.branch.name}/{self.next_step}".encode()))
         figures = self.branch.step(self.next_step)
         bad = [name for name, value in figures.items() if not math.isfinite(value)]
         if bad:

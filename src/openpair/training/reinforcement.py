@@ -82,8 +82,8 @@ class ReinforcementBranch(Branch):
         sampler: the network, on its device.
         config: settings.
         train: scenes to learn from.
-        validation: scenes of the validation towns, or None.
-        reward: exact scores of candidates by token.
+        validation: scenes of the validation towns with their reward, or None.
+        reward: exact scores of candidates of the training scenes by token.
         seed: data order, root noise and exploration.
         save: writes the finished network: (folder, network, metrics).
     """
@@ -95,7 +95,7 @@ class ReinforcementBranch(Branch):
         sampler: Sampler,
         config: ReinforcementConfig,
         train: SceneSource,
-        validation: SceneSource | None,
+        validation: tuple[SceneSource, ExactReward] | None,
         *,
         reward: ExactReward,
         seed: int,
@@ -206,12 +206,13 @@ class ReinforcementBranch(Branch):
         """Scores of the tree at its mean around moved human plans: mean leaf, best of leaves and root, root alone."""
         if self._validation is None:
             return {}
+        scenes, reward = self._validation
         self.network.eval()
         generator = torch.Generator().manual_seed(0)
         leaf, best, root_score = [], [], []
-        count = min(self.config.validation_scenes, len(self._validation.tokens))
+        count = min(self.config.validation_scenes, len(scenes.tokens))
         for indices in evaluation_batches(count, 2 * self.config.batch_size):
-            batch = self._validation.batch(indices).to(self._device)
+            batch = scenes.batch(indices).to(self._device)
             root = perturb(
                 batch.targets["trajectory"],
                 self.config.root_noise,
@@ -219,7 +220,7 @@ class ReinforcementBranch(Branch):
                 generator=generator,
             )[:, 0]
             tree = self.network.expand(self.network.encode(batch.features), root)
-            score = self._reward.score(batch.tokens, torch.cat([tree.leaves[:, 0], root[:, None]], dim=1)).score
+            score = reward.score(batch.tokens, torch.cat([tree.leaves[:, 0], root[:, None]], dim=1)).score
             leaf.append(score[:, :-1].mean(dim=1))
             best.append(score.amax(dim=1))
             root_score.append(score[:, -1])

@@ -14,7 +14,7 @@ from openpair.datasets.argoverse2.log_files import LogFiles, is_log_folder, read
 from openpair.datasets.argoverse2.motion import AgentTracks, ego_poses, ego_state, highest_speed
 from openpair.datasets.argoverse2.road_map import build_road_map
 from openpair.datasets.argoverse2.route import Route, driving_command, match_route, route_blocks
-from openpair.datasets.base import SceneKey
+from openpair.datasets.base import SceneKey, data_fingerprint
 from openpair.datasets.lru import LruCache
 from openpair.datatypes.columns import NUM_FUTURE_FRAMES, NUM_HISTORY_FRAMES
 from openpair.datatypes.road_map import RoadMap
@@ -110,6 +110,11 @@ class Argoverse2Dataset:
     def keys(self) -> Sequence[SceneKey]:
         """All scenes, by log (sorted), then by time."""
         return self._keys
+
+    def fingerprint(self) -> str:
+        """Names the data: the logs' files by name, size and time, and the choice of scenes."""
+        tables = (path for folder in self._folders.values() for path in (*folder.glob("*.feather"), *folder.glob("map/*")))
+        return data_fingerprint(tables, (key.token for key in self._keys))
 
     def sweep_of(self, token: str) -> int:
         """Sweep (10 Hz index in its log) at which a scene starts. Raises OpenPairError for an unknown token."""

@@ -1,0 +1,102 @@
+"""``openpair demo``: the whole way on the embedded world, from sensors to a report."""
+
+from __future__ import annotations
+
+import os
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import tyro
+
+from openpair.cli.train import build_stores, option, train_branches
+from openpair.configs.experiment import PRESETS, ExperimentConfig, preset
+
+if TYPE_CHECKING:
+    from openpair.evaluation.sources import AgentSource
+
+BASELINES = ("human", "constant_velocity", "pdm_closed")
+PLANNERS = ("il", "il_rwm", "il_rwm_wide", "pair", "human_pair", "pair_best_of_6")
+"""Rows of the results table: baselines, then ways to plan with the trained networks."""
+
+NETWORKS = "run"
+"""Run folder below OUT."""
+
+
+@dataclass(frozen=True)
+class Demo:
+    """Train both branches side by side and the reward model, evaluate them in unseen towns, and write a report.
+
+    Needs no data and no GPU: everything happens on the embedded world that comes with OpenPaIR. Running the command
+    again goes on where it was interrupted.
+
+    Writes OUT/report.html (one file, opens offline), OUT/scores.csv, OUT/summary.json and, in OUT/run, the networks.
+    """
+
+    out: Path = Path("demo")
+    """Folder for everything the demo writes."""
+
+    preset: str = "demo"
+    """Size of the experiment: demo (15 minutes on 2 cores) or quick (a minute; learns nothing)."""
+
+    test_scenes: int | None = None
+    """Evaluate at most so many scenes of the test towns; default: all."""
+
+    gallery: int = 4
+    """Scenes of each kind (greatest gains, greatest losses, random) in the report."""
+
+    workers: int = 0
+    """Processes that prepare data and evaluate; 0 means one per CPU core."""
+
+    config: Annotated[ExperimentConfig, tyro.conf.arg(name="")] = field(default_factory=PRESETS["demo"])
+    """The settings, from the preset."""
+
+    @staticmethod
+    def defaults(args: Sequence[str]) -> Demo:
+        """The command's defaults, with the settings of the preset that ``args`` ask for."""
+        return Demo(config=preset(option(args, "--preset") or "demo"))
+
+    def run(self) -> int:
+        """Do everything; print the table and where the report is."""
+        from openpair.cli.demo_report import write_demo_report
+        from openpair.cli.progress import ProgressView
+        from openpair.configs.runs import RunPlan
+        from openpair.evaluation.chunk import Task
+        from openpair.evaluation.runner import evaluate
+        from openpair.evaluation.sources import DatasetSource
+        from openpair.evaluation.tables import print_table, results_table
+        from openpair.training.data import DataSpec
+
+        started = time.perf_counter()
+        config = self.config
+        specs = {
+            "train": DataSpec(options={"split": "train", "max_scenes": config.train_scenes}),
+            "validation": DataSpec(options={"split": "val", "max_scenes": config.validation_scenes}),
+        }
+        with ProgressView() as view:
+            stores = build_stores(specs, config, self.out / "data", self.workers, view)
+            plan = RunPlan(config, stores["train"], stores["validation"], self.out / NETWORKS)
+            train_branches(plan, ("il", "rl"), view)
+            train_branches(plan, ("reward",), view)
+        task = Task(DatasetSource("world", None, {"split": "test"}), self._agents(), config.protocol, config.seed)
+        evaluation = evaluate(
+            task,
+            out_dir=self.out,
+            workers=self.workers or os.cpu_count() or 1,
+            max_scenes=self.test_scenes,
+            config={"preset": config.name},
+        )
+        seconds = time.perf_counter() - started
+        report = write_demo_report(plan, evaluation, self.out / "report.html", seconds=seconds, per_kind=self.gallery)
+        print_table(results_table(evaluation.summary))
+        print(f"report: {report}   ({seconds / 60:.1f} minutes)")
+        return evaluation.exit_status()
+
+    def _agents(self) -> tuple[AgentSource, ...]:
+        from openpair.evaluation.sources import AgentSource
+
+        baselines = tuple(AgentSource(name, name) for name in BASELINES)
+        planners = tuple(AgentSource(name, "checkpoint", self.out / NETWORKS, name) for name in PLANNERS)
+        return baselines + planners

@@ -1,0 +1,178 @@
+"""``openpair train``: train both branches at the same time, or one of them, or the reward model."""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from functools import partial
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any, Literal
+
+import tyro
+
+from openpair.configs.experiment import PRESETS, ExperimentConfig, preset
+from openpair.errors import OpenPairError
+
+if TYPE_CHECKING:
+    from openpair.cli.progress import ProgressView
+    from openpair.configs.runs import RunPlan
+    from openpair.training.data import DataSpec, StoreLocation
+
+What = Literal["parallel", "il", "rl", "reward"]
+
+
+@dataclass(frozen=True)
+class Train:
+    """Train on a dataset.
+
+    "parallel" trains the imitation and the reinforcement branch at the same time: a process each (and a device each,
+    where there are several), or by turns with --interleave. Neither reads the other's weights. "il", "rl" and "reward"
+    train one of them; "reward" needs a finished "rl" in the same folder. The same command resumes an interrupted run.
+
+    Every setting of the preset can be changed: --imitation.steps 5000, --reinforcement.advantage group_normalised.
+
+    Example: openpair train parallel --out runs/a && openpair train reward --out runs/a
+    """
+
+    what: Annotated[What, tyro.conf.Positional]
+    """What to train."""
+
+    out: Path
+    """Run folder: networks, states, learning curves."""
+
+    preset: str = "demo"
+    """Where the settings start from: demo, quick or published."""
+
+    dataset: Literal["world", "navsim"] = "world"
+    """What kind of data."""
+
+    root: Path | None = None
+    """Folder of the dataset; may be left out for the world that comes with OpenPaIR."""
+
+    train_split: str = "train"
+    """Part of the dataset to learn from."""
+
+    validation_split: str | None = None
+    """Part of the dataset to watch progress on; never learned from. Default: val for the world, none for navsim."""
+
+    cache: Path | None = None
+    """Folder for prepared scenes and features; default: OUT/data."""
+
+    devices: tuple[str, ...] = ()
+    """Where to train; default: every CUDA device, else the CPU."""
+
+    interleave: Annotated[bool, tyro.conf.FlagCreatePairsOff] = False
+    """One process, by turns, instead of a process for each branch. The result is the same."""
+
+    workers: int = 0
+    """Processes that prepare data; 0 means one per CPU core."""
+
+    config: Annotated[ExperimentConfig, tyro.conf.arg(name="")] = field(default_factory=PRESETS["demo"])
+    """The settings, from the preset."""
+
+    @staticmethod
+    def defaults(args: Sequence[str]) -> Train:
+        """The command's defaults, with the settings of the preset that ``args`` ask for."""
+        return Train("parallel", Path("runs/unnamed"), config=preset(option(args, "--preset") or "demo"))
+
+    def run(self) -> int:
+        """Prepare data, train, say where the networks are."""
+        from openpair.cli.progress import ProgressView
+        from openpair.configs.runs import BRANCH_FILES, RunPlan
+        from openpair.training.data import DataSpec
+
+        branches = ("il", "rl") if self.what == "parallel" else (self.what,)
+        if self.what == "reward" and not (self.out / BRANCH_FILES["rl"]).exists():
+            raise OpenPairError(
+                "the reward model learns from leaves of a trained sampler, and there is none",
+                where=self.out,
+                fix=f"Run 'openpair train rl --out {self.out}' first",
+            )
+        root = None if self.root is None else str(self.root)
+        validation = self.validation_split or ("val" if self.dataset == "world" else None)
+        train_options: dict[str, Any] = {"split": self.train_split}
+        validation_options: dict[str, Any] = {"split": validation}
+        if self.dataset == "world":
+            train_options["max_scenes"] = self.config.train_scenes
+            validation_options["max_scenes"] = self.config.validation_scenes
+        specs = {"train": DataSpec(self.dataset, root, train_options)}
+        if validation is not None:
+            specs["validation"] = DataSpec(self.dataset, root, validation_options)
+        with ProgressView() as view:
+            stores = build_stores(specs, self.config, self.cache or self.out / "data", self.workers, view)
+            plan = RunPlan(self.config, stores["train"], stores.get("validation"), self.out)
+            train_branches(plan, branches, view, devices=self.devices, interleave=self.interleave)
+        for branch in branches:
+            print(self.out / BRANCH_FILES[branch])
+        return 0
+
+
+def build_stores(
+    specs: Mapping[str, DataSpec], config: ExperimentConfig, folder: Path, workers: int, view: ProgressView
+) -> dict[str, StoreLocation]:
+    """Prepare the scenes of each split for training, on ``workers`` processes (0: one per core)."""
+    from openpair.training.data import build_training_data
+
+    return {
+        name: build_training_data(
+            spec,
+            folder / name,
+            config.features,
+            config.protocol,
+            workers=workers or os.cpu_count() or 1,
+            on_progress=partial(_show_build, view, name),
+        )
+        for name, spec in specs.items()
+    }
+
+
+def _show_build(view: ProgressView, split: str, what: str, done: int, total: int) -> None:
+    view.update(f"{what} ({split})", done, total)
+
+
+def train_branches(
+    plan: RunPlan,
+    branches: Sequence[str],
+    view: ProgressView,
+    *,
+    devices: Sequence[str] = (),
+    interleave: bool = False,
+) -> None:
+    """Train branches of a run at the same time; settings are kept beside the networks in experiment.json."""
+    from openpair.checkpoints import to_plain
+    from openpair.training.parallel import assign_devices, train_concurrently, train_interleaved
+
+    plan.folder.mkdir(parents=True, exist_ok=True)
+    (plan.folder / "experiment.json").write_text(json.dumps(to_plain(plan.config), indent=2) + "\n")
+    starters = [plan.starter(branch) for branch in branches]
+    jobs = assign_devices(branches, starters, devices or default_devices(), os.cpu_count() or 1)
+    train = train_interleaved if interleave or len(jobs) == 1 else train_concurrently
+    train(jobs, lambda p: view.update(p.branch, p.step, p.total_steps, shown_figures(p.figures)))
+
+
+def option(args: Sequence[str], name: str) -> str | None:
+    """Value of an option in a command line, before it is parsed."""
+    for position, word in enumerate(args):
+        if word == name and position + 1 < len(args):
+            return args[position + 1]
+        if word.startswith(f"{name}="):
+            return word.split("=", 1)[1]
+    return None
+
+
+def default_devices() -> tuple[str, ...]:
+    """Every CUDA device, else the CPU."""
+    import torch
+
+    return tuple(f"cuda:{i}" for i in range(torch.cuda.device_count())) or ("cpu",)
+
+
+SHOWN_FIGURES = ("trajectory_l1", "leaf_score", "best_leaf_score", "sub_scores", "val_chosen_score", "val_distance_m")
+"""Figures that the progress view shows where a branch has them."""
+
+
+def shown_figures(figures: dict[str, float]) -> dict[str, float]:
+    """The few figures of a branch that say how it goes."""
+    return {name: figures[name] for name in SHOWN_FIGURES if name in figures}

@@ -1,0 +1,208 @@
+"""From an experiment's configuration to running branches. Functions here are picklable: branches may be processes."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import zlib
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from openpair.checkpoints import load_checkpoint, save_checkpoint, to_plain
+from openpair.configs.experiment import ExperimentConfig, PoolConfig
+from openpair.policies.transfuser import Transfuser
+from openpair.rewards.pose_aware import PoseAwareRewardModel
+from openpair.samplers.base import Sampler
+from openpair.samplers.kinematic_tree import KinematicTree
+from openpair.selection.perturbations import NUM_CONTROL_CANDIDATES, control_candidates, perturb
+from openpair.training.batch import SceneBatch
+from openpair.training.branch import Branch
+from openpair.training.candidate_pool import CandidatePool, Proposer, build_pool
+from openpair.training.data import StoreLocation, TrainingData
+from openpair.training.imitation import ImitationBranch
+from openpair.training.loop import BranchRun, Listener, Progress
+from openpair.training.parallel import Starter
+from openpair.training.pipeline import POLICY_FILE, REWARD_MODEL_FILE, SAMPLER_FILE, WIDE, features_note
+from openpair.training.reinforcement import ReinforcementBranch
+from openpair.training.reward_model import RewardModelBranch
+
+BRANCH_FILES = {"il": POLICY_FILE, "rl": SAMPLER_FILE, "reward": REWARD_MODEL_FILE}
+"""Finished network of each branch, below the run folder."""
+
+
+@dataclass(frozen=True)
+class RunPlan:
+    """What a branch needs to start, wherever it runs.
+
+    Attributes:
+        config: the experiment.
+        train: stores of the training scenes.
+        validation: stores of the validation scenes, or None.
+        folder: run folder.
+    """
+
+    config: ExperimentConfig
+    train: StoreLocation
+    validation: StoreLocation | None
+    folder: Path
+
+    def starter(self, branch: str) -> Starter:
+        """Starter of "il", "rl" or "reward"."""
+        return partial(_START[branch], self)
+
+    def branch_seed(self, branch: str) -> int:
+        """Seed of a branch: branches draw independently of each other."""
+        return zlib.crc32(f"{self.config.seed}/{branch}".encode())
+
+    def open(self) -> tuple[TrainingData, TrainingData | None]:
+        """Both splits."""
+        return self.train.open(), self.validation.open() if self.validation else None
+
+
+def start_imitation(plan: RunPlan, device: str, listener: Listener) -> BranchRun:
+    """The IL branch, from its last saved step."""
+    train, validation = plan.open()
+    policy = _fresh(plan, "il", lambda: Transfuser(plan.config.networks.policy), device)
+    branch = ImitationBranch(
+        policy,
+        plan.config.imitation,
+        train,
+        validation,
+        seed=plan.branch_seed("il"),
+        save=_saver(plan, "il", train),
+    )
+    return _run(plan, branch, train, plan.config.imitation, listener)
+
+
+def start_reinforcement(plan: RunPlan, device: str, listener: Listener) -> BranchRun:
+    """The RL branch, from its last saved step."""
+    train, validation = plan.open()
+    sampler = _fresh(plan, "rl", lambda: KinematicTree(plan.config.networks.sampler), device)
+    branch = ReinforcementBranch(
+        sampler,
+        plan.config.reinforcement,
+        train,
+        (validation, validation.reward()) if validation else None,
+        reward=train.reward(),
+        seed=plan.branch_seed("rl"),
+        save=_saver(plan, "rl", train),
+    )
+    return _run(plan, branch, train, plan.config.reinforcement, listener)
+
+
+def start_reward_model(plan: RunPlan, device: str, listener: Listener) -> BranchRun:
+    """The reward model, from its last saved step; its candidate pools are made first, where they are not there yet."""
+    train, validation = plan.open()
+    sampler = load_checkpoint(plan.folder / SAMPLER_FILE, "kinematic|parallel_ir")[0].to(device)
+    assert isinstance(sampler, Sampler)
+    pools = {
+        name: _pool(plan, name, data, sampler, device, listener)
+        for name, data in (("train", train), ("validation", validation))
+        if data is not None
+    }
+    model = _fresh(plan, "reward", lambda: PoseAwareRewardModel(plan.config.networks.reward_model), device)
+    branch = RewardModelBranch(
+        model,
+        plan.config.reward_model,
+        train,
+        pools["train"],
+        (validation, pools["validation"]) if validation else None,
+        seed=plan.branch_seed("reward"),
+        save=_saver(plan, "reward", train),
+    )
+    return _run(plan, branch, train, plan.config.reward_model, listener)
+
+
+_START: dict[str, Callable[[RunPlan, str, Listener], BranchRun]] = {
+    "il": start_imitation,
+    "rl": start_reinforcement,
+    "reward": start_reward_model,
+}
+
+
+def fingerprint(plan: RunPlan, train: TrainingData, settings: Any) -> str:
+    """Changes with whatever decides the weights of a branch: seed, features, networks, its settings, its data."""
+    config = plan.config
+    parts = [config.seed, config.protocol, config.features, config.networks, settings, config.loop]
+    text = json.dumps([*map(to_plain, parts), train.fingerprint()])
+    return hashlib.sha256(text.encode()).hexdigest()[:16]
+
+
+def _run(plan: RunPlan, branch: Branch, train: TrainingData, settings: Any, listener: Listener) -> BranchRun:
+    return BranchRun(branch, plan.folder / branch.name, plan.config.loop, fingerprint(plan, train, settings), listener)
+
+
+def _fresh(plan: RunPlan, branch: str, build: Callable[[], nn.Module], device: str) -> Any:
+    """A network with the initial weights that the seed gives this branch."""
+    torch.manual_seed(plan.branch_seed(branch))
+    return build().to(device)
+
+
+def _saver(plan: RunPlan, branch: str, train: TrainingData) -> Callable[[Path, nn.Module, dict[str, float]], None]:
+    def save(folder: Path, network: nn.Module, metrics: dict[str, float]) -> None:
+        save_checkpoint(
+            plan.folder / BRANCH_FILES[branch],
+            network,
+            seed=plan.config.seed,
+            metrics=metrics,
+            notes={**features_note(plan.config.features), "data": train.fingerprint(), "preset": plan.config.name},
+        )
+
+    return save
+
+
+def _pool(
+    plan: RunPlan, name: str, data: TrainingData, sampler: Sampler, device: str, listener: Listener
+) -> CandidatePool:
+    """The scored candidates of a split: read where they are there, made otherwise."""
+    settings = plan.config.pool
+    identity = json.dumps(
+        [to_plain(settings), plan.branch_seed("reward"), data.fingerprint(), _file_hash(plan.folder / SAMPLER_FILE)]
+    )
+    path = plan.folder / "reward" / f"pool-{name}-{hashlib.sha256(identity.encode()).hexdigest()[:16]}.safetensors"
+    if not path.exists():
+        pool = build_pool(
+            data,
+            data.reward(),
+            proposers(settings, sampler.eval(), device),
+            seed=plan.branch_seed("reward"),
+            on_progress=lambda done, total: listener(Progress(f"candidates {name}", done, total, {})),
+        )
+        pool.save(path)
+    return CandidatePool.load(path)
+
+
+def proposers(settings: PoolConfig, sampler: Sampler, device: str) -> list[Proposer]:
+    """One proposer per candidate set, each around a root of its own: a moved human plan."""
+
+    def tree(batch: SceneBatch, root: Tensor, generator: torch.Generator) -> Tensor:
+        features = {k: v.to(device) for k, v in batch.features.items()}
+        return sampler.expand(sampler.encode(features), root.to(device)).leaves[:, 0].cpu()
+
+    def mild(batch: SceneBatch, root: Tensor, generator: torch.Generator) -> Tensor:
+        return control_candidates(root)
+
+    def wide(batch: SceneBatch, root: Tensor, generator: torch.Generator) -> Tensor:
+        noise = settings.root_noise.scaled(WIDE)
+        return perturb(root, noise, num_samples=NUM_CONTROL_CANDIDATES, generator=generator)
+
+    def around_moved_root(grow: Callable[[SceneBatch, Tensor, torch.Generator], Tensor]) -> Proposer:
+        def propose(batch: SceneBatch, generator: torch.Generator) -> Tensor:
+            human = batch.targets["trajectory"]
+            root = perturb(human, settings.root_noise, num_samples=1, generator=generator)[:, 0]
+            return torch.cat([grow(batch, root, generator), root[:, None]], dim=1)
+
+        return propose
+
+    kinds = [tree] * settings.tree_sets + [mild] * settings.mild_sets + [wide] * settings.wide_sets
+    return [around_moved_root(kind) for kind in kinds]
+
+
+def _file_hash(path: Path) -> str:
+    return hashlib.sha256(path.read_bytes()).hexdigest()[:16]
