@@ -17,8 +17,8 @@ from openpair.simulation.reference import NUM_STEPS, STEP_S
 
 wp.set_module_options(MODULE_OPTIONS)
 
-MAX_WINDOW = 15
-"""Longest window of a banded filter."""
+MAX_WINDOW = wp.constant(15)
+"""Longest window of a banded filter; the others are 5 and 8."""
 
 WHOLE = wp.constant(NUM_STEPS)
 """Window of a polynomial fit: all 41 simulated states."""
@@ -144,8 +144,16 @@ def apply_filter(
                 start = length - window
             weights = filters.band[which, row]
             value = wp.float64(0.0)
-            for j in range(window):
-                value += weights[j] * signal[start + j]
+            # Loops of fixed length are unrolled.
+            if window == 8:
+                for j in range(8):
+                    value += weights[j] * signal[start + j]
+            elif window == 5:
+                for j in range(5):
+                    value += weights[j] * signal[start + j]
+            else:
+                for j in range(MAX_WINDOW):
+                    value += weights[j] * signal[start + j]
             output[i] = round8(value)
 
 

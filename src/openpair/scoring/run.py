@@ -18,6 +18,7 @@ from openpair.scoring.ego_areas import AreaIndex
 from openpair.simulation import kernels as simulation_kernels
 from openpair.simulation.reference import NUM_STEPS
 from openpair.simulation.simulate import launch_simulation
+from openpair.simulation.tracker import NUM_MOVES
 
 TTC_STEPS = {Protocol.V1_1: 41, Protocol.V2_2: 32}
 """Steps at which time to collision is looked at."""
@@ -32,9 +33,7 @@ class RawResults:
 
     Attributes:
         table: (N, 21) columns of :class:`~openpair.scoring.aggregation.ResultIndex`.
-        reference: (N, 41, 3) reference poses around each scene's rear axle.
         states: (N, 41, 11) simulated states, global frame.
-        ego_box: (N, 41, 4) centre x, y around the rear axle at t = 0, cos and sin of the heading.
         areas: (N, 41, 6) bool, :class:`~openpair.scoring.ego_areas.AreaIndex`.
         collision_key, ttc_key: (N,) int32 step * 2^20 + track within the scene, or 2^30.
         comfort_flags: (N, 6) bool.
@@ -42,9 +41,7 @@ class RawResults:
     """
 
     table: Any
-    reference: Any
     states: Any
-    ego_box: Any
     areas: Any
     collision_key: Any
     ttc_key: Any
@@ -92,9 +89,8 @@ def _run(
     is_v2 = protocol is Protocol.V2_2
     ego = tables.ego
 
-    reference_memory: Any = None
     if reference is None:
-        reference_memory, reference = room.empty((count, NUM_STEPS, 3), np.float64, wp.float64)
+        reference = room.scratch("reference", (count, NUM_STEPS, 3), np.float64, wp.float64)
         wp.launch(
             simulation_kernels.interpolate_plans,
             dim=count,
@@ -102,9 +98,10 @@ def _run(
             device=device,
         )
     states, states_view = room.empty((count, NUM_STEPS, len(StateIndex)), np.float64, wp.float64)
-    ego_box, ego_box_view = room.empty((count, NUM_STEPS, 4), np.float64, wp.vec4d)
-    _, reach = room.empty((count, 4), np.float64, wp.vec4d)
-    launch_simulation(reference, plan_scene, ego.state, states_view, ego_box_view, reach, device)
+    ego_box_view = room.scratch("ego_box", (count, NUM_STEPS, 4), np.float64, wp.vec4d)
+    reach = room.scratch("reach", (count, 4), np.float64, wp.vec4d)
+    profiles = room.scratch("profiles", (5, count, NUM_MOVES), np.float64, wp.float64)
+    launch_simulation(reference, plan_scene, ego.state, states_view, ego_box_view, reach, profiles, device)
 
     areas, areas_view = room.empty((count, NUM_STEPS, len(AreaIndex)), np.bool_, wp.bool)
     wp.launch(
@@ -140,7 +137,7 @@ def _run(
     deviation, deviation_view = room.empty((count if is_v2 else 0, NUM_STEPS), np.float64, wp.float64)
     _, best_gain = room.full((tables.num_scenes,), 0.0, np.float64, wp.float64)
     past = tables.max_history if comfort_mode is ComfortMode.WITH_PAST else 0
-    _, signals = room.empty((count, NUM_SIGNALS, NUM_STEPS + past), np.float64, wp.float64)
+    signals = room.scratch("signals", (count, NUM_SIGNALS, NUM_STEPS + past), np.float64, wp.float64)
     wp.launch(
         kernels.measure_plans,
         dim=count,
@@ -172,9 +169,7 @@ def _run(
     )
     return RawResults(
         table=results,
-        reference=reference_memory,
         states=states,
-        ego_box=ego_box,
         areas=areas,
         collision_key=collision_key,
         ttc_key=ttc_key,

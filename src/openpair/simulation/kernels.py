@@ -84,10 +84,7 @@ def simulate_plans(
     plan_scene: wp.array(dtype=wp.int32),
     ego_state: wp.array2d(dtype=wp.float64),
     velocity_factors: wp.array2d(dtype=wp.float64),
-    velocity: wp.array2d(dtype=wp.float64),
-    curvature: wp.array2d(dtype=wp.float64),
-    pivot: wp.array2d(dtype=wp.float64),
-    direction: wp.array2d(dtype=wp.vec2d),
+    profiles: wp.array3d(dtype=wp.float64),
     states: wp.array3d(dtype=wp.float64),
     ego_box: wp.array2d(dtype=wp.vec4d),
     reach: wp.array(dtype=wp.vec4d),
@@ -96,18 +93,24 @@ def simulate_plans(
 
     Writes ``states`` (N, 41, 11) in the global frame, ``ego_box`` (N, 41) centre x, y, cos and sin of the heading
     around the scene's origin, and ``reach`` (N,) min x, min y, max x, max y of the centres and of every centre moved
-    straight on for 0.9 s (the time-to-collision horizon). ``velocity``, ``curvature``, ``pivot`` and ``direction``
-    are (N, 40) room for the fitted profiles and the reference's headings.
+    straight on for 0.9 s (the time-to-collision horizon). ``profiles`` (5, N, 40) is room.
     """
     n = wp.tid()
     scene = plan_scene[n]
+    velocity = profiles[0]
+    curvature = profiles[1]
+    pivot = profiles[2]
+    cos_reference = profiles[3]
+    sin_reference = profiles[4]
     for i in range(LAST_MOVE + 1):
         h = reference[n, i, 2]
-        along = wp.vec2d(wp.cos(h), wp.sin(h))
-        direction[n, i] = along
+        c = wp.cos(h)
+        s = wp.sin(h)
+        cos_reference[n, i] = c
+        sin_reference[n, i] = s
         dx = reference[n, i + 1, 0] - reference[n, i, 0]
         dy = reference[n, i + 1, 1] - reference[n, i, 1]
-        velocity[n, i] = dx * along[0] + dy * along[1]
+        velocity[n, i] = dx * c + dy * s
         curvature[n, i] = wrap(reference[n, i + 1, 2] - h)
     fit_velocity(velocity_factors, velocity, n)
     fit_curvature(velocity, pivot, curvature, n)
@@ -151,7 +154,7 @@ def simulate_plans(
                 h = reference[n, step, 2]
                 error_x = state.x - reference[n, step, 0]
                 error_y = state.y - reference[n, step, 1]
-                lateral_error = error_y * direction[n, step][0] - error_x * direction[n, step][1]
+                lateral_error = error_y * cos_reference[n, step] - error_x * sin_reference[n, step]
                 rate = steering_rate_command(
                     curvature,
                     n,

@@ -44,6 +44,7 @@ def simulate(reference: NDArray[np.float64], ego_state: NDArray[np.float64]) -> 
         states=wp.array(states, dtype=wp.float64, device=device, copy=False),
         ego_box=wp.empty((count, NUM_STEPS), dtype=wp.vec4d, device=device),
         reach=wp.empty(count, dtype=wp.vec4d, device=device),
+        profiles=wp.empty((5, count, NUM_MOVES), dtype=wp.float64, device=device),
         device=device,
     )
     return states
@@ -56,11 +57,11 @@ def launch_simulation(
     states: wp.array,
     ego_box: wp.array,
     reach: wp.array,
+    profiles: wp.array,
     device: str,
 ) -> None:
     """Run the simulation kernel on Warp arrays (see :func:`kernels.simulate_plans` for their meaning)."""
     count = reference.shape[0]
-    room = wp.empty((3, count, NUM_MOVES), dtype=wp.float64, device=device)
     wp.launch(
         kernels.simulate_plans,
         dim=count,
@@ -69,10 +70,7 @@ def launch_simulation(
             plan_scene,
             ego_state,
             velocity_factors_on(device),
-            room[0],
-            room[1],
-            room[2],
-            wp.empty((count, NUM_MOVES), dtype=wp.vec2d, device=device),
+            profiles,
             states,
             ego_box,
             reach,
