@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import pickle
+from itertools import pairwise
 
 import numpy as np
 import pytest
@@ -26,7 +27,7 @@ def test_scenes_are_whole(split: str) -> None:
         assert np.all(steps == 500_000)
         route = scene.current.route_roadblock_ids
         assert len(set(route)) == len(route) >= 3
-        for before, after in zip(route[:-1], route[1:], strict=True):
+        for before, after in pairwise(route):
             assert after in scene.road_map.roadblocks[before].outgoing
         for token, _ in scene.current.traffic_lights:
             assert scene.road_map.lanes[token].is_connector and scene.road_map.lanes[token].stop_line_ids

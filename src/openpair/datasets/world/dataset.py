@@ -38,8 +38,8 @@ _OPEN_TOWNS = 16
 class OpenTown:
     """A town with everything its logs share, decoded once."""
 
-    def __init__(self, path: Path) -> None:
-        self.stored = StoredTown.from_file(path)
+    def __init__(self, stored: StoredTown) -> None:
+        self.stored = stored
         town = self.stored.town_map()
         self.origin = np.array(town.origin_m, dtype=np.float64)
         self.road_map: RoadMap = road_map(town)
@@ -70,6 +70,7 @@ class WorldDataset:
     """
 
     name = "world"
+    ray_cast = True
 
     def __init__(
         self,
@@ -83,12 +84,14 @@ class WorldDataset:
         if split not in (*SPLITS, "all"):
             raise OpenPairError(f"the world has no split '{split}'", fix=f"use one of {', '.join(SPLITS)}, all")
         index = read_index(self.root)
+        self._content_hash = str(index["hash"])
         picked = [town for town in index["towns"] if split in (town["split"], "all")]
         if towns is not None:
             unknown = set(towns) - {town["name"] for town in picked}
             if unknown:
                 raise OpenPairError(f"split '{split}' has no town {', '.join(sorted(unknown))}", where=self.root)
             picked = [town for town in picked if town["name"] in towns]
+        self._town_of = {log: town["name"] for town in picked for log in town["logs"]}
         self._place: dict[str, tuple[str, str, int]] = {}
         keys = []
         for town in picked:
@@ -110,6 +113,11 @@ class WorldDataset:
     def __len__(self) -> int:
         return len(self._keys)
 
+    def fingerprint(self) -> str:
+        """Names the data: the world's own content hash and the choice of scenes."""
+        chosen = "\n".join(key.token for key in self._keys)
+        return hashlib.sha256(f"{self._content_hash}\n{chosen}".encode()).hexdigest()
+
     def __getstate__(self) -> dict[str, Any]:
         """Travels to worker processes without its caches."""
         return {k: v for k, v in self.__dict__.items() if k not in ("_town", "_frames")}
@@ -128,12 +136,24 @@ class WorldDataset:
         window = frames[frame - NUM_HISTORY_FRAMES + 1 : frame + NUM_FUTURE_FRAMES + 1]
         return Scene(self.name, log, self._town(town_name).road_map, window, NUM_HISTORY_FRAMES - 1)
 
+    def log_names(self) -> tuple[str, ...]:
+        """Logs of the split that hold at least one scene, in order."""
+        return tuple(self._town_of)
+
+    def town_names(self) -> tuple[str, ...]:
+        """Towns of the split, in order."""
+        return tuple(dict.fromkeys(self._town_of.values()))
+
+    def town_of_log(self, log_name: str) -> str:
+        """The town in which a log was driven. Raises OpenPairError for an unknown log."""
+        if log_name not in self._town_of:
+            raise OpenPairError(f"there is no log '{log_name}'", where=f"world, split '{self.split}'")
+        return self._town_of[log_name]
+
     def load_log(self, log_name: str) -> tuple[tuple[Frame, ...], RoadMap]:
-        """All 40 frames of a log, and its town."""
-        for town_name, log, _ in self._place.values():
-            if log == log_name:
-                return self._frames(town_name, log), self._town(town_name).road_map
-        raise OpenPairError(f"there is no log '{log_name}'", where=f"world, split '{self.split}'")
+        """All 40 frames of a log, and its town. Raises OpenPairError for an unknown log."""
+        town_name = self.town_of_log(log_name)
+        return self._frames(town_name, log_name), self._town(town_name).road_map
 
     def load_sensors(self, scene: Scene, *, size: tuple[int, int], depth: bool = False) -> SensorFrame:
         """Cameras and LiDAR of the scene's current frame, ray-cast at ``size`` (width, height)."""
@@ -142,7 +162,7 @@ class WorldDataset:
         return render_scene(scene, size=size, depth=depth)
 
     def _open_town(self, name: str) -> OpenTown:
-        return OpenTown(self.root / f"{name}{SUFFIX}")
+        return OpenTown(StoredTown.from_file(self.root / f"{name}{SUFFIX}"))
 
     def _decode_frames(self, town_name: str, log_name: str) -> tuple[Frame, ...]:
         town = self._town(town_name)
@@ -162,6 +182,14 @@ def read_index(root: Path) -> dict[str, Any]:
     except (ValueError, KeyError, TypeError) as error:
         raise OpenPairError("the index is damaged", where=path, fix="build the world again") from error
     return index
+
+
+def verify_files(root: Path) -> None:
+    """Compare every town of a world with the hash in its index. Raises OpenPairError for the first that differs."""
+    for town in read_index(root)["towns"]:
+        path = root / f"{town['name']}{SUFFIX}"
+        if not path.is_file() or hashlib.sha256(path.read_bytes()).hexdigest() != town["sha256"]:
+            raise OpenPairError("the town is not what the index says", where=path, fix="Install or build it again")
 
 
 def scene_token(log_name: str, frame: int) -> str:

@@ -10,11 +10,13 @@ from pathlib import Path
 import numpy as np
 
 from openpair.datasets.world.recipes import TownRecipe
-from openpair.datasets.world.sumo_net import Net
+from openpair.datasets.world.sumo_net import Net, NetLane
 from openpair.datatypes import vehicle as ego_size
 
 EPISODE_S = 260
 EGO_KIND = "ego"
+STRAIGHT_ON = 0.4
+"""How often a driver goes straight on without drawing among all ways."""
 
 
 @dataclass(frozen=True)
@@ -40,16 +42,16 @@ PEDESTRIAN = Size(0.6, 0.65, 1.75, 1.0)
 
 DRIVERS: dict[str, dict[str, str]] = {
     "normal": {
-        "accel": "1.9", "decel": "3.2", "tau": "1.3", "minGap": "2.2", "speedFactor": "normc(0.92,0.08,0.75,1.1)",
-        "lcAssertive": "1.0", "lcSpeedGain": "1.0", "impatience": "0.1", "jmTimegapMinor": "1.5",
+        "accel": "2.0", "decel": "3.2", "tau": "1.3", "minGap": "2.2", "speedFactor": "normc(0.90,0.08,0.74,1.06)",
+        "lcAssertive": "1.0", "lcSpeedGain": "1.0", "impatience": "0.1", "jmTimegapMinor": "1.5", "startupDelay": "0.5",
     },
     "timid": {
-        "accel": "1.3", "decel": "2.6", "tau": "1.9", "minGap": "3.0", "speedFactor": "normc(0.78,0.07,0.62,0.95)",
-        "lcAssertive": "0.7", "lcSpeedGain": "0.3", "impatience": "0.0", "jmTimegapMinor": "2.2",
+        "accel": "1.5", "decel": "2.6", "tau": "1.9", "minGap": "3.0", "speedFactor": "normc(0.76,0.07,0.60,0.92)",
+        "lcAssertive": "0.7", "lcSpeedGain": "0.3", "impatience": "0.0", "jmTimegapMinor": "2.2", "startupDelay": "1.0",
     },
     "aggressive": {
-        "accel": "2.6", "decel": "4.2", "tau": "0.85", "minGap": "1.5", "speedFactor": "normc(1.07,0.07,0.92,1.25)",
-        "lcAssertive": "2.0", "lcSpeedGain": "5.0", "impatience": "0.6", "jmTimegapMinor": "1.0",
+        "accel": "2.2", "decel": "3.5", "tau": "0.85", "minGap": "1.5", "speedFactor": "normc(1.05,0.07,0.92,1.2)",
+        "lcAssertive": "2.0", "lcSpeedGain": "5.0", "impatience": "0.6", "jmTimegapMinor": "1.0", "startupDelay": "0.2",
     },
 }  # fmt: skip
 """SUMO parameters of a driver class. Late reactions come from the action step of each class (``ACTION_STEP_S``)."""
@@ -63,19 +65,24 @@ def write_demand(recipe: TownRecipe, net: Net, episode: int, folder: Path) -> Pa
     root = ET.Element("routes")
     _vehicle_types(root)
     onward = _successors(net)
+    straight_on = _straight_on(net)
     starts = sorted(onward)
     trips: list[tuple[float, ET.Element]] = []
+    lane_km = sum(_length_km(lane) for edge in net.edges.values() for lane in edge.drive_lanes)
+    sidewalk_km = sum(_length_km(lane) for edge in net.edges.values() for lane in edge.lanes if lane.kind == "sidewalk")
     names, shares = list(SIZES), np.array([size.share for size in SIZES.values()])
-    for i in range(recipe.vehicles):
+    for i in range(round(recipe.vehicles_per_km * lane_km)):
         kind = names[int(rng.choice(len(names), p=shares / shares.sum()))]
         draw = rng.random()
         aggressive = draw < recipe.aggressive_share
         timid = draw > 1 - recipe.timid_share
         driver = "aggressive" if aggressive else "timid" if timid else "normal"
-        trips.append(_vehicle(f"v{i}_{kind}_{driver}", f"{kind}_{driver}", _walk(rng, onward, starts), 0.3 * i))
-    for i in range(recipe.bicycles):
-        trips.append(_vehicle(f"b{i}", "bicycle", _walk(rng, onward, starts), 0.5 * i))
-    for i in range(recipe.pedestrians):
+        trips.append(
+            _vehicle(f"v{i}_{kind}_{driver}", f"{kind}_{driver}", _walk(rng, onward, straight_on, starts), 0.3 * i)
+        )
+    for i in range(round(recipe.bicycles_per_km * lane_km)):
+        trips.append(_vehicle(f"b{i}", "bicycle", _walk(rng, onward, straight_on, starts), 0.5 * i))
+    for i in range(round(recipe.pedestrians_per_km * sidewalk_km)):
         trips.append(_pedestrian(f"p{i}", rng, starts, 0.1 * i))
     for _, element in sorted(trips, key=lambda item: item[0]):
         root.append(element)
@@ -90,7 +97,8 @@ def _vehicle_types(root: ET.Element) -> None:
             attributes = {
                 "id": f"{kind}_{driver}", "vClass": "passenger", "carFollowModel": "Krauss", "sigma": "0.25",
                 "laneChangeModel": "SL2015", "latAlignment": "center", "minGapLat": "0.5", "lcSigma": "0.05",
-                "maxSpeedLat": "1.0", "actionStepLength": f"{ACTION_STEP_S[driver]}", "emergencyDecel": "7",
+                "jmStoplineGap": "2.2", "maxSpeedLat": "1.0", "lcMaxSpeedLatStanding": "0",
+                "lcMaxSpeedLatFactor": "0.2", "actionStepLength": f"{ACTION_STEP_S[driver]}", "emergencyDecel": "7",
                 "length": f"{size.length}", "width": f"{size.width}", "height": f"{size.height}",
             }  # fmt: skip
             heavy = {"accel": "1.2", "decel": "2.6"} if kind == "truck" else {}
@@ -99,9 +107,14 @@ def _vehicle_types(root: ET.Element) -> None:
         "id": "bicycle", "vClass": "bicycle", "maxSpeed": "5.2", "speedFactor": "normc(0.9,0.15,0.6,1.1)",
         "accel": "1.0", "decel": "2.5", "length": f"{BICYCLE.length}", "width": f"{BICYCLE.width}",
         "laneChangeModel": "SL2015", "latAlignment": "right", "minGap": "1.0", "minGapLat": "0.3",
+        "lcMaxSpeedLatStanding": "0", "lcMaxSpeedLatFactor": "0.3",
     }  # fmt: skip
     ET.SubElement(root, "vType", bicycle)
     ET.SubElement(root, "vType", id="walker", vClass="pedestrian", speedFactor="normc(1.0,0.15,0.6,1.4)")
+
+
+def _length_km(lane: NetLane) -> float:
+    return float(np.sum(np.hypot(*np.diff(lane.shape, axis=0).T))) / 1000
 
 
 def _successors(net: Net) -> dict[str, list[str]]:
@@ -112,7 +125,14 @@ def _successors(net: Net) -> dict[str, list[str]]:
     return {edge: sorted(after) for edge, after in onward.items()}
 
 
-def _walk(rng: np.random.Generator, onward: dict[str, list[str]], starts: list[str]) -> list[str]:
+def _straight_on(net: Net) -> dict[str, str]:
+    edge_of = {lane.id: edge.id for edge in net.edges.values() for lane in edge.lanes}
+    return {edge_of[link.from_lane]: edge_of[link.to_lane] for link in net.connections if link.direction == "s"}
+
+
+def _walk(
+    rng: np.random.Generator, onward: dict[str, list[str]], straight_on: dict[str, str], starts: list[str]
+) -> list[str]:
     """A drive through the town that turns often and does not come back to a street within ten blocks if it can."""
     route = [str(rng.choice(starts))]
     for _ in range(45):
@@ -120,7 +140,9 @@ def _walk(rng: np.random.Generator, onward: dict[str, list[str]], starts: list[s
         fresh = [edge for edge in options if edge not in route[-10:] and edge[:-1] != route[-1][:-1]]
         if not (fresh or options):
             break
-        route.append(str(rng.choice(fresh or options)))
+        ahead = straight_on.get(route[-1])
+        go_on = ahead in fresh and rng.random() < STRAIGHT_ON
+        route.append(str(ahead) if go_on else str(rng.choice(fresh or options)))
     return route
 
 

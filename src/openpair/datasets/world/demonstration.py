@@ -20,7 +20,7 @@ from openpair.datasets.world.motion import PATH_STEP_M, Body, DrivenPath, Motion
 from openpair.datasets.world.town_map import TownMap, block_outline, ribbon
 from openpair.datatypes import vehicle as ego_size
 
-MARGIN_M = 0.15
+MARGIN_M = 0.3
 """Clearance of the body from the kerb that a repair restores [m]."""
 MAX_SHIFT_M = 1.2
 ROUNDS = 6
@@ -45,10 +45,15 @@ def corners(rear_pose: NDArray[np.float64]) -> NDArray[np.float64]:
     return np.stack([rear_pose[:, :1] + c * along - s * left, rear_pose[:, 1:2] + s * along + c * left], axis=-1)
 
 
-def keep_on_road(path: DrivenPath, road: BaseGeometry) -> DrivenPath | None:
-    """The path, shifted sideways where the body would leave the road by less than MARGIN_M; None where that fails."""
+def safe_area(road: BaseGeometry) -> BaseGeometry:
+    """The part of the road that is at least MARGIN_M away from its edge."""
     inside = road.buffer(-MARGIN_M)
     shapely.prepare(inside)
+    return inside
+
+
+def keep_on_road(path: DrivenPath, inside: BaseGeometry) -> DrivenPath | None:
+    """The path, shifted sideways where the body would leave the area ``inside``; None where that fails."""
     for _ in range(ROUNDS):
         heading = drag(path, EGO_BODY)
         rear = path.xy - EGO_BODY.lead * np.stack([np.cos(heading), np.sin(heading)], axis=-1)
@@ -82,7 +87,7 @@ class Drive:
     start_step: int
 
 
-def repaired_drive(track: Track, start_step: int, steps: int, road: BaseGeometry) -> Drive | None:
+def repaired_drive(track: Track, start_step: int, steps: int, inside: BaseGeometry) -> Drive | None:
     """The window [start_step, start_step + steps) of a track as a demonstration, or None where it cannot be one."""
     if track.path is None or track.arc is None:
         return None
@@ -94,7 +99,7 @@ def repaired_drive(track: Track, start_step: int, steps: int, road: BaseGeometry
     if b - a < 40:
         return None
     piece = DrivenPath(track.path.xy[a:b], track.path.heading[a:b])
-    fixed = keep_on_road(piece, road)
+    fixed = keep_on_road(piece, inside)
     if fixed is None:
         return None
     stretch = np.interp(arc - a * PATH_STEP_M, _matched(piece, fixed), np.arange(len(fixed.xy)) * PATH_STEP_M)
@@ -109,16 +114,21 @@ def _matched(before: DrivenPath, after: DrivenPath) -> NDArray[np.float64]:
     return share * (len(before.xy) - 1) * PATH_STEP_M
 
 
-def touches(drive_pose: NDArray[np.float64], boxes: NDArray[np.float64], margin_m: float = 0.0) -> NDArray[np.bool_]:
-    """Whether the ego at (T, 3) rear-axle poses meets an agent's box (T, 5) x, y, heading, length, width."""
-    h = drive_pose[:, 2]
-    center = drive_pose[:, :2] + EGO_BODY.center * np.stack([np.cos(h), np.sin(h)], axis=-1)
-    near = np.hypot(*(center - boxes[:, :2]).T) < 0.5 * (ego_size.LENGTH_M + boxes[:, 3]) + 2.0
-    hit = np.zeros(len(boxes), dtype=bool)
-    for t in np.flatnonzero(near):
-        ego = shapely.Polygon(corners(drive_pose[t : t + 1])[0])
-        x, y, heading, length, width = boxes[t]
-        half = np.array([[1, 1], [-1, 1], [-1, -1], [1, -1]]) * np.array([length, width]) / 2
-        turn = np.array([[np.cos(heading), np.sin(heading)], [-np.sin(heading), np.cos(heading)]])
-        hit[t] = ego.distance(shapely.Polygon(half @ turn + [x, y])) <= margin_m
-    return hit
+def touches(rear_pose: NDArray[np.float64], boxes: NDArray[np.float64], margin_m: float = 0.0) -> NDArray[np.bool_]:
+    """Whether the ego at (T, 3) rear-axle poses meets an agent's box (T, 5) x, y, heading, length, width.
+
+    Separating axes: two boxes are apart exactly where some edge direction of either separates them.
+    """
+    heading = rear_pose[:, 2]
+    gap = rear_pose[:, :2] + EGO_BODY.center * np.stack([np.cos(heading), np.sin(heading)], axis=-1) - boxes[:, :2]
+    mine = (ego_size.LENGTH_M / 2, ego_size.WIDTH_M / 2)
+    theirs = (boxes[:, 3] / 2, boxes[:, 4] / 2)
+    apart = np.zeros(len(boxes), dtype=bool)
+    turn = heading - boxes[:, 2]
+    c, s = np.abs(np.cos(turn)), np.abs(np.sin(turn))
+    for angle, own, other in ((heading, mine, theirs), (boxes[:, 2], theirs, mine)):
+        ahead = np.abs(gap[:, 0] * np.cos(angle) + gap[:, 1] * np.sin(angle))
+        aside = np.abs(gap[:, 1] * np.cos(angle) - gap[:, 0] * np.sin(angle))
+        apart |= ahead > own[0] + other[0] * c + other[1] * s + margin_m
+        apart |= aside > own[1] + other[0] * s + other[1] * c + margin_m
+    return ~apart

@@ -5,8 +5,10 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
+import shapely
 from numpy.typing import NDArray
 from scipy.ndimage import gaussian_filter1d
+from shapely.geometry.base import BaseGeometry
 
 from openpair.datasets.world.demand import BICYCLE, EGO_KIND, PEDESTRIAN, SIZES, Size
 from openpair.datasets.world.motion import STEP_S, Body, DrivenPath, Motion, follow, smooth_track
@@ -16,6 +18,7 @@ from openpair.datatypes.columns import AgentCategory
 
 MIN_STEPS = 30
 JUMP_M = 4.0
+KERB_DISTANCE_M = 0.5
 WANDER_M = {"normal": 0.09, "timid": 0.12, "aggressive": 0.15}
 """How far a driver strays from the middle of the lane (standard deviation)."""
 
@@ -53,10 +56,38 @@ class Track:
         return self.kind == EGO_KIND
 
 
-def tracks_of(recipe: TownRecipe, raw: RawTraffic, episode: int) -> list[Track]:
+class KeepOff:
+    """The road and a step around it, where nobody on foot waits or strolls."""
+
+    def __init__(self, road: BaseGeometry) -> None:
+        self.area = road.buffer(KERB_DISTANCE_M, quad_segs=4)
+        shapely.prepare(self.area)
+        rings = [shapely.get_coordinates(ring) for part in shapely.get_parts(self.area) for ring in _rings(part)]
+        edges = np.concatenate([np.stack([ring[:-1], ring[1:]], axis=1) for ring in rings])
+        self.edges = shapely.linestrings(edges)
+        self.tree = shapely.STRtree(self.edges)
+
+    def nearest_outside(self, xy: NDArray[np.float64]) -> NDArray[np.float64]:
+        """(N, 2) points, those inside moved to the nearest edge."""
+        moved = xy.copy()
+        inside = shapely.contains_xy(self.area, xy[:, 0], xy[:, 1])
+        if inside.any():
+            points = shapely.points(xy[inside])
+            nearest = self.edges[self.tree.nearest(points)]
+            moved[inside] = shapely.get_coordinates(shapely.shortest_line(nearest, points))[::2]
+        return moved
+
+
+def _rings(polygon: BaseGeometry) -> list[BaseGeometry]:
+    return [polygon.exterior, *polygon.interiors]
+
+
+def tracks_of(recipe: TownRecipe, raw: RawTraffic, episode: int, road: BaseGeometry) -> list[Track]:
     """All road users of an episode, cars made car-like. Tracks end where SUMO teleports a vehicle."""
     order = np.lexsort((raw.step, raw.user))
     starts = np.searchsorted(raw.user[order], np.arange(len(raw.names) + 1))
+    keep_off = KeepOff(road)
+    crossing = np.array(["_c" in name for name in raw.lane_names])
     tracks = []
     for u, name in enumerate(raw.names):
         rows = order[starts[u] : starts[u + 1]]
@@ -65,12 +96,21 @@ def tracks_of(recipe: TownRecipe, raw: RawTraffic, episode: int) -> list[Track]:
             if len(piece) >= MIN_STEPS:
                 label = name if number == 0 else f"{name}.{number}"
                 rng = np.random.default_rng([recipe.seed, 6, episode, u, number])
-                tracks.append(_pedestrian(label, raw, piece) if name[0] == "p" else _vehicle(label, raw, piece, rng))
+                if name[0] == "p":
+                    tracks.append(_pedestrian(label, raw, piece, crossing, keep_off))
+                else:
+                    tracks.append(_vehicle(label, raw, piece, rng))
     return tracks
 
 
-def _pedestrian(name: str, raw: RawTraffic, rows: NDArray[np.int64]) -> Track:
-    xy = gaussian_filter1d(raw.xy[rows], 4.0, axis=0, mode="nearest")
+def _pedestrian(
+    name: str, raw: RawTraffic, rows: NDArray[np.int64], crossing: NDArray[np.bool_], keep_off: KeepOff
+) -> Track:
+    """Someone on foot, who waits a step back from the kerb and enters the road on crossings alone."""
+    xy = raw.xy[rows].copy()
+    walking = ~crossing[raw.lane[rows]]
+    xy[walking] = keep_off.nearest_outside(xy[walking])
+    xy = gaussian_filter1d(xy, 5.0, axis=0, mode="nearest")
     velocity = np.gradient(xy, STEP_S, axis=0)
     speed = np.hypot(*velocity.T)
     heading = np.deg2rad(90 - raw.angle[rows])

@@ -9,7 +9,7 @@ import shapely
 from numpy.typing import NDArray
 from shapely.geometry.base import BaseGeometry
 
-from openpair.datasets.world.demonstration import Drive, corners, repaired_drive, touches
+from openpair.datasets.world.demonstration import Drive, corners, repaired_drive, safe_area, touches
 from openpair.datasets.world.episode import Track
 from openpair.datasets.world.log_store import AGENT_UNITS, EGO_UNITS, FRAMES, StoredAgent, StoredLog
 from openpair.datasets.world.map_from_net import TownNumbers
@@ -23,7 +23,11 @@ LOG_STEPS = FRAMES * FRAME_STEPS
 WARM_UP_STEPS = 200
 SCENE_EVERY = 3
 AGENT_RADIUS_M = 75.0
+STRIDE_STEPS = 20
+MIN_TRAVEL_M = 25.0
 RED = frozenset("rus")
+MAX_LATERAL, MAX_LONGITUDINAL = 4.5, 6.5
+"""Accelerations that no drive of ours may exceed [m/s^2]: more is an artefact."""
 
 
 @dataclass(frozen=True)
@@ -54,32 +58,43 @@ class Candidate:
 
 
 def candidates(
-    episode: Episode, town: TownMap, numbers: TownNumbers, road: BaseGeometry, stride_steps: int
+    episode: Episode, town: TownMap, numbers: TownNumbers, road: BaseGeometry, wanted: int, rng: np.random.Generator
 ) -> list[Candidate]:
-    """All usable 20 s drives of the episode's cars of ego size."""
-    found = []
-    for track in episode.tracks:
-        if not track.can_be_ego:
-            continue
-        names = [episode.raw.lane_names[i] for i in track.lane]
+    """Up to ``wanted`` usable 20 s drives of the episode's cars of ego size, tried in random order."""
+    inside = safe_area(road)
+    shapely.prepare(road)
+    starts = [
+        (track, start)
+        for track in episode.tracks
+        if track.can_be_ego
+        for start in range(max(WARM_UP_STEPS, track.first_step + 100), track.last_step - LOG_STEPS - 60, STRIDE_STEPS)
+    ]
+    progress: dict[str, NDArray[np.int64]] = {}
+    found: list[Candidate] = []
+    for i in rng.permutation(len(starts)):
+        track, start = starts[int(i)]
         edges = episode.raw.routes[track.name.split(".")[0]]
-        steps = route_steps(names, edges)
-        for start in range(max(WARM_UP_STEPS, track.first_step + 100), track.last_step - LOG_STEPS - 60, stride_steps):
-            i = start - track.first_step
-            if track.arc is None or track.arc[i + LOG_STEPS] - track.arc[i] < 25.0 or steps[i] < 0:
-                continue
-            route = given_route(edges, int(steps[i]), int(steps[i + LOG_STEPS]), town, numbers)
-            drive = None if route is None else repaired_drive(track, start, LOG_STEPS, road)
-            if route is None or drive is None:
-                continue
-            candidate = _judge(drive, route, episode, road)
-            if candidate is not None:
-                found.append(candidate)
+        if track.name not in progress:
+            progress[track.name] = route_steps([episode.raw.lane_names[lane] for lane in track.lane], edges)
+        steps, first = progress[track.name], start - track.first_step
+        moved = 0.0 if track.arc is None else float(track.arc[first + LOG_STEPS] - track.arc[first])
+        if moved < MIN_TRAVEL_M or steps[first] < 0:
+            continue
+        route = given_route(edges, int(steps[first]), int(steps[first + LOG_STEPS]), town, numbers)
+        drive = None if route is None else repaired_drive(track, start, LOG_STEPS, inside)
+        candidate = None if route is None or drive is None else _judge(drive, route, episode, road)
+        if candidate is not None:
+            found.append(candidate)
+        if len(found) == wanted:
+            break
     return found
 
 
 def _judge(drive: Drive, route: list[int], episode: Episode, road: BaseGeometry) -> Candidate | None:
     pose, speed = drive.motion.pose, drive.motion.speed
+    lateral = np.abs(speed * drive.motion.yaw_rate)
+    if lateral.max() > MAX_LATERAL or np.abs(drive.motion.acceleration).max() > MAX_LONGITUDINAL:
+        return None
     body = corners(pose)
     if not shapely.contains_xy(road, body[..., 0], body[..., 1]).all():
         return None
@@ -94,7 +109,9 @@ def _judge(drive: Drive, route: list[int], episode: Episode, road: BaseGeometry)
         if moved < 0.5:
             standing.append(frame)
             continue
-        interest += 1.0 + (turn > 0.35) + 0.8 * (speed[window].min() < 0.4 * speed[window][0]) * (speed[window][0] > 4)
+        interest += (
+            1.0 + 0.7 * (turn > 0.35) + 0.8 * (speed[window].min() < 0.4 * speed[window][0]) * (speed[window][0] > 4)
+        )
         interest += 0.8 * (speed[window][0] < 0.5)
     return Candidate(drive, route, scenes, standing, interest)
 
@@ -158,7 +175,11 @@ def stored_log(
 def _red_lights(
     drive: Drive, route: list[int], episode: Episode, town: TownMap, numbers: TownNumbers
 ) -> NDArray[np.bool_]:
-    """(S, 40) red by signalled path; the light the ego has already passed does not count for it any more."""
+    """(S, 40) red by signalled path.
+
+    A light that the ego is just passing counts as not red for its own movement, from 0.2 s before a frame to 0.7 s
+    after it: the driver passed on green or yellow, and the log's 2 Hz would say otherwise.
+    """
     paths = signalled_paths(town)
     row = {path: i for i, path in enumerate(paths)}
     red = np.zeros((len(paths), FRAMES), dtype=bool)
@@ -168,11 +189,11 @@ def _red_lights(
         shown = np.array([state[link] in RED for state in states])
         for path in governed:
             red[row[path]] = shown
-    frame_corners = corners(drive.motion.pose[::FRAME_STEPS])
-    bodies = shapely.polygons(frame_corners)
+    bodies = shapely.polygons(corners(drive.motion.pose))
     for movement in route[1::2]:
         polygon = shapely.Polygon(np.array(town.movements[movement]["polygon"]) / 100).buffer(0.1)
-        on_it = shapely.intersects(polygon, bodies)
+        touches_now = np.pad(shapely.intersects(polygon, bodies), (2, 7))
+        on_it = np.array([touches_now[f * FRAME_STEPS : f * FRAME_STEPS + 10].any() for f in range(FRAMES)])
         for p in range(len(town.movements[movement]["paths"])):
             if (movement, p) in row:
                 red[row[(movement, p)], on_it] = False

@@ -12,13 +12,14 @@ from shapely.geometry.base import BaseGeometry
 from shapely.ops import unary_union
 
 from openpair.datasets.world.recipes import TownRecipe
+from openpair.datasets.world.streets import GUTTER_M
 from openpair.datasets.world.sumo_net import Net, NetConnection, NetEdge
-from openpair.datasets.world.town_map import Line, TownMap
+from openpair.datasets.world.town_map import Line, TownMap, ribbon
 
 SIMPLIFY_M = 0.02
 MOUTH_M = 0.8
 """How far an intersection reaches back over the streets, so that no crack opens between them [m]."""
-SLACK_M = 0.25
+SLACK_M = 0.6
 """Kerb clearance of an intersection on each side of a lane connector [m]."""
 STOP_LINE_M = 0.5
 BULB_OUT_M = 7.0
@@ -60,7 +61,7 @@ def build_town_map(recipe: TownRecipe, net: Net) -> tuple[TownMap, TownNumbers]:
             {"line": _line(lane.shape), "width": round(lane.width * 100), "speed": round(lane.speed * 100)}
             for lane in edge.drive_lanes
         ]
-        town.blocks.append({"lanes": items})
+        town.blocks.append({"lanes": items, "gutter": round(GUTTER_M * 100)})
     outlines = _intersections(net, edges)
     order = {name: j for j, name in enumerate(outlines)}
     town.junctions = [_outline(polygon) for polygon in outlines.values()]
@@ -87,12 +88,13 @@ def _movements(
             if link.tls is not None:
                 numbers.light.setdefault((link.tls, link.link_index), []).append((m, p))
             lane = next(lane for lane in edge_of[link.from_lane].lanes if lane.id == link.from_lane)
+            line = _line(link.shape)
             paths.append(
                 {
                     "from": numbers.lane[link.from_lane][1],
                     "to": numbers.lane[link.to_lane][1],
-                    "line": _line(link.shape),
-                    "width": round(lane.width * 100),
+                    "line": line,
+                    "width": _fitting_width(line, round(lane.width * 100)),
                     "speed": round(lane.speed * 100),
                     "stop": stop_of[start] if link.tls is not None else -1,
                 }
@@ -107,6 +109,14 @@ def _movements(
                 "paths": paths,
             }
         )
+
+
+def _fitting_width(line: Line, width_cm: int) -> int:
+    """The width, made smaller where a bend is too tight for it."""
+    points = np.array(line) / 100
+    while width_cm > 100 and not Polygon(ribbon(points, width_cm / 200, width_cm / 200)).is_valid:
+        width_cm -= 20
+    return width_cm
 
 
 def _ribbon_of(link: NetConnection, extra_m: float = 0.0) -> Polygon:
@@ -124,7 +134,7 @@ def _intersections(net: Net, edges: list[NetEdge]) -> dict[str, Polygon]:
             for lane in edge.drive_lanes:
                 line = LineString(lane.shape[::-1] if backwards else lane.shape)
                 mouth = shapely.ops.substring(line, 0.0, MOUTH_M)
-                parts[node].append(mouth.buffer(lane.width / 2 + 0.02, cap_style="flat"))
+                parts[node].append(mouth.buffer(lane.width / 2 + GUTTER_M, cap_style="flat"))
     result = {}
     for name, pieces in parts.items():
         if pieces:
@@ -157,7 +167,7 @@ def _verge(net: Net, edges: list[NetEdge], town: TownMap, junctions: dict[str, P
             line = LineString(lane.shape)
             if lane.kind == "sidewalk":
                 areas.append(line.buffer(lane.width / 2 + 0.02, cap_style="flat", join_style="mitre"))
-            elif lane.kind == "parking":
+            elif lane.kind == "kerb" and lane.width > GUTTER_M:
                 if line.length > 2 * BULB_OUT_M + 14:
                     strip = shapely.ops.substring(line, BULB_OUT_M, line.length - BULB_OUT_M)
                     town.carparks.append({"line": _line(np.array(strip.coords)), "width": round(lane.width * 100 + 10)})
@@ -179,7 +189,10 @@ def _verge(net: Net, edges: list[NetEdge], town: TownMap, junctions: dict[str, P
 
 def _block_area(edge: NetEdge) -> BaseGeometry:
     return unary_union(
-        [LineString(s.shape).buffer(s.width / 2 + 0.05, cap_style="flat", join_style="mitre") for s in edge.drive_lanes]
+        [
+            LineString(s.shape).buffer(s.width / 2 + GUTTER_M, cap_style="flat", join_style="mitre")
+            for s in edge.drive_lanes
+        ]
     )
 
 
@@ -191,7 +204,9 @@ def _one_polygon(shape: BaseGeometry) -> Polygon:
 
 def _outline(polygon: Polygon) -> Line:
     """Exterior in whole centimetres, open (first point not repeated), anticlockwise."""
-    ring = shapely.geometry.polygon.orient(Polygon(polygon.exterior).simplify(SIMPLIFY_M)).exterior
+    simple = shapely.set_precision(Polygon(polygon.exterior).simplify(SIMPLIFY_M), 0.01)
+    largest = max(shapely.get_parts(simple), key=lambda part: part.area)
+    ring = shapely.geometry.polygon.orient(largest).exterior
     result: Line = np.round(np.array(ring.coords)[:-1] * 100).astype(int).tolist()
     return result
 

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from scipy.ndimage import gaussian_filter1d
 
 PATH_STEP_M = 0.25
-PATH_SIGMA_M = 1.6
+PATH_SIGMA_M = 2.4
 TIME_SIGMA_S = 0.35
 STEP_S = 0.1
 

@@ -36,7 +36,8 @@ class TownRecipe:
         all_way_stop_share: share of the other junctions that are all-way stops (the rest: main road first).
         cycle_s: cycle time of the lights [s].
         corner_radius_m: kerb radius at junctions [m].
-        vehicles, bicycles, pedestrians: how many are on the road at a time.
+        vehicles_per_km, bicycles_per_km: how many are on the road at a time, per kilometre of driving lane.
+        pedestrians_per_km: the same, per kilometre of sidewalk.
         aggressive_share, timid_share: shares of driver classes; the rest drive normally.
         episodes: simulated episodes; each has its own seed, parked cars and work zones.
         logs: 20 s logs to cut from the episodes together.
@@ -59,10 +60,10 @@ class TownRecipe:
     light_share: float = 0.6
     all_way_stop_share: float = 0.3
     cycle_s: int = 50
-    corner_radius_m: float = 8.0
-    vehicles: int = 60
-    bicycles: int = 8
-    pedestrians: int = 60
+    corner_radius_m: float = 10.0
+    vehicles_per_km: float = 10.0
+    bicycles_per_km: float = 1.5
+    pedestrians_per_km: float = 15.0
     aggressive_share: float = 0.2
     timid_share: float = 0.25
     episodes: int = 3

@@ -13,6 +13,8 @@ from openpair.datatypes.columns import AgentCategory
 SLOT_M = 6.6
 OCCUPIED = 0.6
 WORK_ZONE = 0.12
+MAX_CURVATURE = 0.012
+"""Nobody parks where the street bends more than this [1/m]."""
 
 
 def roadside_objects(recipe: TownRecipe, town: TownMap, episode: int) -> tuple[NDArray[np.int64], NDArray[np.float64]]:
@@ -26,8 +28,11 @@ def roadside_objects(recipe: TownRecipe, town: TownMap, episode: int) -> tuple[N
         works = rng.random() < WORK_ZONE
         for slot in np.arange(0.5 * SLOT_M, length - 0.5 * SLOT_M, SLOT_M).tolist():
             x, y, heading = _pose_on(line, slot)
-            if works and slot < 4 * SLOT_M:
-                rows += _work_zone_slot(x, y, heading, rng, first=slot < SLOT_M, last=slot >= 3 * SLOT_M)
+            turn = _pose_on(line, min(slot + 8.0, length - 0.1))[2] - _pose_on(line, max(slot - 8.0, 0.0))[2]
+            if abs((turn + np.pi) % (2 * np.pi) - np.pi) / 16.0 > MAX_CURVATURE:
+                continue
+            if works and SLOT_M < slot < 5 * SLOT_M:
+                rows += _work_zone_slot(x, y, heading, rng, first=slot < 2 * SLOT_M, last=slot > 4 * SLOT_M)
             elif rng.random() < OCCUPIED:
                 size = parkable[str(rng.choice(sorted(parkable)))]
                 side = rng.normal(0, 0.05) - (strip["width"] / 200 - size.width / 2 - 0.2)
@@ -64,7 +69,7 @@ def _work_zone_slot(
             heading + rng.normal(0, 0.05),
         ]
 
-    rows = [(AgentCategory.TRAFFIC_CONE, [*at(a, 0.85), 0.35, 0.35, 0.75]) for a in (-2.2, 0.0, 2.2)]
+    rows = [(AgentCategory.TRAFFIC_CONE, [*at(a, 0.7), 0.35, 0.35, 0.75]) for a in (-2.2, 0.0, 2.2)]
     if first or last:
         pose = at(-2.6 if first else 2.6, -0.2)
         rows.append((AgentCategory.BARRIER, [*pose[:2], pose[2] + np.pi / 2, 1.7, 0.4, 1.0]))

@@ -14,13 +14,22 @@ from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy.ndimage import gaussian_filter1d
 
 from openpair.datasets.world.recipes import StreetPattern, TownRecipe
+from openpair.datasets.world.sumo_net import read_net
 from openpair.errors import OpenPairError
 
 SIDEWALK_M = 2.2
-PARKING_M = 2.4
-MIN_BLOCK_M = 55.0
+PARKING_M = 2.5
+GUTTER_M = 0.6
+"""Paved strip between the outer lane and the kerb where nobody parks [m]."""
+MIN_BLOCK_M = 60.0
+MIN_BEND_M = 15.0
+BEND_ACCELERATION = 2.6
+"""Lateral acceleration at the speed limit of a bent street [m/s^2]."""
+TURN_ACCELERATION = 3.0
+"""Lateral acceleration at which a normal driver takes a turn [m/s^2]."""
 _ARTERIAL, _LOCAL = 3, 1
 
 
@@ -34,6 +43,7 @@ class _Street:
     speed_mps: float = 13.89
     parking: bool = False
     priority: int = _LOCAL
+    top_speed_mps: float = 99.0
 
 
 @dataclass
@@ -72,17 +82,44 @@ def build_network(recipe: TownRecipe, folder: Path) -> Path:
     rng = np.random.default_rng([recipe.seed, 1])
     plan = _draw_pattern(recipe, folder)
     _prune(plan, recipe)
+    _round_corners(plan)
     _classify(plan, recipe, rng)
     _bend(plan, recipe, rng)
     _write_plain(plan, recipe, rng, folder)
     args = ["-n", "town.nod.xml", "-e", "town.edg.xml", "-o", "town.net.xml"]
     args += ["--crossings.guess", "--crossings.guess.speed-threshold", "17", "--walkingareas"]
     args += ["--no-turnarounds", "--junctions.internal-link-detail", "16", "--junctions.corner-detail", "6"]
-    args += ["--default.junctions.radius", f"{recipe.corner_radius_m}", "--junctions.limit-turn-speed", "2.8"]
+    args += ["--default.junctions.radius", f"{recipe.corner_radius_m}", "--junctions.limit-turn-speed", "-1"]
     args += ["--tls.yellow.time", "3", "--tls.allred.time", "1", "--tls.cycle.time", f"{recipe.cycle_s}"]
     args += ["--tls.default-type", "static", "--seed", f"{recipe.seed}"]
     run_sumo_tool("netconvert", args, folder)
+    _limit_turn_speeds(folder / "town.net.xml")
     return folder / "town.net.xml"
+
+
+def _limit_turn_speeds(path: Path) -> None:
+    """Give every lane inside a junction the speed at which its sharpest bend feels like TURN_ACCELERATION."""
+    tree = ET.parse(path)
+    lane_of = {lane.get("id"): lane for edge in tree.getroot().iter("edge") for lane in edge.iter("lane")}
+    for link in read_net(path).connections:
+        steps = np.concatenate([[0.0], np.cumsum(np.hypot(*np.diff(link.shape, axis=0).T))])
+        grid = np.arange(0.0, steps[-1], 0.5)
+        ahead = link.shape[-1] - link.shape[-2]
+        behind = link.shape[0] - link.shape[1]
+        line = np.column_stack([np.interp(grid, steps, link.shape[:, i]) for i in range(2)])
+        line = np.concatenate([
+            line[0] + np.arange(16, 0, -1)[:, None] * 0.5 * behind / np.hypot(*behind),
+            line,
+            line[-1] + np.arange(1, 17)[:, None] * 0.5 * ahead / np.hypot(*ahead),
+        ])  # fmt: skip
+        line = gaussian_filter1d(line, 2.6 / 0.5, axis=0, mode="nearest")
+        step = np.diff(line, axis=0)
+        turn = np.abs(np.diff(np.unwrap(np.arctan2(step[:, 1], step[:, 0]))))[6:-6] / 0.5
+        speed = float(np.sqrt(TURN_ACCELERATION / max(1e-3, float(turn.max()))))
+        for lane_id in link.via:
+            lane = lane_of[lane_id]
+            lane.set("speed", f"{min(speed, float(lane.get('speed', '13.89'))):.2f}")
+    tree.write(path)
 
 
 def _draw_pattern(recipe: TownRecipe, folder: Path) -> _Plan:
@@ -96,7 +133,7 @@ def _draw_pattern(recipe: TownRecipe, folder: Path) -> _Plan:
         args += ["--spider", "--spider.arm-number", f"{a}", "--spider.circle-number", f"{b}"]
         args += ["--spider.space-radius", f"{block}", "--spider.omit-center", "false"]
     else:
-        args += ["--rand", "--rand.iterations", f"{a}", "--rand.min-angle", "55", "--rand.num-tries", "80"]
+        args += ["--rand", "--rand.iterations", f"{a}", "--rand.min-angle", "65", "--rand.num-tries", "80"]
         args += ["--rand.min-distance", f"{0.8 * block:.1f}", "--rand.max-distance", f"{1.5 * block:.1f}"]
     run_sumo_tool("netgenerate", args, folder)
     nodes = {
@@ -132,6 +169,46 @@ def _prune(plan: _Plan, recipe: TownRecipe) -> None:
             del plan.nodes[node]
 
 
+def _round_corners(plan: _Plan) -> None:
+    """Where only two streets meet, make them one street with a bend that a car can take."""
+    for name in sorted(plan.nodes):
+        here = [street for street in plan.streets if name in street.ends]
+        if len(here) != 2:
+            continue
+        before, after = (s.shape if s.ends[k] == name else s.shape[::-1] for s, k in zip(here, (1, 0), strict=True))
+        ends = tuple(s.ends[1] if s.ends[0] == name else s.ends[0] for s in here)
+        rounded = _fillet(before, after)
+        if rounded is None or ends[0] == ends[1]:
+            continue
+        shape, radius = rounded
+        top_speed = min(float(np.sqrt(BEND_ACCELERATION * radius)), *(s.top_speed_mps for s in here))
+        plan.streets = [s for s in plan.streets if s not in here]
+        plan.streets.append(_Street((ends[0], ends[1]), shape, top_speed_mps=top_speed))
+        del plan.nodes[name]
+
+
+def _fillet(before: NDArray[np.float64], after: NDArray[np.float64]) -> tuple[NDArray[np.float64], float] | None:
+    """Two lines that meet in a corner, joined by an arc: line and radius of the arc; None where it would be tight."""
+    corner = before[-1]
+    back, ahead = before[-2] - corner, after[1] - corner
+    lengths = np.hypot(*back), np.hypot(*ahead)
+    back, ahead = back / lengths[0], ahead / lengths[1]
+    turn = np.pi - float(np.arccos(np.clip(back @ ahead, -1, 1)))
+    if turn < 0.05:
+        return np.concatenate([before, after[1:]]), 1e3
+    tangent = 0.45 * min(lengths)
+    radius = min(35.0, float(tangent / np.tan(turn / 2)))
+    if radius < MIN_BEND_M:
+        return None
+    tangent = radius * np.tan(turn / 2)
+    middle = (back + ahead) / np.hypot(*(back + ahead))
+    center = corner + middle * radius / np.cos(turn / 2)
+    a, b = corner + tangent * back - center, corner + tangent * ahead - center
+    t = np.linspace(0, 1, max(4, round(turn * radius / 3)))[:, None]
+    arc = center + (np.sin((1 - t) * turn) * a + np.sin(t * turn) * b) / np.sin(turn)
+    return np.concatenate([before[:-1], arc, after[1:]]), radius
+
+
 def _classify(plan: _Plan, recipe: TownRecipe, rng: np.random.Generator) -> None:
     """Lay main roads along shortest paths across the town; the other streets are local ones."""
     for street in plan.streets:
@@ -148,6 +225,8 @@ def _classify(plan: _Plan, recipe: TownRecipe, rng: np.random.Generator) -> None
                 if set(street.ends) == set(ends):
                     street.lanes, street.speed_mps = recipe.arterial_lanes, recipe.arterial_speed_mps
                     street.priority, street.parking = _ARTERIAL, False
+    for street in plan.streets:
+        street.speed_mps = min(street.speed_mps, street.top_speed_mps)
 
 
 def _shortest_path(plan: _Plan, start: str, goal: str) -> list[str]:
@@ -173,7 +252,7 @@ def _bend(plan: _Plan, recipe: TownRecipe, rng: np.random.Generator) -> None:
         length = float(np.hypot(*(end - start)))
         bends, bow, kind = rng.random() < recipe.curve_share, rng.uniform(0.03, 0.075), rng.random()
         sign = rng.choice([-1.0, 1.0])
-        if not bends:
+        if not bends or len(street.shape) > 2:
             continue
         t = np.linspace(0, 1, max(8, round(length / 8)))
         wave = np.sin(np.pi * t) if kind < 0.7 else 0.55 * np.sin(2 * np.pi * t)
@@ -193,7 +272,7 @@ def _write_plain(plan: _Plan, recipe: TownRecipe, rng: np.random.Generator, fold
     edges = ET.Element("edges")
     for number, street in enumerate(plan.streets):
         for tag, ends, shape in (("a", street.ends, street.shape), ("b", street.ends[::-1], street.shape[::-1])):
-            widths = [SIDEWALK_M] + [PARKING_M] * street.parking + [recipe.lane_width_m] * street.lanes
+            widths = [SIDEWALK_M, PARKING_M if street.parking else GUTTER_M] + [recipe.lane_width_m] * street.lanes
             edge = ET.SubElement(edges, "edge", {"id": f"e{number}{tag}", "from": ends[0], "to": ends[1]})
             edge.set("numLanes", f"{len(widths)}")
             edge.set("speed", f"{street.speed_mps:.2f}")
@@ -204,7 +283,7 @@ def _write_plain(plan: _Plan, recipe: TownRecipe, rng: np.random.Generator, fold
                 lane = ET.SubElement(edge, "lane", index=f"{index}", width=f"{width:.2f}")
                 if index == 0:
                     lane.set("allow", "pedestrian")
-                elif index == 1 and street.parking:
+                elif index == 1:
                     lane.set("disallow", "all")
                 else:
                     lane.set("disallow", "pedestrian")

@@ -16,7 +16,7 @@ class NetLane:
 
     Attributes:
         shape: (M, 2) centre line [m], network frame.
-        kind: "drive", "parking" or "sidewalk".
+        kind: "drive", "kerb" (parking strip or gutter, closed to traffic) or "sidewalk".
     """
 
     id: str
@@ -137,7 +137,7 @@ def _lane(element: ET.Element) -> NetLane:
     if element.get("allow") == "pedestrian":
         kind = "sidewalk"
     elif element.get("disallow") == "all":
-        kind = "parking"
+        kind = "kerb"
     else:
         kind = "drive"
     width, speed = float(element.get("width", "3.2")), float(element.get("speed", "13.89"))

@@ -27,7 +27,8 @@ class TownMap:
 
     Attributes:
         origin_m: UTM coordinates of the town frame's origin, whole metres.
-        blocks: per roadblock {"lanes": [{"line", "width", "speed"}...] leftmost first}; speeds in cm/s.
+        blocks: per roadblock {"lanes": [{"line", "width", "speed"}...] leftmost first, "gutter": paved width right of
+            the last lane}; speeds in cm/s.
         movements: per roadblock connector {"from", "to", "junction", "polygon",
             "paths": [{"from", "to" (lane position in its block), "line", "width", "speed", "stop"}...]};
             "stop" is -1 without a traffic light.
@@ -117,7 +118,7 @@ def road_map(town: TownMap) -> RoadMap:
             incoming=tuple(incoming.get(name, ())),
             outgoing=tuple(outgoing.get(name, ())),
             speed_limit_mps=item["speed"] / 100,
-            index=index,
+            index=index if stop is None else 0,
             stop_line_ids=stop or (),
         )
 
@@ -149,10 +150,12 @@ def road_map(town: TownMap) -> RoadMap:
 
 
 def block_outline(block: dict[str, Any]) -> NDArray[np.float64]:
-    """Closed outline [m] of all lanes of a roadblock together."""
+    """Closed outline [m] of all lanes of a roadblock and its gutter."""
     first, last = block["lanes"][0], block["lanes"][-1]
     left = ribbon(np.array(first["line"]) / 100, first["width"] / 200, 0.0)[: len(first["line"])]
-    right = ribbon(np.array(last["line"]) / 100, 0.0, last["width"] / 200)[len(last["line"]) : -1]
+    right = ribbon(np.array(last["line"]) / 100, 0.0, last["width"] / 200 + block["gutter"] / 100)[
+        len(last["line"]) : -1
+    ]
     return np.concatenate([left, right, left[:1]])
 
 

@@ -8,8 +8,9 @@ from __future__ import annotations
 import json
 import lzma
 import struct
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -27,6 +28,7 @@ class StoredTown:
     """A town as it is kept on disk.
 
     Attributes:
+        recipe: the TownRecipe as a dictionary, with the version of SUMO that ran it.
         roadside: per episode (K, 7) int64 category, x, y [cm], heading [mrad], length, width, height [cm].
         logs: encoded logs by name.
     """
@@ -35,6 +37,7 @@ class StoredTown:
     map_blob: bytes
     roadside: list[NDArray[np.int64]]
     logs: dict[str, bytes]
+    recipe: dict[str, Any] = field(default_factory=dict)
 
     def town_map(self) -> TownMap:
         return TownMap.decode(self.map_blob)
@@ -50,7 +53,7 @@ class StoredTown:
         for name, block in blocks.items():
             toc[name] = [at, len(block)]
             at += len(block)
-        head = json.dumps({"town": self.name, "blocks": toc}, separators=(",", ":")).encode()
+        head = json.dumps({"town": self.name, "recipe": self.recipe, "blocks": toc}, separators=(",", ":")).encode()
         return MAGIC + struct.pack("<I", len(head)) + head + b"".join(blocks.values())
 
     @staticmethod
@@ -70,6 +73,6 @@ class StoredTown:
                 np.array(t, dtype=np.int64).reshape(-1, 7) for t in json.loads(lzma.decompress(blocks["roadside"]))
             ]
             logs = {name[4:]: block for name, block in blocks.items() if name.startswith("log:")}
-            return StoredTown(head["town"], blocks["map"], roadside, logs)
+            return StoredTown(head["town"], blocks["map"], roadside, logs, head.get("recipe", {}))
         except (ValueError, KeyError, struct.error, lzma.LZMAError) as error:
             raise OpenPairError(f"the town file is damaged ({error})", where=path, fix="install it again") from error

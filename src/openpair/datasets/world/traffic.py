@@ -17,11 +17,12 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from openpair.datasets.world.demand import EPISODE_S
+from openpair.datasets.world.demand import EGO_KIND, EPISODE_S
 from openpair.datasets.world.streets import sumo_binary
 from openpair.errors import OpenPairError
 
 STEP_S = 0.1
+BRAKES_PER_S, CUT_INS_PER_S, UNLOADS_PER_S = 0.3, 0.5, 0.08
 
 
 @dataclass(frozen=True)
@@ -113,24 +114,29 @@ def _record(folder: Path, seed: int) -> None:
 
 
 def _disturb(sumo: Any, rng: np.random.Generator) -> None:
-    """Once a second: now and then a driver brakes hard for no visible reason or pushes into the next lane."""
-    vehicles = sorted(name for name in sumo.vehicle.getIDList() if name.startswith("v"))
+    """Once a second, now and then: a driver brakes hard, pushes into the next lane or stops to unload.
+
+    Cars that may become an ego are spared: a demonstration does nothing without a reason that can be seen.
+    """
+    vehicles = sorted(n for n in sumo.vehicle.getIDList() if n.startswith("v") and f"_{EGO_KIND}_" not in n)
     if not vehicles:
         return
-    if rng.random() < 0.25:
-        name = str(rng.choice(vehicles))
-        speed = sumo.vehicle.getSpeed(name)
-        if speed > 6:
-            sumo.vehicle.slowDown(name, rng.uniform(0.1, 0.6) * speed, rng.uniform(1.0, 2.0))
-    if rng.random() < 0.4:
-        name = str(rng.choice(vehicles))
-        road, lane = sumo.vehicle.getRoadID(name), sumo.vehicle.getLaneIndex(name)
-        if not road.startswith(":") and sumo.vehicle.getSpeed(name) > 4:
-            for other in (lane - 1, lane + 1):
-                lane_id = f"{road}_{other}"
-                if 0 <= other < sumo.edge.getLaneNumber(road) and not _closed(sumo, lane_id):
-                    sumo.vehicle.changeLane(name, other, 4.0)
-                    break
+    brakes, cuts_in, unloads = rng.random(3) < (BRAKES_PER_S, CUT_INS_PER_S, UNLOADS_PER_S)
+    name = str(rng.choice(vehicles))
+    road, lane, speed = sumo.vehicle.getRoadID(name), sumo.vehicle.getLaneIndex(name), sumo.vehicle.getSpeed(name)
+    if brakes and speed > 6:
+        sumo.vehicle.slowDown(name, rng.uniform(0.1, 0.6) * speed, rng.uniform(1.0, 2.0))
+    if road.startswith(":") or speed < 4:
+        return
+    open_lanes = [i for i in range(sumo.edge.getLaneNumber(road)) if not _closed(sumo, f"{road}_{i}")]
+    if len(open_lanes) < 2:
+        return
+    if cuts_in:
+        beside = [i for i in (lane - 1, lane + 1) if i in open_lanes]
+        sumo.vehicle.changeLane(name, int(rng.choice(beside)), 4.0)
+    position = sumo.vehicle.getLanePosition(name) + 12 + speed**2 / 5
+    if unloads and position < sumo.lane.getLength(f"{road}_{lane}") - 35:
+        sumo.vehicle.setStop(name, road, position, open_lanes[0], rng.uniform(20, 60))
 
 
 def _closed(sumo: Any, lane_id: str) -> bool:

@@ -1,0 +1,114 @@
+"""Writes the stored world in NAVSIM's own format, so that every NAVSIM tool can read it."""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+from openpair.datasets.navsim.log_writer import write_log
+from openpair.datasets.navsim.map_writer import write_maps
+from openpair.datasets.navsim.maps import LOCATIONS
+from openpair.datasets.world.dataset import SPLITS, WorldDataset
+from openpair.errors import OpenPairError
+
+Progress = Callable[[int, int], None]
+
+
+@dataclass(frozen=True)
+class Part:
+    """A folder of the unpacked world: up to four towns of one split, each under one of NAVSIM's location names.
+
+    Attributes:
+        folder: path below the output folder ("train-00").
+        location: town -> location name.
+    """
+
+    folder: str
+    split: str
+    location: dict[str, str]
+
+
+def parts_of(world: WorldDataset) -> list[Part]:
+    """How the towns of a split are spread over folders."""
+    towns = world.town_names()
+    groups = [towns[i : i + len(LOCATIONS)] for i in range(0, len(towns), len(LOCATIONS))]
+    return [
+        Part(f"{world.split}-{i:02d}", world.split, dict(zip(group, LOCATIONS, strict=False)))
+        for i, group in enumerate(groups)
+    ]
+
+
+def unpack_world(
+    out: Path, *, root: Path | None = None, splits: tuple[str, ...] = SPLITS, progress: Progress | None = None
+) -> list[Part]:
+    """Write the world below ``out`` in NAVSIM's format.
+
+    Each ``<split>-<number>`` folder is a dataset of its own: ``navsim_logs/<split>/*.pkl``, ``maps/`` and
+    ``scene_filter.yaml`` with the scenes. Logs that are there already are kept, so that an interrupted run goes on.
+
+    Args:
+        out: folder to write to.
+        root: folder of the world; None for the one that comes with the package.
+        splits: which splits.
+        progress: called with logs done and logs in all.
+
+    Raises:
+        OpenPairError: no world at ``root``, or ``out`` cannot be written to.
+    """
+    worlds = {split: WorldDataset(split, root) for split in splits}
+    total, done = sum(len(world.log_names()) for world in worlds.values()), 0
+    parts = []
+    try:
+        for world in worlds.values():
+            for part in parts_of(world):
+                parts.append(part)
+                done = _write_part(out / part.folder, part, world, done, lambda n: progress and progress(n, total))
+    except OSError as error:
+        raise OpenPairError(f"cannot write here ({error.strerror})", where=out, fix="Choose another folder") from error
+    return parts
+
+
+def _write_part(folder: Path, part: Part, world: WorldDataset, done: int, tell: Callable[[int], object]) -> int:
+    maps = {}
+    for log_name in world.log_names():
+        town = world.town_of_log(log_name)
+        if town not in part.location:
+            continue
+        location = part.location[town]
+        path = folder / "navsim_logs" / part.split / f"{log_name}.pkl"
+        if location not in maps or not path.is_file():
+            frames, maps[location] = world.load_log(log_name)
+            if not path.is_file():
+                write_log(path, frames, map_location=location, vehicle_name=town)
+        done += 1
+        tell(done)
+    write_maps(folder / "maps", maps)
+    tokens = [key.token for key in world.keys() if world.town_of_log(key.log_name) in part.location]
+    _write_text(folder / "scene_filter.yaml", _filter_yaml(tokens))
+    _write_text(folder / "towns.json", json.dumps(part.location, indent=1) + "\n")
+    return done
+
+
+def _filter_yaml(tokens: list[str]) -> str:
+    """NAVSIM's scene filter for these tokens."""
+    lines = [
+        "_target_: navsim.common.dataclasses.SceneFilter",
+        "_convert_: 'all'",
+        "num_history_frames: 4",
+        "num_future_frames: 10",
+        "frame_interval: 1",
+        "has_route: true",
+        "max_scenes: null",
+        "log_names: null",
+        "tokens:",
+    ]
+    return "\n".join([*lines, *(f"  - '{token}'" for token in tokens)]) + "\n"
+
+
+def _write_text(path: Path, text: str) -> None:
+    partial = path.with_name(path.name + ".part")
+    partial.write_text(text)
+    os.replace(partial, path)
