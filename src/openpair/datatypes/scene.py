@@ -72,6 +72,7 @@ class Scene:
         road_map: the town.
         frames: history (4, the current frame last) and future (10).
         current_index: position of the current frame in ``frames``.
+        original_token: for a synthetic second-stage scene, token of the recorded scene it goes on from; else None.
     """
 
     dataset: str
@@ -79,10 +80,16 @@ class Scene:
     road_map: RoadMap
     frames: tuple[Frame, ...]
     current_index: int = 3
+    original_token: str | None = None
 
     @property
     def token(self) -> str:
         return self.current.token
+
+    @property
+    def is_synthetic(self) -> bool:
+        """True for second-stage scenes: their ego has no recorded future."""
+        return self.original_token is not None
 
     @property
     def current(self) -> Frame:

@@ -162,6 +162,22 @@ def _ego_state(row: dict[str, Any]) -> EgoState:
 
 def _agents(annotations: dict[str, Any], ego_pose: NDArray[np.float64]) -> Agents:
     boxes, names, velocity, tokens = (annotations[key] for key in _ANNOTATION_KEYS)
+    return agents_from_boxes(boxes, names, velocity, tokens, ego_pose)
+
+
+def agents_from_boxes(boxes: Any, names: Any, velocity: Any, tokens: Any, ego_pose: NDArray[np.float64]) -> Agents:
+    """Annotations of a frame -> :class:`Agents` in the global frame.
+
+    Args:
+        boxes: (A, 7) centre x, y, z [m], length, width, height [m], yaw [rad], ego frame.
+        names: (A,) NAVSIM's words for categories.
+        velocity: (A, 3) [m/s], ego axes.
+        tokens: (A,) track tokens.
+        ego_pose: (3,) x [m], y [m], heading [rad]. Roll, pitch and z play no part.
+
+    Raises:
+        OpenPairError: lengths differ, or a category is unknown. ValueError: an array has another shape.
+    """
     count = len(tokens)
     if not len(names) == len(boxes) == len(velocity) == count:
         raise OpenPairError(
@@ -176,7 +192,6 @@ def _agents(annotations: dict[str, Any], ego_pose: NDArray[np.float64]) -> Agent
         raise OpenPairError(
             f"objects of unknown kind: {', '.join(unknown)}", fix=f"NAVSIM knows {', '.join(_CATEGORIES)}"
         )
-    # Roll, pitch and z of the ego are ignored: the original moves boxes by the 2D pose alone.
     cos, sin = np.cos(ego_pose[2]), np.sin(ego_pose[2])
     x, y, z, length, width, height, yaw = boxes.T
     vx, vy = velocity[:, 0], velocity[:, 1]

@@ -29,7 +29,7 @@ def _skip(*_: object) -> _Skipped:
     return _SKIPPED
 
 
-class _SkimUnpickler(PlainUnpickler):
+class SkimUnpickler(PlainUnpickler):
     """Admits the same names as :class:`PlainUnpickler` and builds nothing of numpy's."""
 
     def find_class(self, module: str, name: str) -> Any:
@@ -49,7 +49,7 @@ def skim_log(path: Path) -> list[dict[str, Any]]:
         raise OpenPairError(f"the file cannot be read ({error.strerror})", where=path) from None
     try:
         with without_garbage_collection():
-            rows = _SkimUnpickler(io.BytesIO(data)).load()
+            rows = SkimUnpickler(io.BytesIO(data)).load()
     except Exception:
         rows = loads_plain(data, path)  # says what is wrong
     if not isinstance(rows, list) or not all(isinstance(row, dict) for row in rows):

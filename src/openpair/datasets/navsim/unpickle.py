@@ -144,22 +144,23 @@ def without_garbage_collection() -> Iterator[None]:
             gc.enable()
 
 
-def loads_plain(data: bytes, where: object) -> Any:
+def loads_plain(data: bytes, where: object, unpickler: type[PlainUnpickler] = PlainUnpickler) -> Any:
     """Content of a pickle made of builtins and numpy arrays.
 
     Args:
         data: the pickled bytes.
         where: file they came from, for the message.
+        unpickler: what to admit.
 
     Raises:
         OpenPairError: the bytes are no pickle, are cut off, or name anything but numpy arrays and builtins.
     """
     try:
         with without_garbage_collection():
-            return PlainUnpickler(io.BytesIO(data)).load()
+            return unpickler(io.BytesIO(data)).load()
     except _Refused as error:
         raise OpenPairError(
-            f"the pickle names '{error}', which a NAVSIM log does not contain; it was not loaded",
+            f"the pickle names '{error}', which NAVSIM's files do not contain; it was not loaded",
             where=where,
             fix="Use only logs from a source you trust, and check that this file is one",
         ) from None
@@ -169,13 +170,13 @@ def loads_plain(data: bytes, where: object) -> Any:
         raise _unreadable(where, error) from None
 
 
-def load_plain(path: Path) -> Any:
+def load_plain(path: Path, unpickler: type[PlainUnpickler] = PlainUnpickler) -> Any:
     """:func:`loads_plain` of a file. Raises OpenPairError for a file that cannot be read, too."""
     try:
         data = path.read_bytes()
     except OSError as error:
         raise OpenPairError(f"the file cannot be read ({error.strerror})", where=path) from None
-    return loads_plain(data, path)
+    return loads_plain(data, path, unpickler)
 
 
 def _unreadable(where: object, error: BaseException) -> OpenPairError:
@@ -183,5 +184,5 @@ def _unreadable(where: object, error: BaseException) -> OpenPairError:
     return OpenPairError(
         f"the file is not a complete pickle ({cause})",
         where=where,
-        fix="Copy or download it again; a log is a pickled list of frames",
+        fix="Copy or download it again; NAVSIM's logs and scenes are whole pickles",
     )
