@@ -113,8 +113,9 @@ class Argoverse2Dataset:
 
     def fingerprint(self) -> str:
         """Names the data: the logs' files by name, size and time, and the choice of scenes."""
-        tables = (path for folder in self._folders.values() for path in (*folder.glob("*.feather"), *folder.glob("map/*")))
-        return data_fingerprint(tables, (key.token for key in self._keys))
+        folders = self._folders.values()
+        files = (path for folder in folders for path in (*folder.glob("*.feather"), *folder.glob("map/*")))
+        return data_fingerprint(files, (key.token for key in self._keys))
 
     def sweep_of(self, token: str) -> int:
         """Sweep (10 Hz index in its log) at which a scene starts. Raises OpenPairError for an unknown token."""

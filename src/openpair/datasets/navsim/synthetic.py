@@ -118,6 +118,7 @@ class SyntheticScenes:
     """
 
     name = "navsim"
+    ray_cast = False
 
     def __init__(
         self,
