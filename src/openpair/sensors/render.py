@@ -107,16 +107,16 @@ class Renderer:
             smooth: average four rays on the edges of objects.
 
         Returns:
-            rgb (H, W, 3) uint8 and depth (H, W) [m] along each view's optical axis, infinite for the sky.
+            rgb (H, W, 3) uint8 and depth (H, W) float32 [m] along each view's optical axis, shapes.MISS for the sky.
         """
         town = self._cache.town(scene.road_map)
         pose = scene.current.ego.pose
         ground = self._ground(town, pose)
         height = views[0].size[1]
         width = max(view.column + view.size[0] for view in views)
-        rgb = wp.zeros((height, width, 3), dtype=wp.uint8, device=_CPU)
-        depth = wp.zeros((height, width), dtype=wp.float32, device=_CPU)
-        seen = wp.zeros((height, width), dtype=wp.int32, device=_CPU)
+        rgb = wp.empty((height, width, 3), dtype=wp.uint8, device=_CPU)
+        depth = wp.empty((height, width), dtype=wp.float32, device=_CPU)
+        seen = wp.empty((height, width), dtype=wp.int32, device=_CPU)
         points = corners(primitives)
         rows = kernel_array(primitives, shapes.Primitive)
         c, s = np.cos(pose[2]), np.sin(pose[2])
@@ -129,8 +129,7 @@ class Renderer:
             wp.launch(camera.render_view, dim=dim, inputs=[*shared, rgb, depth, seen], device=_CPU)
             if smooth:
                 wp.launch(camera.smooth_edges, dim=dim, inputs=[*shared, seen, rgb], device=_CPU)
-        depth_m = depth.numpy()
-        return rgb.numpy(), np.where(depth_m >= shapes.MISS, np.inf, depth_m).astype(np.float32)
+        return rgb.numpy(), depth.numpy()
 
     # --------------------------------------------------------------------------------------------------------- LiDAR
 
@@ -222,7 +221,9 @@ def render_scene(
     depths: dict[str, NDArray[np.float32]] = {}
     for name, calibration in front_cameras(scene.current).items():
         view = camera_view(calibration, (0, 0, *calibration.size), size)
-        images[name], depths[name] = renderer.images(scene, (view,), primitives)
+        images[name], distance = renderer.images(scene, (view,), primitives)
+        if depth:
+            depths[name] = np.where(distance >= shapes.MISS, np.float32(np.inf), distance)
     return SensorFrame(images, renderer.lidar(primitives), depths if depth else None)
 
 
