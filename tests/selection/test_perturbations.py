@@ -17,31 +17,32 @@ STRAIGHT = torch.stack([4.0 * torch.arange(1, 9), torch.zeros(8), torch.zeros(8)
 
 def test_no_change_is_the_plan_itself() -> None:
     zero = torch.zeros(1, 1)
-    torch.testing.assert_close(shift(STRAIGHT, zero, zero, zero, zero)[:, 0], STRAIGHT)
+    torch.testing.assert_close(shift(STRAIGHT, zero, zero, zero, zero)[:, 0], STRAIGHT, atol=1e-4, rtol=0)
 
 
-def test_braking_by_a_metre_per_second_squared_costs_eight_metres_in_four_seconds() -> None:
+def test_braking_grows_for_a_second_and_then_stays() -> None:
     slower = shift(STRAIGHT, torch.tensor([[-1.0]]), torch.tensor([[-1.0]]), torch.zeros(1, 1), torch.zeros(1, 1))
-    assert torch.isclose(slower[0, 0, -1, 0], torch.tensor(32.0 - 0.5 * 1.0 * 16.0))
+    lost_m = 1 / 6 + 0.5 * 3 + 0.5 * 1 * 3**2  # v falls by t^2 / 2 in the first second, by 1 m/s each second after
+    assert torch.isclose(slower[0, 0, -1, 0], torch.tensor(32.0 - lost_m), atol=0.01)
 
 
 def test_braking_ends_at_standstill_and_never_reverses() -> None:
     stop = shift(STRAIGHT, torch.tensor([[-6.0]]), torch.tensor([[-6.0]]), torch.zeros(1, 1), torch.zeros(1, 1))
     steps = stop[0, 0, :, 0].diff()
     assert (steps >= 0).all()
-    assert steps[-1] == 0
+    assert steps[-1] < 1e-6
 
 
 def test_the_end_moves_sideways_by_the_given_distance() -> None:
     zero = torch.zeros(1, 1)
     moved = shift(STRAIGHT, zero, zero, torch.tensor([[1.5]]), zero)
-    assert torch.isclose(moved[0, 0, -1, 1], torch.tensor(1.5))
+    assert torch.isclose(moved[0, 0, -1, 1], torch.tensor(1.5), atol=1e-4)
 
 
 def test_a_standing_plan_is_not_moved_sideways() -> None:
     zero = torch.zeros(1, 1)
     moved = shift(torch.zeros(1, 8, 3), zero, zero, torch.tensor([[1.5]]), zero)
-    assert (moved == 0).all()
+    assert (moved.abs() < 1e-6).all()
 
 
 def test_the_control_has_as_many_distinct_candidates_as_the_tree_has_leaves() -> None:

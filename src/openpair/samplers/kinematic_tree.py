@@ -1,7 +1,7 @@
 """Our tree sampler: the published idea with leaves that a car can drive.
 
 Same interface, intentions, levels and leaves as the published sampler; other geometry
-(:mod:`openpair.samplers.kinematic_geometry`) and richer node states: a parent is encoded by its whole path, and by the
+(:mod:`openpair.nn.plan_offsets`) and richer node states: a parent is encoded by its whole path, and by the
 bird's-eye-view features along it.
 """
 
@@ -18,11 +18,11 @@ from openpair.datatypes.columns import NUM_POSES
 from openpair.datatypes.tree import Intention, TrajectoryTree, layout_from_codes
 from openpair.nn.bev_lookup import lookup
 from openpair.nn.ground_lift import ground_views
+from openpair.nn.plan_offsets import NUM_LEVELS, KinematicLimits, RootPath, drive, root_path
 from openpair.nn.presets import InputLayout, small_trunk
 from openpair.nn.sibling_decoder import ContextKeysValues, SiblingDecoder
 from openpair.nn.trunk import STATUS_SIZE, PerceptionTrunk, TrunkConfig
 from openpair.samplers.base import Sampler, SamplerContext
-from openpair.samplers.kinematic_geometry import NUM_LEVELS, KinematicLimits, RootPath, drive, root_path
 from openpair.samplers.levels import NUM_INTENTIONS, Level, leaf_slots, levels_of
 from openpair.samplers.parallel_ir import PUBLISHED_CODES
 from openpair.sensors.rig import standard_cameras

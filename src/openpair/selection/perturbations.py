@@ -11,13 +11,13 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from openpair.geometry.path_frame import POSE_INTERVAL_S, along, plan_path
+from openpair.nn.plan_offsets import NUM_LEVELS, KinematicLimits, drive, root_path
 
 NUM_CONTROL_CANDIDATES = 15
 """As many candidates as the tree has leaves: the control gets the same budget."""
 
-STEEPEST_OFFSET = 0.12
-"""A lateral offset reaches at most this share of the distance driven: about 7 degrees off the path."""
+LIMITS = KinematicLimits(jerk_mps3=10.0, slope=0.15)
+"""Hard braking may come at once; sideways at most 15% of the speed, about 9 degrees off the path."""
 
 
 @dataclass(frozen=True)
@@ -83,22 +83,17 @@ def shift(plans: Tensor, early: Tensor, late: Tensor, lateral: Tensor, bulge: Te
 
     Args:
         plans: (B, 8, 3), ego rear-axle frame.
-        early: (B, S) change of acceleration in the first 2 s [m/s^2].
-        late: (B, S) change of acceleration in the last 2 s [m/s^2].
+        early: (B, S) change of acceleration from 1 s to 2 s [m/s^2]; it grows from 0 within the first second.
+        late: (B, S) change of acceleration from 3 s to 4 s [m/s^2].
         lateral: (B, S) displacement to the left at 4 s [m], growing with the square of time.
         bulge: (B, S) displacement to the left at 2 s [m], gone again at 4 s.
 
     Returns:
         (B, S, 8, 3). Speeds never fall below 0; a plan that stands is not moved sideways.
     """
-    path = plan_path(plans)
-    count = plans.shape[1]
-    middle = (torch.arange(count, device=plans.device, dtype=plans.dtype) + 0.5) * POSE_INTERVAL_S
-    half = 0.5 * count * POSE_INTERVAL_S
-    gained = early[..., None] * middle.clamp(max=half) + late[..., None] * (middle - half).clamp(min=0.0)
-    speed = (path.speeds[:, None] + gained).clamp(min=0.0)
-    station = (speed * POSE_INTERVAL_S).cumsum(dim=-1)
-    progress = (torch.arange(count, device=plans.device, dtype=plans.dtype) + 1) / count
-    offset = lateral[..., None] * progress**2 + bulge[..., None] * (4 * progress * (1 - progress)) ** 2
-    limit = STEEPEST_OFFSET * station
-    return along(path, station, offset.clamp(-limit, limit))
+    acceleration = torch.stack([early, early, late, late], dim=-1)
+    seconds = torch.arange(1, NUM_LEVELS + 1, device=plans.device, dtype=plans.dtype)
+    steady = lateral[..., None] * 2.0 * seconds / NUM_LEVELS**2
+    there_and_back = bulge[..., None] * bulge.new_tensor([1.0, 0.0, -1.0, 0.0])
+    poses, _ = drive(root_path(plans), acceleration, steady + there_and_back, LIMITS)
+    return poses

@@ -6,7 +6,7 @@ import pytest
 import torch
 from torch import Tensor
 
-from openpair.samplers.kinematic_geometry import KinematicLimits, drive, root_path
+from openpair.nn.plan_offsets import KinematicLimits, drive, root_path
 
 LIMITS = KinematicLimits()
 
