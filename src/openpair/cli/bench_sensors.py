@@ -7,6 +7,7 @@ import platform
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from typing import Any, Literal
 
@@ -14,8 +15,8 @@ import numpy as np
 
 from openpair.errors import OpenPairError
 
-CAMERA_SIZES = ((256, 64), (480, 270), (1920, 1080))
-"""The demo's stitched front view, then three separate images each."""
+IMAGE_SIZES = ((480, 270), (1920, 1080))
+"""(width, height) [px] of three separate images."""
 
 
 @dataclass(frozen=True)
@@ -77,30 +78,20 @@ def measure(dataset: str, root: Path | None, num_scenes: int, repeats: int) -> d
         render_front_view(scene, size=demo.camera_size, renderer=renderer)
         first.append(1e3 * (time.process_time() - start))
 
-        def add(name: str, work: Callable[[], Any]) -> Any:
-            best, result = np.inf, None
-            for _ in range(repeats):
-                start = time.process_time()
-                result = work()
-                best = min(best, time.process_time() - start)
-            rows.setdefault(name, []).append(1e3 * best)
+        def add(name: str, work: Callable[..., Any], *args: Any, **options: Any) -> Any:
+            best, result = fastest(partial(work, *args, **options), repeats)
+            rows.setdefault(name, []).append(best)
             return result
 
-        primitives = renderer.primitives(scene)
-        add("lidar 64 x 1024", lambda: renderer.lidar(renderer.primitives(scene)))
-        small = add(
-            "front view 256 x 64 + lidar",
-            lambda: render_front_view(scene, size=demo.camera_size, renderer=renderer),
-        )
-        large = None
-        for size in CAMERA_SIZES[1:]:
-            large = add(
-                f"3 cameras {size[0]} x {size[1]} + lidar", lambda: render_scene(scene, size=size, renderer=renderer)
-            )
-        assert large is not None and len(primitives)
+        add("lidar 64 x 1024", renderer.lidar, renderer.primitives(scene))
+        small = add("front view 256 x 64 + lidar", render_front_view, scene, size=demo.camera_size, renderer=renderer)
+        large = small
+        for size in IMAGE_SIZES:
+            name = f"3 cameras {size[0]} x {size[1]} + lidar"
+            large = add(name, render_scene, scene, size=size, renderer=renderer)
         for name, sensors, config in (("demo", small, demo), ("published", large, published)):
-            add(f"features {name}", lambda: encode_features(scene, sensors, config))
-            add(f"targets {name}", lambda: encode_targets(scene, config))
+            add(f"features {name}", encode_features, scene, sensors, config)
+            add(f"targets {name}", encode_targets, scene, config)
     return {
         "dataset": dataset,
         "scenes": len(scenes),
@@ -112,6 +103,16 @@ def measure(dataset: str, root: Path | None, num_scenes: int, repeats: int) -> d
         "renderer_version": RENDERER_VERSION,
         "machine": platform.processor() or platform.machine(),
     }
+
+
+def fastest(work: Callable[[], Any], repeats: int) -> tuple[float, Any]:
+    """Least processor time of some runs [ms], and what the last one returned."""
+    best, result = np.inf, None
+    for _ in range(repeats):
+        start = time.process_time()
+        result = work()
+        best = min(best, 1e3 * (time.process_time() - start))
+    return best, result
 
 
 def print_table(figures: dict[str, Any]) -> None:
