@@ -8,6 +8,8 @@ from pathlib import Path
 import torch
 from torch import Tensor, nn
 
+from openpair.training.optimiser import OptimiserConfig, update
+
 
 class Branch(ABC):
     """One trainable branch (imitation, reinforcement, or the reward model).
@@ -20,7 +22,14 @@ class Branch(ABC):
     total_steps: int
     network: nn.Module
     optimiser: torch.optim.Optimizer
+    optimiser_config: OptimiserConfig
     generator: torch.Generator
+
+    def learn(self, loss: Tensor, index: int) -> float:
+        """One optimiser step on ``loss`` at the learning rate of step ``index``; returns the gradient norm."""
+        return update(
+            self.network, self.optimiser, self.optimiser_config, loss, step=index, total_steps=self.total_steps
+        )
 
     @abstractmethod
     def step(self, index: int) -> dict[str, float]:

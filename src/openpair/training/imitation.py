@@ -11,7 +11,7 @@ import torch
 from openpair.policies.base import ImitationPolicy
 from openpair.training.batch import SceneSource, evaluation_batches
 from openpair.training.branch import Branch
-from openpair.training.optimiser import OptimiserConfig, Precision, autocast, make_optimiser, update
+from openpair.training.optimiser import OptimiserConfig, Precision, autocast, make_optimiser
 from openpair.training.order import BatchOrder
 
 
@@ -59,6 +59,7 @@ class ImitationBranch(Branch):
         self.network: ImitationPolicy = policy
         self.config = config
         self.total_steps = config.steps
+        self.optimiser_config = config.optimiser
         self.optimiser = make_optimiser(policy, config.optimiser)
         self.generator = torch.Generator().manual_seed(seed)
         self._train, self._validation, self._save = train, validation, save
@@ -72,14 +73,7 @@ class ImitationBranch(Branch):
         with autocast(self._device, self.config.precision):
             outputs = self.network(**batch.features)
         terms = self.network.loss({k: v.float() for k, v in outputs.items()}, batch.targets)
-        norm = update(
-            self.network,
-            self.optimiser,
-            self.config.optimiser,
-            terms["loss"],
-            step=index,
-            total_steps=self.total_steps,
-        )
+        norm = self.learn(terms["loss"], index)
         return {**{name: float(value.detach()) for name, value in terms.items()}, "gradient_norm": norm}
 
     @torch.no_grad()

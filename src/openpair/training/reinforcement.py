@@ -28,7 +28,7 @@ from openpair.samplers.base import Sampler, SamplerContext
 from openpair.selection.perturbations import PerturbationConfig, perturb
 from openpair.training.batch import SceneBatch, SceneSource, evaluation_batches
 from openpair.training.branch import Branch
-from openpair.training.optimiser import OptimiserConfig, Precision, autocast, make_optimiser, update
+from openpair.training.optimiser import OptimiserConfig, Precision, autocast, make_optimiser
 from openpair.training.order import BatchOrder
 
 
@@ -104,6 +104,7 @@ class ReinforcementBranch(Branch):
         self.network: Sampler = sampler
         self.config = config
         self.total_steps = config.steps
+        self.optimiser_config = config.optimiser
         self.optimiser = make_optimiser(sampler, config.optimiser)
         self.generator = torch.Generator().manual_seed(seed)
         self._train, self._validation, self._reward, self._save = train, validation, reward, save
@@ -168,14 +169,7 @@ class ReinforcementBranch(Branch):
         kl = self.network.kl(mean, reference, sigma).mean()
         perception = self.network.perception_loss(context, batch.targets)["loss"]
         loss = policy_loss + self._kl_weight * kl + self.config.perception_weight * perception
-        norm = update(
-            self.network,
-            self.optimiser,
-            self.config.optimiser,
-            loss,
-            step=index,
-            total_steps=self.total_steps,
-        )
+        norm = self.learn(loss, index)
         return {
             "policy_loss": float(policy_loss.detach()),
             "perception_loss": float(perception.detach()),

@@ -13,7 +13,7 @@ from openpair.rewards.base import RewardModel
 from openpair.training.batch import SceneSource, evaluation_batches
 from openpair.training.branch import Branch
 from openpair.training.candidate_pool import CandidatePool
-from openpair.training.optimiser import OptimiserConfig, Precision, autocast, make_optimiser, update
+from openpair.training.optimiser import OptimiserConfig, Precision, autocast, make_optimiser
 from openpair.training.order import BatchOrder
 
 
@@ -65,6 +65,7 @@ class RewardModelBranch(Branch):
         self.network: RewardModel = model
         self.config = config
         self.total_steps = config.steps
+        self.optimiser_config = config.optimiser
         self.optimiser = make_optimiser(model, config.optimiser)
         self.generator = torch.Generator().manual_seed(seed)
         self._train, self._pool, self._validation, self._save = train, train_pool, validation, save
@@ -86,14 +87,7 @@ class RewardModelBranch(Branch):
         outputs = {**context.perception, **self.network.score(context, candidates)}
         targets = {**batch.targets, "candidate_metrics": metrics, "candidate_scores": scores}
         terms = self.network.loss(outputs, targets)
-        norm = update(
-            self.network,
-            self.optimiser,
-            self.config.optimiser,
-            terms["loss"],
-            step=index,
-            total_steps=self.total_steps,
-        )
+        norm = self.learn(terms["loss"], index)
         return {**{name: float(value.detach()) for name, value in terms.items()}, "gradient_norm": norm}
 
     @torch.no_grad()
