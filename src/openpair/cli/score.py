@@ -64,8 +64,8 @@ class Score:
                 failed.append(error)
         if len(failed) == 1 and len(self.cases) == 1:
             raise failed[0]
-        for error in failed:
-            print(f"openpair score: {error}", file=sys.stderr)
+        for reason in failed:
+            print(f"openpair score: {reason}", file=sys.stderr)
         done = len(self.cases) - len(failed)
         print(f"{done} of {len(self.cases)} cases scored ({self.protocol}) -> {self.output}")
         if failed:

@@ -1,4 +1,5 @@
-# mypy: disable-error-code="valid-type"
+# Warp compiles the functions below itself: it checks their types, and int(0) declares a variable to it.
+# mypy: ignore-errors
 """From sub-metrics to scores: progress relative to the best plan, products and weighted means, the human filter."""
 
 from enum import IntEnum
@@ -128,9 +129,7 @@ def aggregate(
     is_v2: bool,
 ):
     """Fill progress, filtered sub-metrics and scores of plan n from its sub-metrics and the best plan's gain [m]."""
-    results[n, EP] = relative_progress(
-        results[n, PROGRESS], results[n, GAIN], results[n, MULTIPLIER], best_gain, is_v2
-    )
+    results[n, EP] = relative_progress(results[n, PROGRESS], results[n, GAIN], results[n, MULTIPLIER], best_gain, is_v2)
     forgive(results, forgiven, n, scene)
     if is_v2:
         results[n, UNFILTERED_SCORE] = product_v2(results, n, 0) * weighted_v2(results, n, 0)

@@ -1,4 +1,5 @@
-# mypy: disable-error-code="valid-type"
+# Warp compiles the functions below itself: it checks their types, and int(0) declares a variable to it.
+# mypy: ignore-errors
 """What the kernels read: prepared scenes as flat arrays, lengths and positions in metres around each scene's origin.
 
 The origin is the measured rear axle, so that UTM-sized coordinates cost no precision. Several scenes lie behind one
@@ -70,7 +71,8 @@ class PathArrays:
 class LightArrays:
     """Red lane connectors (v2.2).
 
-    light_range (B+1,); box (L,); edge_range (L+1,); edge (E,) x1, y1, x2, y2; active (L,) bit i set where red at step i.
+    light_range (B+1,); box (L,); edge_range (L+1,); edge (E,) x1, y1, x2, y2;
+    active (L,) bit i set where red at step i.
     """
 
     light_range: wp.array(dtype=wp.int32)

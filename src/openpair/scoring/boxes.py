@@ -1,4 +1,5 @@
-# mypy: disable-error-code="valid-type"
+# Warp compiles the functions below itself: it checks their types, and int(0) declares a variable to it.
+# mypy: ignore-errors
 """Oriented boxes: (centre x, centre y, cos heading, sin heading) with half length and half width [m]."""
 
 import warp as wp

@@ -8,19 +8,19 @@ from numpy.typing import NDArray
 
 from openpair.datatypes.columns import AgentCategory, BoxIndex, MapLayer, Protocol, StateIndex
 from openpair.datatypes.scoring_scene import DrivableMap, PolygonSet, RedLights, ScoringScene, Tracks
+from openpair.geometry.warp_runtime import start_warp
 from openpair.scoring import ego_areas, polygons
 from openpair.scoring.arrays import MapArrays
 from openpair.scoring.history import history_signals
 from openpair.scoring.path import CHUNK_SEGMENTS
 from openpair.scoring.tables import EgoTable, LightTable, MapTable, PathTable, SceneTables, TrackTable
 from openpair.simulation.reference import NUM_STEPS, plan_weights
-from openpair.geometry.warp_runtime import start_warp
 
 STOPPED_TRACK_SPEED = 0.05
 """A track first seen at most this fast [m/s] counts as stopped."""
 
-EDGES_PER_SLAB = 1
 MAX_SLABS = 256
+"""Slabs of a polygon: as many as it has edges, so that few edges share one; but no more than this."""
 
 LANES = (MapLayer.LANE, MapLayer.LANE_CONNECTOR)
 DRIVABLE = (MapLayer.ROADBLOCK, MapLayer.INTERSECTION, MapLayer.DRIVABLE_AREA, MapLayer.CARPARK_AREA)
@@ -97,7 +97,7 @@ def build_map(drivable_map: DrivableMap, origin: NDArray[np.float64]) -> MapTabl
     kind |= np.where(layer == MapLayer.INTERSECTION, ego_areas.INTERSECTION, 0)
 
     num_polygons = len(box)
-    slabs = np.clip(np.bincount(owner, minlength=num_polygons) // EDGES_PER_SLAB, 1, MAX_SLABS)
+    slabs = np.clip(np.bincount(owner, minlength=num_polygons), 1, MAX_SLABS).astype(np.int32)
     slab_start = offsets(slabs)
     height = box[:, 3] - box[:, 1]
     slabs_per_m = np.divide(slabs, height, out=np.zeros(num_polygons), where=height > 0)

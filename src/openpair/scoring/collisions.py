@@ -1,4 +1,5 @@
-# mypy: disable-error-code="valid-type"
+# Warp compiles the functions below itself: it checks their types, and int(0) declares a variable to it.
+# mypy: ignore-errors
 """NC, no at-fault collision, and TTC, time to collision: one ego plan against one track.
 
 Both look for the first contact that counts. In the original a track that was touched without fault is ignored from
@@ -9,11 +10,11 @@ matters, and all tracks can be tested side by side.
 import warp as wp
 
 from openpair.datatypes.columns import StateIndex
+from openpair.geometry.warp_runtime import MODULE_OPTIONS
 from openpair.scoring.arrays import TrackArrays
 from openpair.scoring.boxes import boxes_touch
 from openpair.scoring.ego_areas import HALF_LENGTH, HALF_WIDTH, REAR_AXLE_TO_CENTER, AreaIndex
 from openpair.simulation.reference import NUM_STEPS, STEP_S
-from openpair.geometry.warp_runtime import MODULE_OPTIONS
 
 wp.set_module_options(MODULE_OPTIONS)
 

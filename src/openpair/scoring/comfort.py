@@ -1,4 +1,6 @@
-# mypy: disable-error-code="valid-type"
+# Warp compiles the functions below itself: it checks their types, and int(0) declares a variable to it.
+# mypy: ignore-errors
+# ruff: noqa: RUF046, UP018
 """C and HC, comfort: six Savitzky-Golay filtered signals against strict bounds; output of each filter in 1e-8 units."""
 
 from enum import IntEnum
@@ -8,10 +10,10 @@ import warp as wp
 
 from openpair.datatypes import vehicle
 from openpair.datatypes.columns import Protocol, StateIndex
+from openpair.geometry.warp_runtime import MODULE_OPTIONS
 from openpair.scoring.arrays import EgoArrays
 from openpair.scoring.filters import FilterArrays, FilterDesign, apply_filter, stays_within
 from openpair.simulation.reference import NUM_STEPS
-from openpair.geometry.warp_runtime import MODULE_OPTIONS
 
 wp.set_module_options(MODULE_OPTIONS)
 

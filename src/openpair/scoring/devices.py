@@ -51,10 +51,9 @@ def fill_struct(struct_class: Any, table: Any, device: str) -> Any:
     """A kernel struct with the arrays of a table, viewed (CPU) or copied (CUDA)."""
     struct = struct_class()
     for field in fields(table):
-        annotation = struct_class.vars[field.name].type
+        dtype = struct_class.vars[field.name].type.dtype
         values = np.ascontiguousarray(getattr(table, field.name))
-        array = wp.array(values, dtype=annotation.dtype, device=device, copy=device != CPU)
-        setattr(struct, field.name, array)
+        setattr(struct, field.name, wp.array(values, dtype=dtype, device=device, copy=device != CPU))
     return struct
 
 
@@ -77,9 +76,10 @@ def place(tables: SceneTables, device: str) -> DeviceTables:
 @lru_cache(maxsize=16)
 def filters_on(protocol: Protocol, device: str) -> Any:
     """The comfort filters of a protocol on a device (a ``FilterArrays``)."""
-    struct = FilterArrays()
+    struct_class: Any = FilterArrays
+    struct = struct_class()
     for name, values in filter_tables(DESIGNS[protocol]).items():
-        setattr(struct, name, wp.array(values, dtype=FilterArrays.vars[name].type.dtype, device=device))
+        setattr(struct, name, wp.array(values, dtype=struct_class.vars[name].type.dtype, device=device))
     return struct
 
 
@@ -89,10 +89,10 @@ class Room:
     def __init__(self, device: str) -> None:
         self.device = device
 
-    def empty(self, shape: tuple[int, ...], dtype: type, view: Any) -> tuple[Any, wp.array]:
+    def empty(self, shape: tuple[int, ...], dtype: type, view: Any) -> tuple[Any, Any]:
         """Uninitialised memory of a numpy dtype, and its Warp view of type ``view``."""
         if self.device == CPU:
-            values = np.empty(shape, dtype)
+            values: Any = np.empty(shape, dtype)
             return values, wp.array(values, dtype=view, device=CPU, copy=False)
         import torch
 
@@ -104,7 +104,6 @@ class Room:
         memory, array = self.empty(shape, dtype, view)
         memory[...] = value
         return memory, array
-
 
     def scratch(self, name: str, shape: tuple[int, ...], dtype: type, view: Any) -> wp.array:
         """Warp view of memory that holds nothing of value once the kernels have run.
@@ -121,7 +120,7 @@ class Room:
             block = np.empty(size, np.uint8)
             if size <= MAX_KEPT_BYTES:
                 blocks[name] = block
-        values = block[:size].view(dtype).reshape(shape)
+        values: Any = block[:size].view(dtype).reshape(shape)
         return wp.array(values, dtype=view, device=CPU, copy=False)
 
 

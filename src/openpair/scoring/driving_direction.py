@@ -1,11 +1,12 @@
-# mypy: disable-error-code="valid-type"
+# Warp compiles the functions below itself: it checks their types, and int(0) declares a variable to it.
+# mypy: ignore-errors
 """DDC, driving direction compliance: how far the centre travels in oncoming lanes within a second."""
 
 import warp as wp
 
+from openpair.geometry.warp_runtime import MODULE_OPTIONS
 from openpair.scoring.ego_areas import AreaIndex
 from openpair.simulation.reference import NUM_STEPS
-from openpair.geometry.warp_runtime import MODULE_OPTIONS
 
 wp.set_module_options(MODULE_OPTIONS)
 

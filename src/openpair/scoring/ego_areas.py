@@ -1,4 +1,6 @@
-# mypy: disable-error-code="valid-type"
+# Warp compiles the functions below itself: it checks their types, and int(0) declares a variable to it.
+# mypy: ignore-errors
+# ruff: noqa: RUF046, UP018, SIM102
 """Where the ego box stands: across lanes, off the road, in oncoming lanes, in an intersection, on a red connector.
 
 DAC, and the at-fault rules of NC and TTC, rest on these flags.
@@ -9,10 +11,10 @@ from enum import IntEnum
 import warp as wp
 
 from openpair.datatypes import vehicle
+from openpair.geometry.warp_runtime import MODULE_OPTIONS
 from openpair.scoring.arrays import LightArrays, MapArrays
 from openpair.scoring.boxes import segment_touches_box
 from openpair.scoring.polygons import contains
-from openpair.geometry.warp_runtime import MODULE_OPTIONS
 
 wp.set_module_options(MODULE_OPTIONS)
 
@@ -69,9 +71,7 @@ def ego_half_extent(box: wp.vec4d) -> wp.vec2d:
 
 
 @wp.func
-def touches_polygon(
-    edges: wp.array(dtype=wp.vec4d), first: int, last: int, box: wp.vec4d
-) -> bool:
+def touches_polygon(edges: wp.array(dtype=wp.vec4d), first: int, last: int, box: wp.vec4d) -> bool:
     """True if the ego box shares a point with the polygon of edges [first, last), touching included."""
     inside = bool(False)
     for i in range(first, last):
@@ -192,7 +192,7 @@ def ego_areas(area: MapArrays, scene: int, box: wp.vec4d) -> int:
 
 @wp.func
 def cells_of(low: wp.float64, high: wp.float64) -> wp.vec2i:
-    """First and last grid cell (along one axis) whose centred ego boxes could reach [low, high]; empty if first > last."""
+    """First and last grid cell along one axis whose centred ego boxes could reach [low, high]; first > last: none."""
     radius = wp.length(wp.vec2d(HALF_LENGTH, HALF_WIDTH)) + wp.float64(1e-3)
     if high + radius < -GRID_M or low - radius > GRID_M:
         return wp.vec2i(0, -1)

@@ -56,7 +56,9 @@ def with_extended_comfort(scores: PlanScores, comfort: NDArray[np.float64]) -> P
     metrics = {name: np.asarray(values) for name, values in scores.metrics.items()}
     metrics["two_frame_extended_comfort"] = np.asarray(comfort, np.float64)
     unfiltered = {
-        name: metrics[name] if name == "two_frame_extended_comfort" else np.asarray(scores.evidence[f"unfiltered_{name}"])
+        name: metrics[name]
+        if name == "two_frame_extended_comfort"
+        else np.asarray(scores.evidence[f"unfiltered_{name}"])
         for name in metrics
     }
     evidence = dict(scores.evidence)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from itertools import pairwise
 
 import numpy as np
 from numpy.typing import NDArray
@@ -43,7 +44,7 @@ def two_frame_rms(
     # Cut first, filter afterwards: the ends of the filters see the cut pieces.
     current = comfort_signals(current_states[..., :-shift, :])
     previous = comfort_signals(previous_states[..., shift:, :])
-    return np.sqrt(np.mean((current - previous) ** 2, axis=-1))
+    return np.asarray(np.mean((current - previous) ** 2, axis=-1) ** 0.5)
 
 
 def extended_comfort(
@@ -80,7 +81,7 @@ def predecessors(log_names: Sequence[str], time_us: NDArray[np.int64]) -> NDArra
     """
     result = np.full(len(time_us), -1, np.int64)
     order = sorted(range(len(time_us)), key=lambda i: (log_names[i], int(time_us[i])))
-    for before, after in zip(order[:-1], order[1:], strict=True):
+    for before, after in pairwise(order):
         gap_s = (int(time_us[after]) - int(time_us[before])) * 1e-6
         if log_names[before] == log_names[after] and 0 < gap_s <= MAX_GAP_S:
             result[after] = before

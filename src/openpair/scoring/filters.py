@@ -1,4 +1,6 @@
-# mypy: disable-error-code="valid-type"
+# Warp compiles the functions below itself: it checks their types, and int(0) declares a variable to it.
+# mypy: ignore-errors
+# ruff: noqa: RUF046, UP018
 """Savitzky-Golay filters (mode "interp", samples every 0.1 s) as small tables of weights that kernels apply.
 
 Only needed at the ends and once in the middle: inner samples all use the same weights. A filter whose window is the
@@ -71,7 +73,11 @@ def band_rows(design: FilterDesign) -> NDArray[np.float64]:
     length = 2 * window
     matrix = response(design, length)
     start = window - (window - 1) // 2
-    rows = [*matrix[:half, :window], matrix[window, start : start + window], *matrix[length - half :, length - window :]]
+    rows = [
+        *matrix[:half, :window],
+        matrix[window, start : start + window],
+        *matrix[length - half :, length - window :],
+    ]
     return np.array(rows)
 
 
@@ -191,7 +197,7 @@ def stays_within(
     if surely_within(filters, which, signal, length, low, high):
         return True
     apply_filter(filters, which, signal, length, room)
+    outside = int(0)
     for i in range(length):
-        if not (room[i] > low and room[i] < high):
-            return False
-    return True
+        outside |= int(not (room[i] > low and room[i] < high))
+    return outside == 0

@@ -1,8 +1,10 @@
-# mypy: disable-error-code="valid-type"
+# Warp compiles the functions below itself: it checks their types, and int(0) declares a variable to it.
+# mypy: ignore-errors
 """The kernels of the scorer, in the order in which they run. Each metric's arithmetic is in its own module."""
 
 import warp as wp
 
+from openpair.geometry.warp_runtime import MODULE_OPTIONS
 from openpair.scoring.aggregation import (
     COMFORT,
     DAC,
@@ -43,7 +45,6 @@ from openpair.scoring.ego_areas import (
 from openpair.scoring.filters import FilterArrays
 from openpair.scoring.lane_keeping import follow_path
 from openpair.simulation.reference import NUM_STEPS
-from openpair.geometry.warp_runtime import MODULE_OPTIONS
 
 wp.set_module_options(MODULE_OPTIONS)
 

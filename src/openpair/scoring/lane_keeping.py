@@ -1,14 +1,16 @@
-# mypy: disable-error-code="valid-type"
+# Warp compiles the functions below itself: it checks their types, and int(0) declares a variable to it.
+# mypy: ignore-errors
+# ruff: noqa: RUF046, UP018
 """LK, lane keeping (v2.2): not farther than 0.5 m from the centreline for two seconds on end; and the raw progress
 of EP, which comes from the same projections."""
 
 import warp as wp
 
+from openpair.geometry.warp_runtime import MODULE_OPTIONS
 from openpair.scoring.arrays import PathArrays
 from openpair.scoring.ego_areas import AreaIndex
 from openpair.scoring.path import nearest_on_path
 from openpair.simulation.reference import NUM_STEPS
-from openpair.geometry.warp_runtime import MODULE_OPTIONS
 
 wp.set_module_options(MODULE_OPTIONS)
 

@@ -1,10 +1,11 @@
-# mypy: disable-error-code="valid-type"
+# Warp compiles the functions below itself: it checks their types, and int(0) declares a variable to it.
+# mypy: ignore-errors
 """The centreline: nearest point by distance, and its station, for progress (EP) and lane keeping (LK)."""
 
 import warp as wp
 
-from openpair.scoring.arrays import PathArrays
 from openpair.geometry.warp_runtime import MODULE_OPTIONS
+from openpair.scoring.arrays import PathArrays
 
 wp.set_module_options(MODULE_OPTIONS)
 

@@ -1,10 +1,12 @@
-# mypy: disable-error-code="valid-type"
+# Warp compiles the functions below itself: it checks their types, and int(0) declares a variable to it.
+# mypy: ignore-errors
+# ruff: noqa: RUF046, UP018, SIM102
 """Points in polygons: exact ray crossing over the few edges that share the point's slab."""
 
 import warp as wp
 
-from openpair.scoring.arrays import MapArrays
 from openpair.geometry.warp_runtime import MODULE_OPTIONS
+from openpair.scoring.arrays import MapArrays
 
 wp.set_module_options(MODULE_OPTIONS)
 

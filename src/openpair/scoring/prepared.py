@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from openpair.datatypes.columns import Protocol
 from openpair.datatypes.scoring_scene import ScoringScene
-from openpair.geometry.poses import local_to_global
+from openpair.geometry.poses import local_to_global, wrap_angle
 from openpair.scoring.aggregation import NUM_METRICS, ResultIndex
 from openpair.scoring.build import build_tables, wrap
 from openpair.scoring.comfort import ComfortMode
@@ -23,7 +23,6 @@ from openpair.scoring.run import RawResults, run
 from openpair.scoring.tables import SceneTables
 from openpair.scoring.validation import check_scene
 from openpair.simulation.reference import interpolate_states, plan_weights
-from openpair.geometry.poses import wrap_angle
 
 FORGIVABLE = [
     ResultIndex.NC,

@@ -104,10 +104,7 @@ def score_prepared(scene: ScoringScene, trajectories: Plans, *, human_filter: bo
     prepared = prepare(scene)
     plans, device, is_torch = as_float64(trajectories, where)
     tables = prepared.place(device)
-    if device == CPU:
-        plan_view = wrap(plans, wp.float64)
-    else:
-        plan_view = wp.from_torch(plans, dtype=wp.float64)
+    plan_view: Any = wrap(plans, wp.float64) if device == CPU else wp.from_torch(plans, dtype=wp.float64)
     raw = run(
         tables,
         scene.protocol,
@@ -202,6 +199,7 @@ def score_batch(
     protocol = scenes[kept[0]].protocol
     counts = [len(plans) for plans in plan_sets]
     owner = np.repeat(np.arange(len(kept), dtype=np.int32), counts)
+    plan_view: Any
     if device == CPU:
         plan_view = wrap(np.concatenate(plan_sets), wp.float64)
     else:

@@ -134,7 +134,7 @@ def join_tables(tables: Sequence[Table]) -> Table:
         if field.name in CUMULATIVE:
             joined[field.name] = join_offsets(parts)
         elif field.name == "cell_polygon":
-            polygons = np.cumsum([0, *(len(table.box) for table in tables)])[:-1]  # type: ignore[union-attr]
+            polygons = np.cumsum([0, *(len(table.box) for table in tables)])[:-1]
             joined[field.name] = np.concatenate([p + n for p, n in zip(parts, polygons, strict=True)]).astype(np.int32)
         elif field.name == "pose":
             samples = max(part.shape[1] for part in parts)

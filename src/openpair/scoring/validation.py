@@ -82,7 +82,9 @@ def check_polygons(polygons: PolygonSet, what: str, tokens: tuple[str, ...], whe
         and (np.diff(polygons.polygon_offset) >= 1).all()
     )
     if not consistent:
-        raise OpenPairError(f"the offsets of the {what}s do not fit their vertices", where=where, fix="Prepare it again")
+        raise OpenPairError(
+            f"the offsets of the {what}s do not fit their vertices", where=where, fix="Prepare it again"
+        )
     too_short = ends - starts < 4
     bad = too_short
     if not too_short.any():
@@ -94,7 +96,7 @@ def check_polygons(polygons: PolygonSet, what: str, tokens: tuple[str, ...], whe
     if bad.any():
         polygon = int(np.searchsorted(polygons.polygon_offset, np.argmax(bad), side="right") - 1)
         raise OpenPairError(
-            f"{what} '{tokens[polygon]}' is degenerate: a ring is open, has fewer than three corners or encloses nothing",
+            f"{what} '{tokens[polygon]}' is degenerate: a ring is open, has fewer than 3 corners or encloses nothing",
             where=where,
             fix="Repair or drop the polygon",
         )

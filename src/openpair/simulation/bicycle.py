@@ -1,12 +1,13 @@
-# mypy: disable-error-code="valid-type"
+# Warp compiles the functions below itself: it checks their types, and int(0) declares a variable to it.
+# mypy: ignore-errors
 """Kinematic bicycle with first-order lag in acceleration and steering, one Euler step of 0.1 s."""
 
 import warp as wp
 
 from openpair.datatypes import vehicle
 from openpair.datatypes.columns import StateIndex
-from openpair.simulation.reference import STEP_S
 from openpair.geometry.warp_runtime import MODULE_OPTIONS
+from openpair.simulation.reference import STEP_S
 from openpair.simulation.tracker import wrap
 
 wp.set_module_options(MODULE_OPTIONS)

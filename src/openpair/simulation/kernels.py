@@ -1,9 +1,12 @@
-# mypy: disable-error-code="valid-type"
+# Warp compiles the functions below itself: it checks their types, and int(0) declares a variable to it.
+# mypy: ignore-errors
+# ruff: noqa: RUF046, UP018
 """The two kernels of the simulation: plan -> reference poses, reference poses -> simulated states."""
 
 import warp as wp
 
 from openpair.datatypes import vehicle
+from openpair.geometry.warp_runtime import MODULE_OPTIONS
 from openpair.simulation.bicycle import (
     ACCELERATION_X,
     ANGULAR_ACCELERATION,
@@ -19,7 +22,6 @@ from openpair.simulation.bicycle import (
     write_state,
 )
 from openpair.simulation.reference import NUM_STEPS
-from openpair.geometry.warp_runtime import MODULE_OPTIONS
 from openpair.simulation.tracker import (
     HORIZON,
     LAST_MOVE,

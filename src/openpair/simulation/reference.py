@@ -34,7 +34,7 @@ class SampleWeights:
     weight: NDArray[np.float64]
 
 
-def truncated_us(offsets_s: NDArray[np.float64], time_us: int) -> NDArray[np.int64]:
+def truncated_us(offsets_s: NDArray[np.floating], time_us: int) -> NDArray[np.int64]:
     """Times ``time_us`` + offsets [us], through float seconds and truncation as in the original."""
     return ((offsets_s + time_us * 1e-6) * 1e6).astype(np.int64)
 

