@@ -163,6 +163,24 @@ def test_splits(workspace: Path) -> None:
         NavsimDataset(workspace, split="test")
 
 
+def test_named_splits(workspace: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """NAVSIM's "navmini" is the folder "mini" and a filter below NAVSIM_DEVKIT_ROOT, or a file that is given."""
+    tokens = [key.token for key in NavsimDataset(workspace).keys()]
+    filters = tmp_path / "navsim/planning/script/config/common/train_test_split/scene_filter"
+    filters.mkdir(parents=True)
+    (filters / "navmini.yaml").write_text(f"frame_interval: null\ntokens:\n- '{tokens[1]}'\n")
+    monkeypatch.delenv("NAVSIM_DEVKIT_ROOT", raising=False)
+    with pytest.raises(OpenPairError, match="set NAVSIM_DEVKIT_ROOT"):
+        NavsimDataset(workspace, split="navmini")
+    by_file = NavsimDataset(workspace, split="navmini", scene_filter=filters / "navmini.yaml")
+    monkeypatch.setenv("NAVSIM_DEVKIT_ROOT", str(tmp_path))
+    by_name = NavsimDataset(workspace, split="navmini")
+    assert by_name.split == by_file.split == "mini"
+    assert [key.token for key in by_name.keys()] == [key.token for key in by_file.keys()] == tokens[1:2]
+    with pytest.raises(OpenPairError, match="no scene filter 'navtest'"):
+        NavsimDataset(workspace, split="navtest")
+
+
 def test_kept_index_is_used_and_renewed(workspace: Path, tmp_path: Path) -> None:
     folder = workspace / "navsim_logs/mini"
     source = sorted(folder.glob("*.pkl"))[0].read_bytes()

@@ -78,3 +78,22 @@ def cache_folder(environment: Mapping[str, str] | None = None) -> Path:
     variables = os.environ if environment is None else environment
     base = variables.get("XDG_CACHE_HOME")
     return (Path(base) if base else Path.home() / ".cache") / "openpair"
+
+
+def scene_filter_file(name: str, environment: Mapping[str, str] | None = None) -> Path:
+    """File of one of NAVSIM's own scene filters ("navtest"), below NAVSIM_DEVKIT_ROOT.
+
+    Raises:
+        OpenPairError: the variable is not set, or there is no such filter.
+    """
+    variables = os.environ if environment is None else environment
+    devkit = variables.get("NAVSIM_DEVKIT_ROOT")
+    if not devkit:
+        raise OpenPairError(
+            f"'{name}' is one of NAVSIM's scene filters, and its file is not known",
+            fix=f"Give the file {name}.yaml, or set NAVSIM_DEVKIT_ROOT to a checkout of NAVSIM",
+        )
+    folder = Path(devkit) / "navsim/planning/script/config/common/train_test_split/scene_filter"
+    if not (folder / f"{name}.yaml").is_file():
+        raise OpenPairError(f"there is no scene filter '{name}'", where=folder, fix="Check NAVSIM_DEVKIT_ROOT")
+    return folder / f"{name}.yaml"

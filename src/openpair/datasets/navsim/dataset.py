@@ -10,12 +10,12 @@ from typing import Final, Literal
 import numpy as np
 
 from openpair.datasets.base import SceneKey, data_fingerprint
-from openpair.datasets.environment import NavsimFolders, cache_folder, navsim_folders
+from openpair.datasets.environment import NavsimFolders, cache_folder, navsim_folders, scene_filter_file
 from openpair.datasets.lru import LruCache
 from openpair.datasets.navsim.log_index import LogEntry, LogIndex, build_index
 from openpair.datasets.navsim.logs import RawLog, read_log
 from openpair.datasets.navsim.maps import map_path, read_map
-from openpair.datasets.navsim.scene_filter import SceneFilter
+from openpair.datasets.navsim.scene_filter import SceneFilter, read_scene_filter
 from openpair.datasets.navsim.sensor_files import read_sensors
 from openpair.datatypes.road_map import RoadMap
 from openpair.datatypes.scene import Scene, SensorFrame
@@ -25,6 +25,9 @@ LOGS_KEPT: Final = 3
 """Unpickled logs in memory; a real one takes some 30 MB."""
 
 MAPS_KEPT: Final = 4
+
+NAMED_SPLITS: Final = {"navtrain": "trainval", "navtest": "test", "navmini": "mini", "navhard_two_stage": "test"}
+"""Folder of logs of the splits that NAVSIM defines by scene filters."""
 
 Progress = Callable[[Iterable[LogEntry], int], Iterable[LogEntry]]
 
@@ -39,8 +42,10 @@ class NavsimDataset:
     Args:
         root: folder that holds navsim_logs/<split>/, maps/ and, for agents with sensors, sensor_blobs/<split>/;
             or its parts one by one; None = where NAVSIM's environment variables say.
-        split: folder below navsim_logs/; None = the only one there is.
-        scene_filter: which scenes; None = every window of 4 + 10 frames, without overlap, that has a route.
+        split: folder below navsim_logs/, or a split as NAVSIM names it ("navtrain"), which is a folder and a filter;
+            None = the only folder there is.
+        scene_filter: which scenes, or the file that says so (NAVSIM's YAML, or a list of tokens as .csv or .txt);
+            None = that of a named split, else every window of 4 + 10 frames, without overlap, that has a route.
         index_folder: where the index of a large split is kept; None = the user's cache folder.
         progress: wraps the reading of new logs; called with an iterator and the number of its items.
         missing: what happens to tokens and logs that the filter names but the folder lacks. "error": the dataset does
@@ -59,7 +64,7 @@ class NavsimDataset:
         root: Path | str | NavsimFolders | None = None,
         *,
         split: str | None = None,
-        scene_filter: SceneFilter | None = None,
+        scene_filter: SceneFilter | Path | str | None = None,
         index_folder: Path | None = None,
         progress: Progress = _no_progress,
         missing: Literal["error", "per_scene"] = "error",
@@ -67,8 +72,14 @@ class NavsimDataset:
     ) -> None:
         self.name = name
         self.folders = root if isinstance(root, NavsimFolders) else navsim_folders(None if root is None else Path(root))
+        if scene_filter is None and split in NAMED_SPLITS and not (self.folders.logs / split).is_dir():
+            scene_filter = scene_filter_file(split)
         self.split = _choose_split(self.folders.logs, split)
-        self.scene_filter = SceneFilter() if scene_filter is None else scene_filter
+        if scene_filter is None:
+            scene_filter = SceneFilter()
+        self.scene_filter = (
+            scene_filter if isinstance(scene_filter, SceneFilter) else read_scene_filter(Path(scene_filter))
+        )
         self._missing = missing
         self._log_folder = self.folders.logs / self.split
         paths = self._log_paths()
@@ -179,6 +190,8 @@ def _choose_split(logs: Path, split: str | None) -> str:
             return splits[0]
         what = f"there are several splits: {', '.join(splits)}" if splits else "there is no split folder"
         raise OpenPairError(what, where=logs, fix="Choose one with --split" if splits else "Expected <split>/*.pkl")
+    if split not in splits and NAMED_SPLITS.get(split) in splits:
+        return NAMED_SPLITS[split]
     if split not in splits:
         close = get_close_matches(split, splits, n=1)
         hint = f"Did you mean '{close[0]}'" if close else f"There are: {', '.join(splits) or 'none'}"

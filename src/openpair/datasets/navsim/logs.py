@@ -144,7 +144,7 @@ def frame_of_row(row: dict[str, Any], sensor_root: Path | None = None) -> Frame:
         route_roadblock_ids=tuple(str(block) for block in row["roadblock_ids"]),
         driving_command=np.asarray(row["driving_command"], dtype=np.int64).reshape(4),
         cameras=_cameras(row, sensor_root),
-        lidar_path=_sensor_path(row.get("lidar_path"), sensor_root),
+        lidar_path=sensor_path(row.get("lidar_path"), sensor_root),
     )
 
 
@@ -228,7 +228,7 @@ def _cameras(row: dict[str, Any], sensor_root: Path | None) -> dict[str, Camera]
         name = key.lower()
         cameras[name] = Camera(
             name=name,
-            image_path=_sensor_path(cam.get("data_path"), sensor_root),
+            image_path=sensor_path(cam.get("data_path"), sensor_root),
             rotation=lidar_rotation @ np.asarray(cam["sensor2lidar_rotation"], dtype=np.float64),
             translation=lidar_rotation @ np.asarray(cam["sensor2lidar_translation"], dtype=np.float64) + lidar_origin,
             intrinsics=np.array(cam["cam_intrinsic"], dtype=np.float64),
@@ -252,7 +252,8 @@ def _rotation_matrix(rotation: object) -> NDArray[np.float64]:
     )
 
 
-def _sensor_path(relative: object, sensor_root: Path | None) -> str | None:
+def sensor_path(relative: object, sensor_root: Path | None) -> str | None:
+    """Path of a sensor file below ``sensor_root`` (None: as stored); None where the log names no file."""
     if not isinstance(relative, str) or not relative:
         return None
     return relative if sensor_root is None else str(sensor_root / relative)

@@ -19,7 +19,7 @@ import numpy as np
 from openpair.datasets.base import SceneKey, data_fingerprint
 from openpair.datasets.environment import NavsimFolders, navsim_folders
 from openpair.datasets.lru import LruCache
-from openpair.datasets.navsim.logs import CAMERA_KEYS, agents_from_boxes
+from openpair.datasets.navsim.logs import CAMERA_KEYS, agents_from_boxes, sensor_path
 from openpair.datasets.navsim.maps import map_path, read_map
 from openpair.datasets.navsim.sensor_files import read_sensors
 from openpair.datasets.navsim.skim import SkimUnpickler
@@ -110,7 +110,7 @@ class SyntheticScenes:
 
     Args:
         root: NAVSIM's data folder, or its parts, as for :class:`~openpair.datasets.navsim.dataset.NavsimDataset`.
-        folder: the pickles; None = :data:`FOLDER` below the root.
+        folder: the pickles; None = :data:`FOLDER` below the root. Their sensor files lie beside it, in sensor_blobs/.
         tokens: only these scenes; None = all.
 
     Raises:
@@ -170,7 +170,7 @@ class SyntheticScenes:
         Raises:
             OpenPairError: an unknown token or a broken file.
         """
-        return read_synthetic_scene(self._path(token), self._load_map)
+        return read_synthetic_scene(self._path(token), self._load_map, self.folder.parent / "sensor_blobs")
 
     def load_sensors(self, scene: Scene, *, size: tuple[int, int], depth: bool = False) -> SensorFrame:
         """Front cameras and LiDAR of the current frame as stored. Raises OpenPairError for a missing file."""
@@ -202,12 +202,13 @@ def read_metadata(path: Path) -> dict[str, Any]:
     return metadata
 
 
-def read_synthetic_scene(path: Path, load_map: Callable[[str], RoadMap]) -> Scene:
+def read_synthetic_scene(path: Path, load_map: Callable[[str], RoadMap], sensor_root: Path | None = None) -> Scene:
     """A second-stage scene from its pickle.
 
     Args:
         path: ``<token>.pkl``.
         load_map: gives the map of a location.
+        sensor_root: folder that sensor paths are relative to; None keeps them as stored.
 
     Raises:
         OpenPairError: the file is damaged, hostile or of another format.
@@ -215,7 +216,7 @@ def read_synthetic_scene(path: Path, load_map: Callable[[str], RoadMap]) -> Scen
     content = _checked(load_plain(path, SceneUnpickler), path)
     metadata = content["scene_metadata"]
     try:
-        history = [_history_frame(row) for row in content["frames"]]
+        history = [_history_frame(row, sensor_root) for row in content["frames"]]
         future = [
             _future_frame(tracks, lights, history[-1], number + 1)
             for number, (tracks, lights) in enumerate(
@@ -250,7 +251,7 @@ def _checked(content: Any, path: Path) -> dict[str, Any]:
     return content
 
 
-def _history_frame(row: dict[str, Any]) -> Frame:
+def _history_frame(row: dict[str, Any], sensor_root: Path | None) -> Frame:
     status, boxes = row["ego_status"], row["annotations"]
     if status["in_global_frame"] is not True:
         raise ValueError("its ego poses are not global")
@@ -267,8 +268,8 @@ def _history_frame(row: dict[str, Any]) -> Frame:
         traffic_lights=tuple((str(connector), bool(red)) for connector, red in row["traffic_lights"]),
         route_roadblock_ids=tuple(str(block) for block in row["roadblock_ids"]),
         driving_command=np.array(status["driving_command"], dtype=np.int64).reshape(4),
-        cameras=_cameras(row.get("camera_dict") or {}),
-        lidar_path=None if row.get("lidar_path") is None else str(row["lidar_path"]),
+        cameras=_cameras(row.get("camera_dict") or {}, sensor_root),
+        lidar_path=sensor_path(row.get("lidar_path"), sensor_root),
     )
 
 
@@ -326,16 +327,15 @@ def _agents(objects: list[Record]) -> Agents:
     )
 
 
-def _cameras(entries: dict[str, Any]) -> dict[str, Camera]:
+def _cameras(entries: dict[str, Any], sensor_root: Path | None) -> dict[str, Camera]:
     cameras = {}
     for key in CAMERA_KEYS:
         entry = entries.get(key.lower()) or {}
         if not entry:
             continue
-        path = entry.get("camera_path") or entry.get("data_path")
         cameras[key.lower()] = Camera(
             name=key.lower(),
-            image_path=None if path is None else str(path),
+            image_path=sensor_path(entry.get("camera_path"), sensor_root),
             rotation=np.array(entry["sensor2lidar_rotation"], dtype=np.float64).reshape(3, 3),
             translation=np.array(entry["sensor2lidar_translation"], dtype=np.float64).reshape(3),
             intrinsics=np.array(entry["intrinsics"], dtype=np.float64).reshape(3, 3),
