@@ -25,6 +25,7 @@ from openpair.features.config import FeatureConfig
 from openpair.preparation.store import PreparedStore
 from openpair.preparation.store_build import build_store as build_prepared_store
 from openpair.rewards.exact import ExactReward
+from openpair.sensors import RENDERER_VERSION
 from openpair.sensors.render import render_front_view
 from openpair.training.batch import SceneBatch
 
@@ -153,7 +154,9 @@ def build_training_data(
     dataset = spec.open()
     tokens = [key.token for key in dataset.keys()]
     source = hashlib.sha256(json.dumps([dataset.fingerprint(), tokens]).encode()).hexdigest()
-    key = feature_cache.store_key(config, source, tokens)
+    # Other pixels are other features: ray-cast sensors carry their renderer's version.
+    seen = f"{source}/{RENDERER_VERSION}" if dataset.ray_cast else source
+    key = feature_cache.store_key(config, seen, tokens)
     prepared_folder = folder / f"prepared-{protocol.value}-{source[:16]}"
     build_prepared_store(
         prepared_folder,
@@ -168,7 +171,7 @@ def build_training_data(
         folder / "features",
         tokens=tokens,
         open_source=partial(_open_source, spec, config),
-        data_fingerprint=source,
+        data_fingerprint=seen,
         config=config,
         workers=workers,
         progress=lambda done, total: on_progress("see scenes", done, total),
