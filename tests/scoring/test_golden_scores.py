@@ -1,0 +1,58 @@
+"""Every golden case: flags, times and discrete metrics equal, positions within 1e-6 m, scores within 1e-9."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+from scoring_golden import POSITION_TOLERANCE, SCORE_TOLERANCE, assert_close, golden_files, load
+
+from openpair.scoring import prepare_case
+from openpair.scoring.golden_arrays import golden_arrays
+
+WITHIN_METRES = {
+    "out_sim_states",
+    "out_pdm_sim_states",
+    "out_ego_coords",
+    "out_progress_raw",
+    "out_pdm_progress_raw",
+    "out_lateral_deviation",
+    "out_history_states",
+}
+WITHIN_SCORE = {
+    "out_ego_progress",
+    "out_score",
+    "out_score_prefilter",
+    "out_score_ec_none",
+    "out_score_ec0",
+    "out_score_ec1",
+    "out_pdm_score",
+    "out_weighted_metrics",
+    "out_weighted_metrics_final",
+}
+REQUIRED = {
+    "v1.1": {"out_score", "out_comfort", "out_ego_areas", "out_collision_time_idx", "out_ttc_time_idx"},
+    "v2.2": {"out_score_ec_none", "out_score_ec0", "out_score_ec1", "out_history_flags", "out_human_multi_metrics"},
+}
+
+
+def check(path: Path, protocol: str) -> None:
+    case = load(path)
+    scene = prepare_case(path, protocol)
+    arrays = golden_arrays(scene, case["trajs"])
+    assert set(arrays) >= REQUIRED[protocol]
+    for name, values in arrays.items():
+        if name not in case:
+            continue  # left out of the repository's copies
+        tolerance = POSITION_TOLERANCE if name in WITHIN_METRES else SCORE_TOLERANCE if name in WITHIN_SCORE else 0.0
+        assert_close(name, values, case[name], tolerance)
+
+
+@pytest.mark.parametrize("path", golden_files("v1", "*.npz"))
+def test_v1_case(path: Path) -> None:
+    check(path, "v1.1")
+
+
+@pytest.mark.parametrize("path", golden_files("v2", "*.npz"))
+def test_v2_case(path: Path) -> None:
+    check(path, "v2.2")
