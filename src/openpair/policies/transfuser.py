@@ -6,11 +6,12 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from typing import ClassVar
 
-from torch import Tensor
+import torch
+from torch import Tensor, nn
 
 from openpair.nn.backbone import TransfuserBackboneConfig
 from openpair.nn.ground_lift import ground_views
-from openpair.nn.heads import TrajectoryHead
+from openpair.nn.heads import TrajectoryHead, TrajectoryRefiner
 from openpair.nn.presets import InputLayout, small_trunk
 from openpair.nn.trunk import PerceptionTrunk, TrunkConfig
 from openpair.policies.base import ImitationPolicy
@@ -25,10 +26,12 @@ class TransfuserConfig:
     Attributes:
         trunk: backbone, decoder and perception heads.
         trajectory_weight: weight of the L1 loss on the plan.
+        refinements: times that a plan is corrected by a look at the ground along it; none in the published network.
     """
 
     trunk: TrunkConfig = field(default_factory=TrunkConfig)
     trajectory_weight: float = 10.0
+    refinements: int = 0
 
     @staticmethod
     def published() -> TransfuserConfig:
@@ -45,11 +48,12 @@ class TransfuserConfig:
     def small(layout: InputLayout | None = None) -> TransfuserConfig:
         """The demo's network (:func:`openpair.nn.presets.small_trunk`), for the standard cameras unless said."""
         trunk = small_trunk(layout or InputLayout(ground_views(standard_cameras())))
-        return TransfuserConfig(trunk=trunk)
+        return TransfuserConfig(trunk=trunk, refinements=2)
 
 
 class Transfuser(PerceptionTrunk, ImitationPolicy):
-    """TransFuser. Outputs ``trajectory`` (B, 8, 3) and those of :meth:`PerceptionTrunk.perceive`."""
+    """TransFuser. Outputs ``trajectory`` (B, 8, 3) and those of :meth:`PerceptionTrunk.perceive`; with refinements also
+    ``earlier_trajectories`` (B, refinements, 8, 3), the plans before each correction."""
 
     kind: ClassVar[str] = "transfuser"
 
@@ -57,20 +61,39 @@ class Transfuser(PerceptionTrunk, ImitationPolicy):
         self_config = config or TransfuserConfig.published()
         super().__init__(self_config.trunk)
         self.config = self_config
-        self._trajectory_head = TrajectoryHead(self_config.trunk.d_model, self_config.trunk.d_ffn)
+        trunk = self_config.trunk
+        self._trajectory_head = TrajectoryHead(trunk.d_model, trunk.d_ffn)
+        if self_config.refinements:
+            backbone = trunk.backbone
+            self._refiners = nn.ModuleList(
+                TrajectoryRefiner(trunk.d_model, backbone.bev_channels, trunk.d_ffn, backbone.lidar_grid)
+                for _ in range(self_config.refinements)
+            )
 
     def forward(self, **features: Tensor) -> dict[str, Tensor]:
         """``camera_feature``, ``lidar_feature``, ``status_feature`` -> outputs by name."""
         output = self.trunk(features["camera_feature"], features.get("lidar_feature"), features["status_feature"])
-        return {"trajectory": self._trajectory_head(output.queries[:, 0]), **self.perceive(output)}
+        query = output.queries[:, 0]
+        plans = [self._trajectory_head(query)]
+        outputs = self.perceive(output)
+        if self.config.refinements:
+            for refiner in self._refiners:
+                plans.append(refiner(plans[-1], query, output.backbone.bev))
+            outputs["earlier_trajectories"] = torch.stack(plans[:-1], dim=1)
+        return {"trajectory": plans[-1], **outputs}
 
     def loss(self, outputs: Mapping[str, Tensor], targets: Mapping[str, Tensor]) -> dict[str, Tensor]:
-        """``loss`` = 10 * ``trajectory_l1`` + 10 * ``agent_class`` + ``agent_box`` + 10 * ``bev_ce`` (published)."""
+        """``loss`` = 10 * ``trajectory_l1`` + 10 * ``agent_class`` + ``agent_box`` + 10 * ``bev_ce`` (published); plans
+        before a correction count as much as the last one."""
         trajectory = trajectory_l1(outputs["trajectory"], targets["trajectory"])
         terms = self.perception_terms(outputs, targets)
         perception = terms.pop("perception")
+        every = trajectory
+        if "earlier_trajectories" in outputs:
+            earlier = outputs["earlier_trajectories"]
+            every = trajectory + earlier.shape[1] * trajectory_l1(earlier, targets["trajectory"][:, None])
         return {
-            "loss": self.config.trajectory_weight * trajectory + perception,
+            "loss": self.config.trajectory_weight * every + perception,
             "trajectory_l1": trajectory,
             **terms,
         }

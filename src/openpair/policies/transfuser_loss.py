@@ -7,5 +7,8 @@ from torch import Tensor
 
 
 def trajectory_l1(trajectory: Tensor, target: Tensor) -> Tensor:
-    """Mean absolute error over batch, poses and x [m], y [m], heading [rad]; both (B, 8, 3). Headings not wrapped."""
-    return F.l1_loss(trajectory.float(), target)
+    """Mean absolute error over batch, poses and x [m], y [m], heading [rad]; (..., 8, 3), the target broadcast.
+
+    Headings are not wrapped.
+    """
+    return F.l1_loss(trajectory.float(), target.expand_as(trajectory))
