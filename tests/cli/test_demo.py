@@ -1,0 +1,112 @@
+"""The whole way, as a user goes it, at the smallest size: train, evaluate, report, resume, drive elsewhere."""
+
+from __future__ import annotations
+
+import csv
+import json
+import re
+import shutil
+from pathlib import Path
+
+import pytest
+
+from openpair.checkpoints import load_checkpoint
+from openpair.cli.demo import BASELINES, PLANNERS
+from openpair.cli.main import main
+
+ARGOVERSE2 = Path(__file__).parents[2] / ".." / "shared" / "real" / "argoverse2"
+SCENES = 6
+
+
+def run(*args: object) -> int:
+    """Exit status of a command."""
+    with pytest.raises(SystemExit) as exit_info:
+        main([str(arg) for arg in args])
+    return int(exit_info.value.code or 0)
+
+
+@pytest.fixture(scope="module")
+def demo(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Folder of a finished quick demo."""
+    out = tmp_path_factory.mktemp("demo")
+    assert run("demo", "--preset", "quick", "--out", out, "--test-scenes", SCENES, "--gallery", 1) == 0
+    return out
+
+
+def test_the_demo_scores_every_agent_on_every_scene(demo: Path) -> None:
+    summary = json.loads((demo / "summary.json").read_text())
+    assert [agent["name"] for agent in summary["agents"]] == [*BASELINES, *PLANNERS]
+    assert summary["scenes_expected"] == summary["scenes_scored"] == SCENES
+    with (demo / "scores.csv").open() as stream:
+        rows = list(csv.DictReader(stream))
+    assert len(rows) == SCENES * (len(BASELINES) + len(PLANNERS))
+    assert all(0.0 <= float(row["score"]) <= 1.0 and row["error"] == "" for row in rows)
+    truth = {agent["name"] for agent in summary["agents"] if agent["uses_truth"]}
+    assert truth == {"pair_best_of_6"}
+
+
+def test_the_best_of_six_is_never_worse_than_the_chosen_plan(demo: Path) -> None:
+    with (demo / "scores.csv").open() as stream:
+        score = {(row["agent"], row["token"]): float(row["score"]) for row in csv.DictReader(stream)}
+    tokens = {token for _, token in score}
+    assert all(score["pair_best_of_6", t] >= score["pair", t] - 1e-12 for t in tokens)
+
+
+def test_the_report_is_one_file_that_fetches_nothing(demo: Path) -> None:
+    page = (demo / "report.html").read_text()
+    assert "PaIR + reward model" in page
+    assert not re.search(r'(?:src|href)\s*=\s*["\']https?://', page)
+
+
+def test_checkpoints_say_how_they_were_made(demo: Path) -> None:
+    for file, kind in (("il/policy", "transfuser"), ("rl/sampler", "kinematic"), ("reward/reward_model", "pose_aware")):
+        network, info = load_checkpoint(demo / "run" / f"{file}.safetensors", kind)
+        assert info.seed == 0
+        assert info.notes["preset"] == "quick"
+        assert not network.training
+
+
+def test_running_it_again_trains_nothing_and_gives_the_same_scores(demo: Path) -> None:
+    before = (demo / "scores.csv").read_text()
+    weights = (demo / "run" / "il" / "policy.safetensors").stat().st_mtime_ns
+    assert run("demo", "--preset", "quick", "--out", demo, "--test-scenes", SCENES, "--gallery", 1) == 0
+    assert (demo / "scores.csv").read_text() == before
+    assert (demo / "run" / "il" / "policy.safetensors").stat().st_mtime_ns == weights
+
+
+def test_branches_trained_by_turns_are_those_trained_at_the_same_time(demo: Path, tmp_path: Path) -> None:
+    arguments = ("--preset", "quick", "--out", tmp_path, "--cache", demo / "data", "--interleave")
+    assert run("train", "parallel", *arguments) == 0
+    for branch, file in (("il", "policy"), ("rl", "sampler")):
+        name = Path(branch) / f"{file}.safetensors"
+        assert (tmp_path / name).read_bytes() == (demo / "run" / name).read_bytes()
+
+
+@pytest.mark.skipif(not ARGOVERSE2.is_dir(), reason="the recorded Argoverse 2 logs (../shared/real) are not here")
+def test_the_trained_agent_drives_on_recorded_logs(demo: Path, tmp_path: Path) -> None:
+    agents = ("--agent", "human", "--agent", "constant_velocity", "--agent", f"pair={demo / 'run'}")
+    arguments = ("--dataset", "argoverse2", "--root", ARGOVERSE2, "--max-scenes", 4, "--out", tmp_path / "out")
+    assert run("eval", *arguments, *agents) == 0
+    with (tmp_path / "out" / "scores.csv").open() as stream:
+        rows = list(csv.DictReader(stream))
+    assert {row["agent"] for row in rows} == {"human", "constant_velocity", "pair"}
+    human = [row for row in rows if row["agent"] == "human"]
+    assert all(float(r["no_at_fault_collisions"]) == float(r["drivable_area_compliance"]) == 1.0 for r in human)
+
+
+def test_a_planner_that_lacks_a_network_says_which(demo: Path, tmp_path: Path, capsys: pytest.CaptureFixture) -> None:
+    shutil.copytree(demo / "run" / "il", tmp_path / "half" / "il")
+    arguments = ("--dataset", "world", "--max-scenes", 1, "--out", tmp_path / "out")
+    assert run("eval", *arguments, "--agent", f"{tmp_path / 'half'}@pair") == 2
+    assert "needs a sampler and a reward model" in capsys.readouterr().err
+    assert not (tmp_path / "out" / "scores.csv").exists()
+
+
+def test_a_checkpoint_of_another_network_is_refused(demo: Path, tmp_path: Path, capsys: pytest.CaptureFixture) -> None:
+    for suffix in (".safetensors", ".json"):
+        (tmp_path / "wrong" / "il").mkdir(parents=True, exist_ok=True)
+        source = (demo / "run" / "rl" / "sampler").with_suffix(suffix)
+        shutil.copy(source, tmp_path / "wrong" / "il" / f"policy{suffix}")
+    arguments = ("--dataset", "world", "--max-scenes", 1, "--out", tmp_path / "out")
+    assert run("eval", *arguments, "--agent", tmp_path / "wrong") == 2
+    assert "a checkpoint of 'kinematic', not of 'transfuser" in capsys.readouterr().err
