@@ -74,6 +74,11 @@ class PoseAwareConfig:
     ranking_temperature: float = 0.1
 
     @staticmethod
+    def published() -> PoseAwareConfig:
+        """On the published backbone and features, with the map head's cells where they are."""
+        return PoseAwareConfig(trunk=TrunkConfig(align_map=True), static_channels=32, pose_hidden=192, heads=8)
+
+    @staticmethod
     def small(layout: InputLayout | None = None) -> PoseAwareConfig:
         """The demo's size (:func:`openpair.nn.presets.small_trunk`), for the standard cameras unless said."""
         return PoseAwareConfig(trunk=small_trunk(layout or InputLayout(ground_views(standard_cameras()))))
