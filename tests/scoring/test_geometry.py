@@ -98,7 +98,9 @@ def test_points_in_polygons_agree_with_shapely(seed: int) -> None:
 def test_boundaries_corners_and_holes_are_outside() -> None:
     outer, hole = rectangle(0, 0, 10, 10), rectangle(4, 4, 6, 6)
     areas = PolygonSet(np.concatenate([outer, hole]), np.array([0, 5, 10]), np.array([0, 2]))
-    points = np.array([[5, 5], [4, 5], [5, 4], [4, 4], [0, 0], [0, 5], [5, 10], [10, 10], [3.999, 5], [6.001, 6], [9, 4]])
+    points = np.array(
+        [[5, 5], [4, 5], [5, 4], [4, 4], [0, 0], [0, 5], [5, 10], [10, 10], [3.999, 5], [6.001, 6], [9, 4]]
+    )
     assert inside(areas, points)[0].tolist() == [False] * 8 + [True, True, True]
 
 
@@ -149,8 +151,10 @@ def test_touching_boxes_count() -> None:
     unit = np.array([1.0, 1.0])
     here, there = np.array([[0.0, 0.0, 1.0, 0.0]]), np.array([[2.0, 0.0, 1.0, 0.0]])
     assert launch(boxes_kernel, here, unit[None], there, unit[None])[0]
-    assert not launch(boxes_kernel, here, unit[None], there + [[1e-9, 0, 0, 0]], unit[None])[0]
-    assert touching_boxes(np.zeros(3), np.array([[2.0, 2.0, 0.0], [2.0, 2.1, 0.0]]), unit, np.ones((2, 2))).tolist() == [
+    assert not launch(boxes_kernel, here, unit[None], there + np.array([1e-9, 0, 0, 0]), unit[None])[0]
+    assert touching_boxes(
+        np.zeros(3), np.array([[2.0, 2.0, 0.0], [2.0, 2.1, 0.0]]), unit, np.ones((2, 2))
+    ).tolist() == [
         True,
         False,
     ]

@@ -67,7 +67,9 @@ def test_two_stages(file: Path, index: int) -> None:
         )
         for row in case["rows"]
     ]
-    mappings = [StageMapping(first[0], first[1], [tuple(pair) for pair in second]) for first, second in case["mappings"]]
+    mappings = [
+        StageMapping(first[0], first[1], [tuple(pair) for pair in second]) for first, second in case["mappings"]
+    ]
     result = two_stage_scores(rows, mappings)
     for token, expected in case["out"]["per_token"].items():
         assert result.token_comfort[token] == expected["two_frame_extended_comfort"]
