@@ -28,6 +28,10 @@ def test_latent_variant_adds_one_raster() -> None:
     assert latent.state_dict()["_backbone.lidar_latent"].shape == (1, 1, 256, 256)
     published = golden.read_json("listings/transfuser.json")["parameters"]
     assert sum(p.numel() for p in latent.parameters()) == published + 65_536
+    features = golden.inputs()
+    del features["lidar_feature"]
+    with torch.no_grad():
+        assert latent.eval().plan(**features).shape == (3, 8, 3)
 
 
 def test_outputs_losses_and_gradients_are_the_golden_ones(network: Transfuser) -> None:

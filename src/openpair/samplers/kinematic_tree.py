@@ -71,7 +71,7 @@ class KinematicTreeConfig:
     def small(layout: InputLayout | None = None) -> KinematicTreeConfig:
         """The demo's sampler (:func:`openpair.nn.presets.small_trunk`), for the standard cameras unless said."""
         trunk = small_trunk(layout or InputLayout(ground_views(standard_cameras())))
-        return KinematicTreeConfig(trunk=trunk, layers=2, heads=4, d_ffn=256, head_hidden=128)
+        return KinematicTreeConfig(trunk=trunk, layers=1, heads=4, d_ffn=256, head_hidden=128)
 
 
 class KinematicTree(PerceptionTrunk, Sampler):
