@@ -6,6 +6,7 @@ import statistics
 
 import model_goldens as golden
 import pytest
+import torch
 
 from openpair.policies.transfuser import Transfuser, TransfuserConfig
 
