@@ -84,14 +84,20 @@ def filters_on(protocol: Protocol, device: str) -> Any:
 
 
 class Room:
-    """Allocates results: numpy arrays on the CPU, torch tensors on CUDA, each with its Warp view."""
+    """Allocates results: numpy arrays on the CPU, torch tensors on CUDA, each with its Warp view.
 
-    def __init__(self, device: str) -> None:
+    Args:
+        device: "cpu", "cuda:0".
+        torch_memory: torch tensors on the CPU too, as a check of the path that CUDA takes.
+    """
+
+    def __init__(self, device: str, torch_memory: bool = False) -> None:
         self.device = device
+        self.torch_memory = torch_memory or device != CPU
 
     def empty(self, shape: tuple[int, ...], dtype: type, view: Any) -> tuple[Any, Any]:
         """Uninitialised memory of a numpy dtype, and its Warp view of type ``view``."""
-        if self.device == CPU:
+        if not self.torch_memory:
             values: Any = np.empty(shape, dtype)
             return values, wp.array(values, dtype=view, device=CPU, copy=False)
         import torch
@@ -111,7 +117,7 @@ class Room:
         On the CPU each thread keeps one block a name, since fresh memory costs a page fault every 4 kB. CUDA memory
         comes from torch, which keeps its own.
         """
-        if self.device != CPU:
+        if self.torch_memory:
             return self.empty(shape, dtype, view)[1]
         size = int(np.prod(shape)) * np.dtype(dtype).itemsize
         blocks: dict[str, np.ndarray] = _SCRATCH.__dict__

@@ -101,6 +101,11 @@ class StageMapping:
     previous: str
     second: Sequence[tuple[str, str]]
 
+    @property
+    def tokens(self) -> tuple[str, ...]:
+        """All scenes: the first stage now and before, then the second stage pair by pair."""
+        return (self.now, self.previous, *(token for pair in self.second for token in pair))
+
 
 @dataclass(frozen=True)
 class TwoStageScores:
