@@ -7,7 +7,7 @@ import pytest
 from openpair.cli.main import main
 from openpair.datatypes.columns import Protocol
 from openpair.datatypes.scores import metric_names
-from openpair.evaluation.records import SCORES_FILE, SUMMARY_FILE, ScoreRow, scores_csv
+from openpair.evaluation.records import MAPPINGS_FILE, SCORES_FILE, SUMMARY_FILE, ScoreRow, scores_csv
 
 
 def row(log, token, agent, score, protocol=Protocol.V1_1, **metrics) -> ScoreRow:
@@ -25,7 +25,8 @@ def write_results(folder, rows, **summary):
     """scores.csv and a summary.json; returns the folder."""
     folder.mkdir()
     protocol = Protocol(rows[0].protocol)
-    (folder / SCORES_FILE).write_text(scores_csv(rows, protocol))
+    for name in (SCORES_FILE, MAPPINGS_FILE):
+        (folder / name).write_text(scores_csv(rows, protocol))
     failed = len({r.token for r in rows if r.failed})
     whole = {
         "protocol": protocol.value,

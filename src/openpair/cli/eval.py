@@ -48,6 +48,16 @@ class Eval:
     """navsim: which scenes; NAVSIM's scene filter (.yaml) or a list of tokens (.csv with a column token, or .txt).
     Tokens that the folder lacks are listed as failed."""
 
+    stages: Literal[1, 2] = 1
+    """navsim, v2.2: 1 replays the recorded traffic; 2 evaluates a two-stage set (navhard), where traffic answers the
+    plans in both stages. Two stages also write OUT/mappings.csv: one row per mapping and agent."""
+
+    mapping: Path | None = None
+    """--stages 2: which second-stage scenes follow which; NAVSIM's train_test_split/<name>.yaml."""
+
+    second_stage: Path | None = None
+    """--stages 2: folder with synthetic_scene_pickles/; default: navhard_two_stage/ below the root."""
+
     agent: Annotated[tuple[str, ...], tyro.conf.UseAppendAction] = ()
     """Who drives; repeat it for several. human, constant_velocity, pdm_closed, a file of plans (PLANS.npz: token (N,),
     poses (N, 8, 3)) or a checkpoint; NAME=... sets the name in the results. Where plans are given without --tokens, the
@@ -80,20 +90,35 @@ class Eval:
         from openpair.evaluation.chunk import Task
         from openpair.evaluation.prepared import PrepareFromStore
         from openpair.evaluation.runner import WorkerDied, evaluate
-        from openpair.evaluation.sources import BUILT_IN_AGENTS, DatasetSource, parse_agents
+        from openpair.evaluation.sources import BUILT_IN_AGENTS, TWO_STAGE_AGENTS, DatasetSource, parse_agents
 
-        options = self._dataset_options()
-        agents = parse_agents(self.agent or BUILT_IN_AGENTS)
-        source = DatasetSource(self.dataset, self.root, options)
         protocol = Protocol(self.protocol)
-        task = Task(source, agents, protocol, self.seed, self.human_filter, all_scenes=self.tokens is not None)
+        name, options = (
+            ("navsim_two_stage", self._two_stage_options())
+            if self.stages == 2
+            else (
+                self.dataset,
+                self._dataset_options(),
+            )
+        )
+        names = self.agent or (BUILT_IN_AGENTS if self.stages == 1 else TWO_STAGE_AGENTS)
+        task = Task(
+            DatasetSource(name, self.root, options),
+            parse_agents(names),
+            protocol,
+            self.seed,
+            self.human_filter,
+            all_scenes=self.tokens is not None,
+            stages=self.stages,
+        )
         if self.prepared is not None:
             prepare = PrepareFromStore(self.prepared)
             prepare.open(protocol)  # a folder that is no store is refused here, not once per scene
             task = replace(task, prepare=prepare)
         config = {
             "root": None if self.root is None else str(self.root),
-            "agents": list(self.agent or BUILT_IN_AGENTS),
+            "agents": list(names),
+            "mapping": None if self.mapping is None else str(self.mapping),
             "tokens": None if self.tokens is None else str(self.tokens),
             "max_scenes": self.max_scenes,
             "prepared": None if self.prepared is None else str(self.prepared),
@@ -108,8 +133,27 @@ class Eval:
         self._print(evaluation)
         return evaluation.exit_status(allow_failures=self.allow_failures)
 
+    def _two_stage_options(self) -> dict[str, Any]:
+        """Options of a two-stage set."""
+        if self.dataset != "navsim" or self.protocol != "v2.2":
+            raise OpenPairError(
+                "two stages belong to navsim and v2.2", where="--stages", fix="Use --dataset navsim --protocol v2.2"
+            )
+        if self.mapping is None:
+            raise OpenPairError(
+                "two stages need to know which second-stage scenes follow which",
+                where="--mapping",
+                fix="Name NAVSIM's train_test_split/<name>.yaml that holds reactive_all_mapping",
+            )
+        if self.tokens is not None:
+            raise OpenPairError("the mapping names the scenes", where="--tokens", fix="Leave it out")
+        options = {"split": self.split, "mapping": self.mapping, "second_stage": self.second_stage}
+        return {key: value for key, value in options.items() if value is not None}
+
     def _dataset_options(self) -> dict[str, Any]:
         """Options of the dataset's class. Without a list of tokens, navsim means every scene its logs hold."""
+        if self.mapping is not None or self.second_stage is not None:
+            raise OpenPairError("a mapping belongs to two stages", where="--mapping", fix="Add --stages 2")
         split = DEFAULT_WORLD_SPLIT if self.dataset == "world" and self.split is None else self.split
         options: dict[str, Any] = {} if split is None else {"split": split}
         if self.tokens is not None and self.dataset != "navsim":
@@ -132,7 +176,8 @@ class Eval:
             print_table(results_table(evaluation.summary))
         if status in (EXIT_SOME_FAILED, EXIT_NOTHING_SCORED):
             print(failure_text(evaluation.summary), file=sys.stderr)
-        print(f"{self.out / 'scores.csv'}\n{self.out / 'summary.json'}")
+        files = ["scores.csv", *(["mappings.csv"] if self.stages == 2 else []), "summary.json"]
+        print("\n".join(str(self.out / name) for name in files))
 
 
 def failure_text(summary: Summary) -> str:

@@ -14,6 +14,7 @@ from openpair.errors import OpenPairError
 _CLASSES: Final = {
     "world": ("openpair.datasets.world.dataset", "WorldDataset"),
     "navsim": ("openpair.datasets.navsim.dataset", "NavsimDataset"),
+    "navsim_two_stage": ("openpair.datasets.navsim.two_stage", "TwoStageDataset"),
     "argoverse2": ("openpair.datasets.argoverse2.dataset", "Argoverse2Dataset"),
 }
 
@@ -24,7 +25,7 @@ def open_dataset(name: str, root: Path | str | None = None, **options: Any) -> D
     """Open a dataset.
 
     Args:
-        name: "world" (embedded, needs no root), "navsim" or "argoverse2".
+        name: "world" (embedded, needs no root), "navsim", "navsim_two_stage" (option ``mapping``) or "argoverse2".
         root: its folder; None = the dataset's own default, where it has one.
         options: keyword arguments of the dataset's class; those that are None count as not given.
 

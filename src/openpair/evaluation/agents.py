@@ -66,7 +66,9 @@ class HumanAgent:
     uses_truth: bool = False
 
     def plan(self, scene: Scene) -> Plan:
-        """The recorded future. Raises OpenPairError where the scene holds fewer than 8 future frames."""
+        """The recorded future. Raises OpenPairError where there is none, or less than 8 frames of it."""
+        if scene.is_synthetic:
+            raise OpenPairError("no human drove on from a second-stage scene", where=scene.token)
         if len(scene.future) < NUM_POSES:
             raise OpenPairError(
                 f"the scene has {len(scene.future)} frames after the current one, a human plan needs {NUM_POSES}",

@@ -9,6 +9,7 @@ import traceback
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
+from typing import TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -21,12 +22,17 @@ from openpair.datatypes.scores import PlanScores, metric_names
 from openpair.datatypes.scoring_scene import ScoringScene
 from openpair.errors import OpenPairError
 from openpair.evaluation.agents import Agent, check_plan
+from openpair.evaluation.reactive import score_reactive, without_human
 from openpair.evaluation.records import ChunkResult, ScoreRow
 from openpair.evaluation.sources import AgentContext, AgentSource, DatasetSource
+from openpair.geometry.poses import local_to_global
 from openpair.preparation.prepare import prepare_scene
 from openpair.scoring import score_prepared
-from openpair.scoring.epdms import epdms
+from openpair.scoring.epdms import StageMapping, StageRow, epdms, two_stage_scores
 from openpair.scoring.extended_comfort import MAX_GAP_S, extended_comfort
+
+STAGES = ("combined", "stage_one", "stage_two")
+EXTENDED_COMFORT = "two_frame_extended_comfort"
 
 Prepare = Callable[[Scene, Protocol], ScoringScene]
 Score = Callable[..., PlanScores]
@@ -44,8 +50,9 @@ class Task:
         human_filter: v2.2: forgive what the human himself did, as the original does by default.
         all_scenes: evaluate every scene of the dataset even if plans are given for some alone; the others then count
             as failed.
+        stages: 1 = recorded traffic is replayed; 2 = traffic answers the plans, and scenes come in mappings (navhard).
         prepare: scene -> prepared scene (exchange it to read prepared scenes from a store).
-        score: prepared scene, plans -> scores.
+        score: prepared scene, plans -> scores (one stage).
     """
 
     dataset: DatasetSource
@@ -54,6 +61,7 @@ class Task:
     seed: int = 0
     human_filter: bool = True
     all_scenes: bool = False
+    stages: int = 1
     prepare: Prepare = prepare_scene
     score: Score = score_prepared
 
@@ -65,10 +73,12 @@ class Chunk:
     Attributes:
         keys: neighbouring scenes of one log.
         before: the scene before the first of them in the same log, if there is one: v2.2 compares neighbours.
+        mapping: two stages: which of the scenes follow which.
     """
 
     keys: tuple[SceneKey, ...]
     before: SceneKey | None = None
+    mapping: StageMapping | None = None
 
     def __len__(self) -> int:
         return len(self.keys)
@@ -82,11 +92,15 @@ class _SceneResult:
         rows: one per agent.
         time_us: time stamp of the scene; None where it could not be loaded.
         states: (41, 11) simulated states by agent, v2.2 only.
+        start: (3,) pose of the rear axle now, global frame; None where the scene could not be loaded.
+        endpoints: (3,) last pose of each agent's plan, global frame.
     """
 
     rows: list[ScoreRow]
     time_us: int | None = None
     states: dict[str, NDArray[np.float64]] = field(default_factory=dict)
+    start: NDArray[np.float64] | None = None
+    endpoints: dict[str, NDArray[np.float64]] = field(default_factory=dict)
 
 
 @dataclass
@@ -110,7 +124,8 @@ class ChunkEvaluator:
     def prepare(self, scene: Scene) -> ScoringScene:
         """The prepared scene, made once per chunk."""
         if scene.token not in self._prepared:
-            self._prepared[scene.token] = self.task.prepare(scene, self.task.protocol)
+            prepared = self.task.prepare(scene, self.task.protocol)
+            self._prepared[scene.token] = without_human(prepared) if scene.is_synthetic else prepared
         return self._prepared[scene.token]
 
     def run(self, chunk: Chunk) -> ChunkResult:
@@ -138,14 +153,58 @@ class ChunkEvaluator:
             else:
                 own = {agent.name: plans[agent.name][key.token] for agent in self.agents}
                 results.append(self._score_scene(key, scenes[key.token], own))
-        if is_v2:
+        mapping_rows: dict[str, list[ScoreRow]] = {}
+        if chunk.mapping is not None:
+            by_token = {key.token: result for key, result in zip(keys, results, strict=True)}
+            results, mapping_rows = self._combine_stages(chunk.mapping, by_token)
+        elif is_v2:
             pairs = itertools.pairwise([_SceneResult([]), *results])
             results = [with_extended_comfort(earlier, later) for earlier, later in pairs]
         return ChunkResult(
             rows=[row for result in results[len(keys) - len(chunk) :] for row in result.rows],
             digests=[digests.get(key.token, "") for key in chunk.keys],
             truth_agents=tuple(agent.name for agent in self.agents if agent.uses_truth),
+            mapping_rows=mapping_rows,
         )
+
+    def _combine_stages(
+        self, mapping: StageMapping, by_token: dict[str, _SceneResult]
+    ) -> tuple[list[_SceneResult], dict[str, list[ScoreRow]]]:
+        """Rows with extended comfort, and the mapping's own rows. One failed scene fails the mapping of that agent."""
+        rows = {token: {row.agent: row for row in result.rows} for token, result in by_token.items()}
+        own: dict[str, list[ScoreRow]] = {name: [] for name in STAGES}
+        for agent in self.agents:
+            first = rows[mapping.now][agent.name]
+            place = (first.dataset, first.log, first.token, first.agent, first.protocol)
+            failed = [row[agent.name] for row in rows.values() if row[agent.name].failed]
+            if failed:
+                reason = (
+                    f"{len(failed)} of {len(rows)} scenes of the mapping failed; {failed[0].token}: {failed[0].error}"
+                )
+                for name in STAGES:
+                    own[name].append(ScoreRow(*place, error=reason))
+                continue
+            stage_rows = [
+                StageRow(
+                    token=token,
+                    metrics=rows[token][agent.name].metrics,
+                    simulated_states=result.states[agent.name],
+                    start=_known(result.start)[:2],
+                    endpoint=result.endpoints[agent.name][:2],
+                    start_time_s=_known(result.time_us) * 1e-6,
+                )
+                for token, result in by_token.items()
+            ]
+            scores = two_stage_scores(stage_rows, [mapping])
+            for token in by_token:
+                row = rows[token][agent.name]
+                metrics = {**row.metrics, EXTENDED_COMFORT: scores.token_comfort[token]}
+                rows[token][agent.name] = replace(row, metrics=metrics, score=scores.token_scores[token])
+            for name in STAGES:
+                values = getattr(scores, name)
+                metrics = {metric: values[metric] for metric in metric_names(self.task.protocol)}
+                own[name].append(ScoreRow(*place, metrics=metrics, score=values["score"]))
+        return [replace(result, rows=list(rows[token].values())) for token, result in by_token.items()], own
 
     def _plan_all(self, agent: Agent, scenes: list[Scene]) -> dict[str, NDArray[np.float64] | str]:
         """(N, 8, 3) plans per token (N = 1 without the truth), or the reason why there are none."""
@@ -170,10 +229,10 @@ class ChunkEvaluator:
         if good:
             try:
                 every_plan = np.concatenate(list(good.values()))
-                scores = self.task.score(self._prepared[key.token], every_plan, human_filter=self.task.human_filter)
+                scores = self._score(scene, every_plan)
             except Exception as failure:
                 error = describe(failure)
-        rows, start, states = [], 0, {}
+        rows, start, states, endpoints = [], 0, {}, {}
         for agent in self.agents:
             plan = plans[agent.name]
             if isinstance(plan, str) or scores is None:
@@ -183,8 +242,16 @@ class ChunkEvaluator:
             rows.append(self._row(key, agent, scores=scores, index=best))
             if self.task.protocol is Protocol.V2_2:
                 states[agent.name] = np.asarray(scores.evidence["simulated_states"][best])
+            endpoints[agent.name] = local_to_global(plan[best - start, -1], scene.current.ego.pose)
             start += len(plan)
-        return _SceneResult(rows, scene.current.ego.timestamp_us, states)
+        return _SceneResult(rows, scene.current.ego.timestamp_us, states, scene.current.ego.pose, endpoints)
+
+    def _score(self, scene: Scene, plans: NDArray[np.float64]) -> PlanScores:
+        """Scores of plans (N, 8, 3) of one scene."""
+        prepared, human_filter = self._prepared[scene.token], self.task.human_filter
+        if self.task.stages == 1:
+            return self.task.score(prepared, plans, human_filter=human_filter)
+        return score_reactive(scene, prepared, plans, human_filter=human_filter)
 
     def _row(
         self, key: SceneKey, agent: Agent, *, scores: PlanScores | None = None, index: int = 0, error: str = ""
@@ -243,6 +310,15 @@ def with_extended_comfort(earlier: _SceneResult, later: _SceneResult) -> _SceneR
         metrics = {**row.metrics, "two_frame_extended_comfort": comfort}
         rows.append(replace(row, metrics=metrics, score=float(epdms(metrics))))
     return replace(later, rows=rows)
+
+
+Known = TypeVar("Known")
+
+
+def _known(value: Known | None) -> Known:
+    """A value that every scored scene has."""
+    assert value is not None
+    return value
 
 
 def _plan_batch(agent: Agent, scenes: list[Scene]) -> NDArray | None:

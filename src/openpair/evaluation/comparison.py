@@ -14,7 +14,14 @@ import numpy as np
 from openpair.datatypes.columns import Protocol
 from openpair.datatypes.scores import SHORT_NAMES, metric_names
 from openpair.errors import OpenPairError
-from openpair.evaluation.records import SCORES_FILE, SUMMARY_FILE, ScoreRow, read_scores, rows_of_agent
+from openpair.evaluation.records import (
+    MAPPINGS_FILE,
+    SCORES_FILE,
+    SUMMARY_FILE,
+    ScoreRow,
+    read_scores,
+    rows_of_agent,
+)
 from openpair.evaluation.statistics import Estimate, bootstrap_by_log, paired_difference
 
 SCORE = "score"
@@ -26,7 +33,7 @@ class Results:
 
     Attributes:
         folder: where it lies.
-        rows: one per scene and agent.
+        rows: one per scene and agent; of a two-stage evaluation one per mapping and agent, both stages combined.
         summary: content of summary.json.
     """
 
@@ -117,6 +124,8 @@ def read_results(folder: Path) -> Results:
         missing = {"protocol", "variant", "dataset", "scenes"} - summary.keys()
         if missing:
             raise ValueError(f"it lacks {', '.join(sorted(missing))}")
+        if not isinstance(summary["variant"], dict) or not isinstance(summary["scenes"], dict):
+            raise ValueError("its variant or scenes are of another kind")
     except FileNotFoundError:
         raise OpenPairError(
             f"there is no {SUMMARY_FILE}, so this is no folder of results",
@@ -125,7 +134,8 @@ def read_results(folder: Path) -> Results:
         ) from None
     except (OSError, ValueError, AttributeError, TypeError) as error:
         raise OpenPairError(f"the file is not a summary of 'openpair eval' ({error})", where=path) from None
-    return Results(folder, read_scores(folder / SCORES_FILE), summary)
+    two_stages = summary["variant"].get("stages") == 2
+    return Results(folder, read_scores(folder / (MAPPINGS_FILE if two_stages else SCORES_FILE)), summary)
 
 
 def check_comparable(first: Results, second: Results) -> None:

@@ -10,12 +10,14 @@ import os
 from collections.abc import Iterable, Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
+from typing import Any
 
 from openpair.datatypes.columns import Protocol
 from openpair.datatypes.scores import metric_names
 from openpair.errors import OpenPairError
 
 SCORES_FILE = "scores.csv"
+MAPPINGS_FILE = "mappings.csv"
 SUMMARY_FILE = "summary.json"
 PARTIAL_FILE = "scores.partial.jsonl"
 
@@ -111,11 +113,14 @@ class ChunkResult:
         rows: by scene, then by agent.
         digests: a digest of each scene's data; "" where it failed.
         truth_agents: agents whose plan was picked by the true score.
+        mapping_rows: two stages: "combined", "stage_one" and "stage_two" -> one row per agent, named by the mapping's
+            first-stage token.
     """
 
     rows: list[ScoreRow]
     digests: list[str]
     truth_agents: tuple[str, ...] = ()
+    mapping_rows: dict[str, list[ScoreRow]] = field(default_factory=dict)
 
 
 class PartialResults:
@@ -141,9 +146,13 @@ class PartialResults:
     def _take(self, line: str) -> None:
         try:
             data = json.loads(line)
-            rows = [ScoreRow(**{**row, "metrics": _nan_from_none(row["metrics"])}) for row in data["rows"]]
-            self.finished[int(data["chunk"])] = ChunkResult(rows, list(data["digests"]), tuple(data["truth_agents"]))
-        except (ValueError, KeyError, TypeError):
+            self.finished[int(data["chunk"])] = ChunkResult(
+                _rows_from_json(data["rows"]),
+                list(data["digests"]),
+                tuple(data["truth_agents"]),
+                {name: _rows_from_json(rows) for name, rows in data["mapping_rows"].items()},
+            )
+        except (ValueError, KeyError, TypeError, AttributeError):
             return  # a damaged line is a chunk to compute again
 
     def add(self, chunk: int, result: ChunkResult) -> None:
@@ -160,9 +169,22 @@ class PartialResults:
 
 
 def _chunk_line(chunk: int, result: ChunkResult) -> str:
-    rows = [{**asdict(row), "metrics": _none_from_nan(row.metrics)} for row in result.rows]
-    data = {"chunk": chunk, "rows": rows, "digests": result.digests, "truth_agents": result.truth_agents}
+    data = {
+        "chunk": chunk,
+        "rows": _rows_to_json(result.rows),
+        "digests": result.digests,
+        "truth_agents": result.truth_agents,
+        "mapping_rows": {name: _rows_to_json(rows) for name, rows in result.mapping_rows.items()},
+    }
     return json.dumps(data, allow_nan=False)
+
+
+def _rows_to_json(rows: Sequence[ScoreRow]) -> list[dict[str, Any]]:
+    return [{**asdict(row), "metrics": _none_from_nan(row.metrics)} for row in rows]
+
+
+def _rows_from_json(rows: Sequence[dict[str, Any]]) -> list[ScoreRow]:
+    return [ScoreRow(**{**row, "metrics": _nan_from_none(row["metrics"])}) for row in rows]
 
 
 def _none_from_nan(metrics: dict[str, float]) -> dict[str, float | None]:

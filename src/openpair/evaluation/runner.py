@@ -24,11 +24,13 @@ from typing import Any
 
 from openpair import __version__
 from openpair.datasets.base import Dataset, SceneKey
+from openpair.datatypes.columns import Protocol
 from openpair.errors import OpenPairError
-from openpair.evaluation.chunk import Chunk, ChunkEvaluator, Task, one_torch_thread
+from openpair.evaluation.chunk import STAGES, Chunk, ChunkEvaluator, Task, one_torch_thread
 from openpair.evaluation.plans_file import read_plans
 from openpair.evaluation.progress import EvaluationProgress
 from openpair.evaluation.records import (
+    MAPPINGS_FILE,
     PARTIAL_FILE,
     SCORES_FILE,
     SUMMARY_FILE,
@@ -39,6 +41,7 @@ from openpair.evaluation.records import (
     write_atomically,
 )
 from openpair.evaluation.summary import Summary, summarise, summary_json
+from openpair.scoring.epdms import StageMapping
 
 SCENES_PER_CHUNK = 16
 MAX_POOL_RESTARTS = 3
@@ -98,7 +101,7 @@ def evaluate(
     workers = _number_of_workers(task, workers)
     dataset = task.dataset.open()
     keys, selection = scenes_to_evaluate(task, list(dataset.keys()), max_scenes)
-    chunks = cut_into_chunks(keys)
+    chunks = cut_into_chunks(keys) if task.stages == 1 else chunks_of_mappings(keys, mappings_of(dataset))
     hashes = {source.name: source.sha256() for source in task.agents}
     partial, created = _open_partial(out_dir, _fingerprint(task, keys, hashes))
     finished = {} if partial is None else partial.finished
@@ -121,9 +124,11 @@ def evaluate(
         raise
     ordered = [finished[index] for index in range(len(chunks))]
     rows = [row for chunk in ordered for row in chunk.rows]
+    mapping_rows = {name: [row for chunk in ordered for row in chunk.mapping_rows.get(name, [])] for name in STAGES}
     seconds = time.perf_counter() - started
     summary = summarise(
         rows,
+        mapping_rows=None if task.stages == 1 else mapping_rows,
         task=task,
         dataset_name=dataset.name,
         keys=keys,
@@ -136,6 +141,8 @@ def evaluate(
     )
     if partial is not None and out_dir is not None:
         write_atomically(out_dir / SCORES_FILE, scores_csv(rows, task.protocol))
+        if task.stages == 2:
+            write_atomically(out_dir / MAPPINGS_FILE, scores_csv(mapping_rows["combined"], task.protocol))
         write_atomically(out_dir / SUMMARY_FILE, summary_json(summary))
         partial.close(delete=True)
     return Evaluation(rows, summary, seconds)
@@ -151,6 +158,26 @@ def cut_into_chunks(keys: Sequence[SceneKey], size: int = SCENES_PER_CHUNK) -> l
     return chunks
 
 
+def mappings_of(dataset: Dataset) -> Sequence[StageMapping]:
+    """Which scenes of a two-stage set follow which. Raises OpenPairError for a dataset of one stage."""
+    mappings: Sequence[StageMapping] | None = getattr(dataset, "mappings", None)
+    if mappings is None:
+        raise OpenPairError(
+            f"the dataset {dataset.name} has no second stage", where="--stages", fix="Give --mapping, or use --stages 1"
+        )
+    return mappings
+
+
+def chunks_of_mappings(keys: Sequence[SceneKey], mappings: Sequence[StageMapping]) -> list[Chunk]:
+    """One chunk for each mapping: its numbers follow from its own scenes alone."""
+    by_token = {key.token: key for key in keys}
+    return [
+        Chunk(tuple(by_token[token] for token in mapping.tokens), mapping=mapping)
+        for mapping in mappings
+        if mapping.now in by_token
+    ]
+
+
 def scenes_to_evaluate(task: Task, keys: list[SceneKey], max_scenes: int | None = None) -> tuple[list[SceneKey], str]:
     """The scenes of a task and, in words, how they were selected.
 
@@ -164,6 +191,8 @@ def scenes_to_evaluate(task: Task, keys: list[SceneKey], max_scenes: int | None 
     if not keys:
         place = task.dataset.root or task.dataset.name
         raise OpenPairError("the dataset has no scenes", where=place, fix="Check --root and --split")
+    if task.stages == 2:
+        return _whole_mappings(task, keys, max_scenes)
     chosen, selection = keys, f"all {len(keys)} of the dataset"
     planned: set[str] = set()
     for source in task.agents:
@@ -181,6 +210,18 @@ def scenes_to_evaluate(task: Task, keys: list[SceneKey], max_scenes: int | None 
     return chosen, selection
 
 
+def _whole_mappings(task: Task, keys: list[SceneKey], max_scenes: int | None) -> tuple[list[SceneKey], str]:
+    """Two stages: all scenes; a sample would cut mappings in two."""
+    if task.protocol is not Protocol.V2_2:
+        raise OpenPairError("two stages belong to v2.2", where="--protocol", fix="Use --protocol v2.2")
+    if max_scenes is not None:
+        raise OpenPairError("a two-stage set is evaluated whole", where="--max-scenes", fix="Leave it out")
+    for source in task.agents:
+        if source.kind == "plans" and source.path is not None:
+            read_plans(source.path).check_tokens_known(key.token for key in keys)
+    return keys, f"all {len(keys)} of both stages"
+
+
 def _fingerprint(task: Task, keys: Sequence[SceneKey], hashes: dict[str, str | None]) -> str:
     """Hash of what must be equal for unfinished results to be taken up again.
 
@@ -194,6 +235,7 @@ def _fingerprint(task: Task, keys: Sequence[SceneKey], hashes: dict[str, str | N
         "agents": [[a.name, a.kind, str(a.path), a.mode, hashes[a.name]] for a in task.agents],
         "protocol": task.protocol.value,
         "human_filter": task.human_filter,
+        "stages": task.stages,
         "seed": task.seed,
         "scenes": [[key.log_name, key.token] for key in keys],
     }

@@ -24,6 +24,8 @@ from openpair.evaluation.plans_file import read_plans
 from openpair.training.pipeline import NETWORK_FILES, load_pipeline
 
 BUILT_IN_AGENTS = ("human", "constant_velocity", "pdm_closed")
+TWO_STAGE_AGENTS = ("constant_velocity", "pdm_closed")
+"""Those that can drive second-stage scenes, where no human drove."""
 
 
 @dataclass(frozen=True)

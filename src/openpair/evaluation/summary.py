@@ -37,6 +37,8 @@ class AgentSummary:
         scenes_scored, scenes_failed: they add up to the scenes expected.
         score: mean score with its interval by log, over the scenes scored.
         metrics: the same for every sub-metric (undefined values left out; ``num_scenes`` says how many count).
+        stages: two stages only: means of score and sub-metrics over mappings, for "stage_one" and "stage_two". There
+            ``score`` and ``metrics`` are of both stages combined, over mappings: ``num_scenes`` counts mappings.
     """
 
     name: str
@@ -47,6 +49,7 @@ class AgentSummary:
     scenes_failed: int
     score: Estimate
     metrics: dict[str, Estimate]
+    stages: dict[str, dict[str, float]] | None = None
 
 
 @dataclass(frozen=True)
@@ -112,6 +115,7 @@ def summarise(
     rows: Sequence[ScoreRow],
     *,
     task: Task,
+    mapping_rows: dict[str, list[ScoreRow]] | None = None,
     dataset_name: str,
     keys: Sequence[SceneKey],
     digests: Sequence[str],
@@ -121,26 +125,32 @@ def summarise(
     config: dict[str, Any],
     run: dict[str, Any],
 ) -> Summary:
-    """Summary of the rows of a finished evaluation. ``digests`` (S,) hash the scenes' content, in order of ``keys``."""
-    logs = [key.log_name for key in keys]
-    by_agent = {source.name: rows_of_agent(rows, source.name) for source in task.agents}
+    """Summary of the rows of a finished evaluation.
+
+    ``digests`` (S,) hash the scenes' content, in order of ``keys``. Two stages: ``mapping_rows`` hold what mappings
+    gave; means are over mappings then.
+    """
+    averaged = rows if mapping_rows is None else mapping_rows["combined"]
+    by_agent = {source.name: rows_of_agent(averaged, source.name) for source in task.agents}
+    logs = [row.log for row in next(iter(by_agent.values()))]
     agents = []
     for source in task.agents:
         own = by_agent[source.name]
-        failed = sum(row.failed for row in own)
+        failed = sum(row.failed for row in rows_of_agent(rows, source.name))
         agents.append(
             AgentSummary(
                 name=source.name,
                 kind=source.kind,
                 uses_truth=source.name in truth_agents,
                 checkpoint_sha256=checkpoint_hashes.get(source.name),
-                scenes_scored=len(own) - failed,
+                scenes_scored=len(keys) - failed,
                 scenes_failed=failed,
                 score=bootstrap_by_log(_column(own, "score"), logs, seed=task.seed),
                 metrics={
                     name: bootstrap_by_log(_column(own, name), logs, seed=task.seed)
                     for name in metric_names(task.protocol)
                 },
+                stages=None if mapping_rows is None else _stage_means(mapping_rows, source.name, task.protocol),
             )
         )
     fair = [source.name for source in task.agents if source.name not in truth_agents]
@@ -200,12 +210,29 @@ def versions() -> dict[str, str]:
 
 def _variant(task: Task) -> dict[str, Any]:
     """Conventions of a protocol on which papers differ."""
-    variant: dict[str, Any] = {"traffic": "log replay", "stages": 1}
+    traffic = "log replay" if task.stages == 1 else "vehicles answer the plan (IDM), in both stages"
+    variant: dict[str, Any] = {"traffic": traffic, "stages": task.stages}
     if task.protocol is Protocol.V2_2:
         variant["human_filter"] = task.human_filter
         variant["issue_151"] = "fixed: the score follows from the filtered sub-metrics"
-        variant["extended_comfort"] = "against the same agent's plan of the scene before; dropped where there is none"
+        variant["extended_comfort"] = (
+            "against the same agent's plan of the scene before; dropped where there is none"
+            if task.stages == 1
+            else "between the two scenes of each pair, entered in both"
+        )
     return variant
+
+
+def _stage_means(
+    mapping_rows: dict[str, list[ScoreRow]], agent: str, protocol: Protocol
+) -> dict[str, dict[str, float]]:
+    """Means over the mappings that were scored, stage by stage."""
+    means = {}
+    for stage in ("stage_one", "stage_two"):
+        own = [row for row in rows_of_agent(mapping_rows[stage], agent) if not row.failed]
+        names = ("score", *metric_names(protocol))
+        means[stage] = {name: float(_column(own, name).mean()) if own else math.nan for name in names}
+    return means
 
 
 def _column(rows: Sequence[ScoreRow], name: str) -> np.ndarray:

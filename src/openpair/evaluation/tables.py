@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from rich.box import SIMPLE_HEAD
 from rich.console import Console
@@ -63,11 +63,26 @@ class ResultsTable:
 def results_table(summary: Summary, labels: dict[str, str] | None = None) -> ResultsTable:
     """The table of a summary. ``labels`` replaces agent names by names for readers."""
     names = metric_names(Protocol(summary.protocol))
-    rows = [_row(agent, names, labels or {}) for agent in summary.agents]
+    rows = [row for agent in summary.agents for row in _rows(agent, names, labels or {})]
     ordered = [row for row in rows if not row.uses_truth] + [row for row in rows if row.uses_truth]
     return ResultsTable(
         summary.score_name, tuple(SHORT_NAMES[name] for name in names), tuple(ordered), _caption(summary)
     )
+
+
+def _rows(agent: AgentSummary, names: tuple[str, ...], labels: dict[str, str]) -> list[TableRow]:
+    """One row; in two stages a row for each stage before that of both, which has no sub-metrics of its own."""
+    whole = _row(agent, names, labels)
+    if agent.stages is None:
+        return [whole]
+    parts = []
+    for stage, means in agent.stages.items():
+        metrics = {SHORT_NAMES[name]: 100 * means[name] for name in names}
+        label = f"{labels.get(agent.name, agent.name)}, {stage.replace('_', ' ')}"
+        parts.append(
+            replace(whole, agent=label, metrics=metrics, score=100 * means["score"], low=math.nan, high=math.nan)
+        )
+    return [*parts, replace(whole, metrics=dict.fromkeys(whole.metrics, math.nan))]
 
 
 def _row(agent: AgentSummary, names: tuple[str, ...], labels: dict[str, str]) -> TableRow:
@@ -93,7 +108,12 @@ def _caption(summary: Summary) -> str:
     ]
     if not summary.selection.startswith("all "):
         parts.append(f"Scenes: {summary.selection}.")
-    comfort = [a.metrics["two_frame_extended_comfort"] for a in summary.agents if summary.score_name == "EPDMS"]
+    two_stages = summary.variant.get("stages") == 2
+    if two_stages:
+        mappings = max((agent.score.num_scenes for agent in summary.agents), default=0)
+        parts.append(f"Two stages: means and intervals over {mappings} mappings; traffic answers the plans.")
+    rated = [] if two_stages or summary.score_name != "EPDMS" else summary.agents
+    comfort = [agent.metrics["two_frame_extended_comfort"] for agent in rated]
     if any(ec.num_scenes < a.scenes_scored for ec, a in zip(comfort, summary.agents, strict=False)):
         parts.append(f"EC over the {max(ec.num_scenes for ec in comfort)} scenes with a scene half a second before.")
     if num_logs == 1:
