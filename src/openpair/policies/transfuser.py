@@ -84,14 +84,14 @@ class Transfuser(PerceptionTrunk, ImitationPolicy):
 
     def loss(self, outputs: Mapping[str, Tensor], targets: Mapping[str, Tensor]) -> dict[str, Tensor]:
         """``loss`` = 10 * ``trajectory_l1`` + 10 * ``agent_class`` + ``agent_box`` + 10 * ``bev_ce`` (published); plans
-        before a correction count as much as the last one."""
+        before a correction share the weight with the last one."""
         trajectory = trajectory_l1(outputs["trajectory"], targets["trajectory"])
         terms = self.perception_terms(outputs, targets)
         perception = terms.pop("perception")
         every = trajectory
         if "earlier_trajectories" in outputs:
-            earlier = outputs["earlier_trajectories"]
-            every = trajectory + earlier.shape[1] * trajectory_l1(earlier, targets["trajectory"][:, None])
+            plans = torch.cat((outputs["earlier_trajectories"], outputs["trajectory"][:, None]), dim=1)
+            every = trajectory_l1(plans, targets["trajectory"][:, None])
         return {
             "loss": self.config.trajectory_weight * every + perception,
             "trajectory_l1": trajectory,
