@@ -15,5 +15,5 @@ def test_reward_example(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureF
     names: dict = {}
     exec(compile(code, "docs/scoring.md", "exec"), names)
     assert "mean reward" in capsys.readouterr().out
-    assert float(names["reward"].mean()) > 0.3
-    assert names["speed"].item() != 4.0
+    assert float(names["reward"].mean()) > 0.75  # it starts below 0.3 and cannot exceed 0.9
+    assert 1.0 < names["speed"].item() < 4.0

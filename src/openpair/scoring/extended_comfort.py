@@ -44,7 +44,8 @@ def two_frame_rms(
     # Cut first, filter afterwards: the ends of the filters see the cut pieces.
     current = comfort_signals(current_states[..., :-shift, :])
     previous = comfort_signals(previous_states[..., shift:, :])
-    return np.asarray(np.mean((current - previous) ** 2, axis=-1) ** 0.5)
+    mean_square: NDArray[np.float64] = np.asarray(np.mean((current - previous) ** 2, axis=-1), np.float64)
+    return np.asarray(np.sqrt(mean_square), np.float64)
 
 
 def extended_comfort(

@@ -1,11 +1,13 @@
 """The prepared form of a scene: its tables, completed by the scorer's own results for PDM-Closed and the human.
 
-Made at first use and kept as long as the scene lives.
+Made at first use and kept while the scene lives, as far as memory allows.
 """
 
 from __future__ import annotations
 
+import threading
 import weakref
+from collections import OrderedDict
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -56,22 +58,67 @@ class PreparedScene:
         return self.on_device[device]
 
 
-_PREPARED: dict[int, tuple[weakref.ref[ScoringScene], PreparedScene]] = {}
+MAX_KEPT_BYTES = 1 << 29
+"""Prepared scenes are kept up to this much memory in all; the least recently used go first."""
+
+
+class PreparedScenes:
+    """The prepared form of living scenes, least recently used first. Threads may share it."""
+
+    def __init__(self, max_bytes: int) -> None:
+        self.max_bytes = max_bytes
+        self.kept_bytes = 0
+        self._entries: OrderedDict[int, tuple[weakref.ref[ScoringScene], PreparedScene]] = OrderedDict()
+        self._lock = threading.RLock()
+
+    def __len__(self) -> int:
+        return len(self._entries)
+
+    def get(self, scene: ScoringScene) -> PreparedScene | None:
+        """The prepared form of this very object, if it is kept."""
+        with self._lock:
+            entry = self._entries.get(id(scene))
+            if entry is None or entry[0]() is not scene:
+                return None
+            self._entries.move_to_end(id(scene))
+            return entry[1]
+
+    def put(self, scene: ScoringScene, prepared: PreparedScene) -> None:
+        """Keep it until the scene is gone or room is needed."""
+        key = id(scene)
+        with self._lock:
+            self._drop(key)
+            self._entries[key] = (weakref.ref(scene, lambda gone: self._forget(key, gone)), prepared)
+            self.kept_bytes += prepared.tables.num_bytes
+            while self.kept_bytes > self.max_bytes and len(self._entries) > 1:
+                self._drop(next(iter(self._entries)))
+
+    def _forget(self, key: int, gone: weakref.ref[ScoringScene]) -> None:
+        with self._lock:
+            entry = self._entries.get(key)
+            if entry is not None and entry[0] is gone:  # the id may belong to a new scene by now
+                self._drop(key)
+
+    def _drop(self, key: int) -> None:
+        entry = self._entries.pop(key, None)
+        if entry is not None:
+            self.kept_bytes -= entry[1].tables.num_bytes
+
+
+PREPARED = PreparedScenes(MAX_KEPT_BYTES)
 
 
 def prepare(scene: ScoringScene) -> PreparedScene:
-    """Tables and reference results of a scene; the same object at every call while the scene lives.
+    """Tables and reference results of a scene, kept for the next call while the scene lives and there is room.
 
     Raises:
         OpenPairError: the scene cannot be scored; says which part is wrong.
     """
-    entry = _PREPARED.get(id(scene))
-    if entry is not None and entry[0]() is scene:
-        return entry[1]
-    check_scene(scene)
-    prepared = _prepare(scene)
-    key = id(scene)
-    _PREPARED[key] = (weakref.ref(scene, lambda _: _PREPARED.pop(key, None)), prepared)
+    prepared = PREPARED.get(scene)
+    if prepared is None:
+        check_scene(scene)
+        prepared = _prepare(scene)
+        PREPARED.put(scene, prepared)
     return prepared
 
 

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, fields
+from functools import cached_property
 from typing import Any, TypeVar
 
 import numpy as np
@@ -99,6 +100,12 @@ class SceneTables:
     @property
     def num_scenes(self) -> int:
         return len(self.ego.state)
+
+    @cached_property
+    def num_bytes(self) -> int:
+        """Memory of all tables."""
+        tables = (self.area, self.tracks, self.path, self.lights, self.ego)
+        return sum(getattr(table, field.name).nbytes for table in tables for field in fields(table))
 
 
 CUMULATIVE = {
