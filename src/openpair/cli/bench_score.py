@@ -151,6 +151,7 @@ def measure(cases: list[dict[str, NDArray]], protocol: str) -> dict[str, float]:
         f"score_{VOCABULARY}_cpu_ms": vocabulary_ms[1],
         f"score_{VOCABULARY}_extra_memory_mb": grown,
         "two_threads_speedup": two_threads(scenes, many),
+        "two_threads_speedup_of_plain_hashing": hashing_on_two_threads(),
     }
 
 
@@ -172,6 +173,17 @@ def two_threads(scenes: list[Any], plans: list[NDArray[np.float64]]) -> float:
     with ThreadPoolExecutor(2) as pool:
         alone = timed_ms(lambda: finish(work), 3)[0]
         together = timed_ms(lambda: list(pool.map(finish, (work[::2], work[1::2]))), 3)[0]
+    return alone / together
+
+
+def hashing_on_two_threads() -> float:
+    """The same for work that needs neither Python nor shared memory: what this machine can give at this moment."""
+    from hashlib import sha256
+
+    block = bytes(1 << 24)
+    with ThreadPoolExecutor(2) as pool:
+        alone = timed_ms(lambda: [sha256(block).digest() for _ in range(4)], 3)[0]
+        together = timed_ms(lambda: list(pool.map(lambda _: sha256(block).digest(), range(4))), 3)[0]
     return alone / together
 
 

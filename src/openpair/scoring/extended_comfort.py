@@ -44,15 +44,15 @@ def two_frame_rms(
     # Cut first, filter afterwards: the ends of the filters see the cut pieces.
     current = comfort_signals(current_states[..., :-shift, :])
     previous = comfort_signals(previous_states[..., shift:, :])
-    mean_square: NDArray[np.float64] = np.asarray(np.mean((current - previous) ** 2, axis=-1), np.float64)
-    return np.asarray(np.sqrt(mean_square), np.float64)
+    return np.sqrt(np.mean((current - previous) ** 2, axis=-1))
 
 
 def extended_comfort(
     previous_states: NDArray[np.float64], current_states: NDArray[np.float64], gap_s: float
 ) -> NDArray[np.float64]:
     """EC (...,): 1 where no RMS difference exceeds its bound, else 0. Arguments as of :func:`two_frame_rms`."""
-    return (two_frame_rms(previous_states, current_states, gap_s) <= MAX_RMS).all(axis=-1).astype(np.float64)
+    within = two_frame_rms(previous_states, current_states, gap_s) <= MAX_RMS
+    return np.asarray(within.all(axis=-1), np.float64)
 
 
 def comfort_signals(states: NDArray[np.float64]) -> NDArray[np.float64]:
