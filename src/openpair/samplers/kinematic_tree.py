@@ -1,6 +1,6 @@
 """Our tree sampler: the published idea with leaves that a car can drive.
 
-Same interface, intentions, levels and leaves as the published sampler; other geometry
+Same interface, intentions and levels as the published sampler; other leaves, other geometry
 (:mod:`openpair.nn.plan_offsets`) and richer node states: a parent is encoded by its whole path, and by the
 bird's-eye-view features along it.
 """
@@ -24,8 +24,15 @@ from openpair.nn.sibling_decoder import ContextKeysValues, SiblingDecoder
 from openpair.nn.trunk import STATUS_SIZE, PerceptionTrunk, TrunkConfig
 from openpair.samplers.base import Sampler, SamplerContext
 from openpair.samplers.levels import NUM_INTENTIONS, Level, leaf_slots, levels_of
-from openpair.samplers.parallel_ir import PUBLISHED_CODES
 from openpair.sensors.rig import standard_cameras
+
+SIDE_AND_SPEED_CODES = (
+    *("0000", "0011", "0033", "0111", "0333"),
+    *("1111", "1133", "1333", "3311", "3333"),
+    *("2222", "2211", "2233", "2111", "2333"),
+)
+"""Leaves that pair every side with every speed; the published ones lack, for instance, aside and braking. Untrained, on
+216 scenes of two towns, their mean score is 0.60 instead of 0.52, at the same bias of -1."""
 
 ACTION_SIZE = 2
 """Along the path, across the path."""
@@ -47,19 +54,20 @@ class KinematicTreeConfig:
         limits: bounds of what an action can do.
         layers, heads, d_ffn, dropout: decoder over sibling queries. Dropout makes probabilities noisy: leave it at 0.
         head_hidden: hidden size of the action heads.
-        initial_bias: where one-sided actions start, before the sigmoid; at -2 the first trees stay near the root.
+        initial_bias: where one-sided actions start, before the sigmoid. At -2 the first trees hardly leave the root and
+            miss good plans; at 0 they are wide.
         aux_perception: train the trunk's perception heads along.
     """
 
     trunk: TrunkConfig = field(default_factory=TrunkConfig)
-    codes: tuple[str, ...] = PUBLISHED_CODES
+    codes: tuple[str, ...] = SIDE_AND_SPEED_CODES
     limits: KinematicLimits = field(default_factory=KinematicLimits)
     layers: int = 5
     heads: int = 8
     d_ffn: int = 1024
     dropout: float = 0.0
     head_hidden: int = 1024
-    initial_bias: float = -2.0
+    initial_bias: float = -1.0
     aux_perception: bool = True
 
     @staticmethod
