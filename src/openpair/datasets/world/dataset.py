@@ -150,6 +150,12 @@ class WorldDataset:
             raise OpenPairError(f"there is no log '{log_name}'", where=f"world, split '{self.split}'")
         return self._town_of[log_name]
 
+    def road_map(self, town_name: str) -> RoadMap:
+        """The map of a town. Raises OpenPairError for one that is not in the split."""
+        if town_name not in self.town_names():
+            raise OpenPairError(f"there is no town '{town_name}'", where=f"world, split '{self.split}'")
+        return self._town(town_name).road_map
+
     def load_log(self, log_name: str) -> tuple[tuple[Frame, ...], RoadMap]:
         """All 40 frames of a log, and its town. Raises OpenPairError for an unknown log."""
         town_name = self.town_of_log(log_name)
