@@ -8,8 +8,11 @@ import torch
 
 from openpair.datatypes.bev_grid import BevGrid
 from openpair.errors import OpenPairError
+from openpair.features.config import FeatureConfig
 from openpair.nn.bev_lookup import lookup
 from openpair.nn.ground_lift import ground_in_front_view, ground_views, lift
+from openpair.nn.lift_backbone import LiftBackbone, LiftBackboneConfig
+from openpair.nn.presets import InputLayout
 from openpair.nn.trunk import crop
 from openpair.sensors.rig import standard_cameras
 
@@ -81,3 +84,13 @@ def test_crop_takes_the_cells_of_the_part_and_refuses_half_cells() -> None:
         crop(rows, grid, BevGrid(0.5, 32.0, -32.0, 32.0))
     with pytest.raises(OpenPairError, match="whole number of cells"):
         crop(rows, grid, BevGrid(0.0, 40.0, -32.0, 32.0))
+
+
+def test_small_networks_see_what_the_near_features_show() -> None:
+    features = FeatureConfig.near()
+    layout = InputLayout(VIEWS)
+    assert features.lidar_grid == layout.lidar_grid and features.map_grid == layout.map_grid
+    assert features.camera_size == layout.camera_size
+    backbone = LiftBackbone(LiftBackboneConfig(VIEWS))
+    bev = backbone(torch.rand(1, 3, 64, 256), torch.rand(1, 1, 128, 128)).bev
+    assert bev.shape[-2:] == (features.occupancy_grid.rows, features.occupancy_grid.columns)

@@ -111,6 +111,17 @@ class Sampler(nn.Module, ABC):
         """KL divergence (B, S, M) of N(mean, sigma^2) from N(reference_mean, sigma^2), node by node."""
         return (((mean - reference_mean) / sigma).square() * 0.5 * self.action_mask).sum(-1)
 
+    def draw_noise(self, like: Tensor, num_samples: int, sigma: float, generator: torch.Generator | None) -> Tensor:
+        """(B, S, M, A) normal noise of standard deviation sigma for B = ``len(like)`` roots, on their device.
+
+        Drawn on the generator's device, so that a CPU generator gives the same trees everywhere.
+        """
+        shape = (len(like), num_samples, *self.action_mask.shape)
+        if sigma == 0.0:
+            return torch.zeros(shape, device=like.device)
+        where = generator.device if generator is not None else like.device
+        return (sigma * torch.randn(shape, generator=generator, device=where)).to(like.device)
+
     def path_sum(self, per_node: Tensor) -> Tensor:
         """(..., M) values of nodes -> (..., L) their sums along each leaf's path, such as log-probabilities."""
         return per_node[..., self.layout.leaf_nodes].sum(-1)

@@ -150,10 +150,7 @@ class KinematicTree(PerceptionTrunk, Sampler):
         batch = root.shape[0]
         root = root.detach()
         curve = root_path(root)
-        shape = (batch, num_samples, self.layout.num_nodes, ACTION_SIZE)
-        noise = torch.zeros(shape, device=root.device)
-        if sigma > 0 and actions is None:
-            noise = sigma * torch.randn(shape, generator=generator, device=root.device)
+        noise = self.draw_noise(root, num_samples, sigma if actions is None else 0.0, generator)
         context_kv = self.siblings.project_context(context.tokens)
 
         paths, speeds = root[:, None, None], curve.speed[:, None, None]

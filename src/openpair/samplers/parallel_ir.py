@@ -192,13 +192,9 @@ class ParallelIR(PerceptionTrunk, Sampler):
         actions: Tensor | None = None,
     ) -> GrownTree:
         """As :meth:`expand`, with the scores of the nodes."""
-        batch = root.shape[0]
         root = root.detach()
         scale = step_scale(root)
-        shape = (batch, num_samples, self.layout.num_nodes, 2)
-        noise = torch.zeros(shape, device=root.device)
-        if sigma > 0 and actions is None:
-            noise = sigma * torch.randn(shape, generator=generator, device=root.device)
+        noise = self.draw_noise(root, num_samples, sigma if actions is None else 0.0, generator)
         context_kv = self.branch_tree.shared_attn.project_context(context.tokens)
 
         paths = root[:, None, None].expand(-1, num_samples, 1, -1, -1)
