@@ -15,7 +15,6 @@ from openpair.datatypes.columns import Protocol
 from openpair.evaluation.examples import Example, example_scenes
 from openpair.evaluation.runner import Evaluation
 from openpair.preparation.prepare import prepare_scene
-from openpair.samplers.parallel_ir import PUBLISHED_CODES
 from openpair.scoring import score_prepared
 from openpair.sensors.render import render_scene
 from openpair.training.loop import read_curve
@@ -201,7 +200,7 @@ def _gallery_scene(folder: Path, example: Example) -> GalleryScene:
     plans = np.concatenate([scene.human_trajectory()[None], candidates])
     scores = score_prepared(prepare_scene(scene, Protocol.V1_1), plans)
     predicted = [float("nan"), *choice.predicted[0].sigmoid().tolist()]
-    labels = ["human", *sorted(PUBLISHED_CODES), "IL"]
+    labels = ["human", *planner.candidate_names()]
     scored = scored_plans(labels, plans, scores, predicted)
     human = ScoredPlan(scored[0].label, scored[0].plan, scored[0].score, scored[0].metrics)
     index = int(choice.index[0])

@@ -205,6 +205,13 @@ class TrainedPlanner:
         features = self._seen.features([scene])
         return self.choose(features, self._root(features, [scene]))
 
+    def candidate_names(self) -> tuple[str, ...]:
+        """Names of the candidates in their order: codes of the leaves, then "IL" for the root."""
+        sampler = self._networks.sampler
+        assert sampler is not None
+        codes: tuple[str, ...] = sampler.config.codes
+        return (*codes, "IL")
+
     def choose(self, features: Mapping[str, Tensor], root: Tensor) -> Choice:
         """Candidates around roots (B, 8, 3), and the reward model's choice."""
         assert self._networks.reward_model is not None
