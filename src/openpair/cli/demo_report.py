@@ -111,7 +111,8 @@ def _paragraphs(plan: RunPlan, evaluation: Evaluation) -> tuple[str, ...]:
         f"exact {evaluation.summary.score_name} of NAVSIM {evaluation.summary.protocol} in the test towns.",
         f"The fair control gives the same reward model 15 simple neighbours of the IL plan. PaIR {words} the better "
         f"control, {LABELS[control]} ({100 * _mean(evaluation, control):.1f}; difference "
-        f"{100 * over_control.mean:+.1f}, 95% interval {100 * over_control.low:+.1f} to {100 * over_control.high:+.1f}).",
+        f"{100 * over_control.mean:+.1f}, 95% interval {100 * over_control.low:+.1f} to "
+        f"{100 * over_control.high:+.1f}).",
     )
 
 

@@ -23,6 +23,8 @@ from openpair.datasets.base import Dataset
 from openpair.datatypes.scene import Scene
 from openpair.errors import OpenPairError
 from openpair.features.config import FeatureConfig
+from openpair.rewards.base import RewardModel
+from openpair.samplers.base import Sampler
 from openpair.selection.perturbations import control_candidates
 from openpair.selection.planner import Choice, choose
 from openpair.training.data import features_of
@@ -208,14 +210,13 @@ class TrainedPlanner:
     def candidate_names(self) -> tuple[str, ...]:
         """Names of the candidates in their order: codes of the leaves, then "IL" for the root."""
         sampler = self._networks.sampler
-        assert sampler is not None
-        codes: tuple[str, ...] = sampler.config.codes
-        return (*codes, "IL")
+        assert isinstance(sampler, Sampler)
+        return (*sampler.config.codes, "IL")
 
     def choose(self, features: Mapping[str, Tensor], root: Tensor) -> Choice:
         """Candidates around roots (B, 8, 3), and the reward model's choice."""
-        assert self._networks.reward_model is not None
-        return choose(features, root, self._candidates, self._networks.reward_model)  # type: ignore[arg-type]
+        assert isinstance(self._networks.reward_model, RewardModel)
+        return choose(features, root, self._candidates, self._networks.reward_model)
 
     def _root(self, features: Mapping[str, Tensor], scenes: Sequence[Scene]) -> Tensor:
         if self._mode.root == "human":
@@ -231,10 +232,8 @@ class TrainedPlanner:
         if self._mode.source == "wide":
             return control_candidates(root, WIDE)
         sampler = self._networks.sampler
-        assert sampler is not None
-        tree = sampler.expand(sampler.encode(features), root)  # type: ignore[operator]
-        leaves: Tensor = tree.leaves[:, 0]
-        return leaves
+        assert isinstance(sampler, Sampler)
+        return sampler.expand(sampler.encode(features), root).leaves[:, 0]
 
 
 def load_pipeline(
