@@ -5,13 +5,17 @@ from __future__ import annotations
 import sys
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import tyro
 
 from openpair.errors import OpenPairError
 from openpair.evaluation.runner import EXIT_NOTHING_SCORED, EXIT_SOME_FAILED, Evaluation
 from openpair.evaluation.summary import Failure, Summary
+
+if TYPE_CHECKING:
+    from openpair.evaluation.chunk import Task
+    from openpair.evaluation.prepared import PrepareFromStore
 
 FAILURES_SHOWN = 10
 DEFAULT_WORLD_SPLIT = "test"
@@ -67,13 +71,17 @@ class Eval:
     """NAVSIM v1.1 gives PDMS, v2.2 gives EPDMS."""
 
     prepared: Path | None = None
-    """Store of prepared scenes to read instead of preparing each scene anew. Never changes a result."""
+    """Prepared scenes to read instead of preparing each scene anew: what 'openpair cache' wrote. Never changes a
+    result; scenes that were prepared from other data are refused."""
 
     human_filter: bool = True
     """v2.2: forgive sub-metrics that the human himself failed, as NAVSIM does by default."""
 
     workers: int = 0
     """Processes; 0 means one per CPU core."""
+
+    ray: str | None = None
+    """Work on a Ray cluster instead: its address, or 'local'. Needs the extra 'ray'. Never changes a result."""
 
     max_scenes: int | None = None
     """Evaluate so many scenes alone, spread evenly over the dataset."""
@@ -86,21 +94,15 @@ class Eval:
 
     def run(self) -> int:
         """Evaluate, print the table, return the exit status."""
+        from openpair.cli.cache import ray_pool
         from openpair.datatypes.columns import Protocol
         from openpair.evaluation.chunk import Task
-        from openpair.evaluation.prepared import PrepareFromStore
-        from openpair.evaluation.runner import WorkerDied, evaluate
+        from openpair.evaluation.runner import evaluate
         from openpair.evaluation.sources import BUILT_IN_AGENTS, TWO_STAGE_AGENTS, DatasetSource, parse_agents
+        from openpair.pools import WorkersDied
 
         protocol = Protocol(self.protocol)
-        name, options = (
-            ("navsim_two_stage", self._two_stage_options())
-            if self.stages == 2
-            else (
-                self.dataset,
-                self._dataset_options(),
-            )
-        )
+        name, options = self.dataset_and_options()
         names = self.agent or (BUILT_IN_AGENTS if self.stages == 1 else TWO_STAGE_AGENTS)
         task = Task(
             DatasetSource(name, self.root, options),
@@ -112,9 +114,7 @@ class Eval:
             stages=self.stages,
         )
         if self.prepared is not None:
-            prepare = PrepareFromStore(self.prepared)
-            prepare.open(protocol)  # a folder that is no store is refused here, not once per scene
-            task = replace(task, prepare=prepare)
+            task = replace(task, prepare=self._prepare(task))
         config = {
             "root": None if self.root is None else str(self.root),
             "agents": list(names),
@@ -124,14 +124,32 @@ class Eval:
             "prepared": None if self.prepared is None else str(self.prepared),
         }
         try:
-            evaluation = evaluate(
-                task, out_dir=self.out, workers=self.workers, max_scenes=self.max_scenes, config=config
-            )
-        except WorkerDied as error:
+            with ray_pool(self.ray, self.workers) as pool:
+                evaluation = evaluate(
+                    task, out_dir=self.out, workers=self.workers, max_scenes=self.max_scenes, config=config, pool=pool
+                )
+        except WorkersDied as error:
             print(f"openpair eval: {error}", file=sys.stderr)
             return EXIT_WORKERS_DIED
         self._print(evaluation)
         return evaluation.exit_status(allow_failures=self.allow_failures)
+
+    def _prepare(self, task: Task) -> PrepareFromStore:
+        """Reads prepared scenes from the store; one that is of no use is refused here, not once per scene."""
+        from openpair.evaluation.prepared import PrepareFromStore, find_store
+        from openpair.training.data import source_of
+
+        assert self.prepared is not None
+        dataset = task.dataset.open()
+        prepare = PrepareFromStore(find_store(self.prepared, task.protocol, source_of(dataset)))
+        prepare.check(task.protocol, source_of(dataset), [key.token for key in dataset.keys()])
+        return prepare
+
+    def dataset_and_options(self) -> tuple[str, dict[str, Any]]:
+        """Name of the dataset and options that open it. Raises OpenPairError for options that do not fit together."""
+        if self.stages == 2:
+            return "navsim_two_stage", self._two_stage_options()
+        return self.dataset, self._dataset_options()
 
     def _two_stage_options(self) -> dict[str, Any]:
         """Options of a two-stage set."""

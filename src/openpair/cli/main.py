@@ -33,6 +33,7 @@ class Subcommand:
 SUBCOMMANDS: dict[str, Subcommand] = {
     "score": Subcommand("score", "Score", "score plans of golden cases exactly as NAVSIM does"),
     "eval": Subcommand("eval", "Eval", "evaluate agents on a dataset"),
+    "cache": Subcommand("cache", "Cache", "prepare scenes and features once, for eval and train"),
     "compare": Subcommand("compare", "Compare", "compare two evaluations, paired per scene"),
     "train": Subcommand("train", "Train", "train: parallel | il | rl | reward"),
     "world": Subcommand("world", "World", "the embedded world: info | unpack | build | materialise"),

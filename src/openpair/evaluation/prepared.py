@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -11,7 +12,7 @@ from openpair.datatypes.columns import Protocol
 from openpair.datatypes.scene import Scene
 from openpair.datatypes.scoring_scene import ScoringScene
 from openpair.errors import OpenPairError
-from openpair.preparation.store import PreparedStore
+from openpair.preparation.store import MANIFEST, PreparedStore, StoreManifest
 
 
 @dataclass
@@ -41,6 +42,29 @@ class PrepareFromStore:
             )
         return prepared
 
+    def check(self, protocol: Protocol, source: str, tokens: Sequence[str]) -> None:
+        """Refuse a store that cannot serve an evaluation of these scenes.
+
+        Args:
+            source: fingerprint of the data and of the choice of scenes, as they are now.
+            tokens: the scenes.
+
+        Raises OpenPairError for a store of another protocol, of the same scenes in another state of the data, or of
+        none of these scenes.
+        """
+        store = self.open(protocol)
+        held = {*store.tokens, *store.failures}
+        if held == set(tokens) and store.manifest.source != source:
+            raise OpenPairError(
+                "logs or maps changed since the scenes were prepared",
+                where=self.folder,
+                fix="Run 'openpair cache' again",
+            )
+        if held.isdisjoint(tokens):
+            raise OpenPairError(
+                "the store holds none of these scenes", where=self.folder, fix="Check dataset, split and list of scenes"
+            )
+
     def open(self, protocol: Protocol) -> PreparedStore:
         """The store, opened once in a process."""
         if self._store is None:
@@ -49,3 +73,30 @@ class PrepareFromStore:
 
     def __getstate__(self) -> dict[str, object]:
         return {"folder": self.folder, "_store": None}
+
+
+def find_store(folder: Path, protocol: Protocol, source: str) -> Path:
+    """The store of prepared scenes that a path means: itself, or one in the folder that 'openpair cache' filled.
+
+    Args:
+        source: fingerprint of data and choice of scenes; decides between several stores of one protocol.
+
+    Raises OpenPairError where there is none, or several and none of this source.
+    """
+    if (folder / MANIFEST).exists():
+        return folder
+    stores = sorted(path.parent for path in folder.glob(f"prepared-{protocol.value}-*/{MANIFEST}"))
+    exact = [store for store in stores if StoreManifest.read(store).source == source]
+    if not stores:
+        raise OpenPairError(
+            f"there is no store of scenes prepared for protocol {protocol.value}",
+            where=folder,
+            fix="Build it with 'openpair cache'",
+        )
+    if not exact and len(stores) > 1:
+        raise OpenPairError(
+            f"there are {len(stores)} stores for protocol {protocol.value}, none of exactly these scenes",
+            where=folder,
+            fix="Name one of them, or run 'openpair cache' with the same options",
+        )
+    return (exact or stores)[0]

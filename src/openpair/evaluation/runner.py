@@ -15,10 +15,11 @@ import pickle
 import secrets
 import signal
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
 from concurrent.futures.process import BrokenProcessPool
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -41,6 +42,7 @@ from openpair.evaluation.records import (
     write_atomically,
 )
 from openpair.evaluation.summary import Summary, summarise, summary_json
+from openpair.pools import Pool, WorkersDied
 from openpair.scoring.epdms import StageMapping
 
 SCENES_PER_CHUNK = 16
@@ -82,6 +84,7 @@ def evaluate(
     max_scenes: int | None = None,
     config: dict[str, Any] | None = None,
     show_progress: bool = True,
+    pool: Pool | None = None,
 ) -> Evaluation:
     """Score every agent on every scene of the dataset.
 
@@ -93,6 +96,7 @@ def evaluate(
         max_scenes: so many scenes alone, spread evenly over the dataset.
         config: settings to record in the summary.
         show_progress: draw a progress bar on the terminal.
+        pool: a cluster that works in place of processes of this machine.
 
     Raises OpenPairError for input that makes the whole evaluation impossible. A scene that fails is a row with its
     reason.
@@ -111,7 +115,7 @@ def evaluate(
         with EvaluationProgress(len(keys), done=resumed_scenes, show=show_progress) as progress:
             for row in (row for chunk in finished.values() for row in chunk.rows):
                 progress.note(row)
-            for index, result in _compute(task, dataset, todo, workers):
+            for index, result in _compute(task, dataset, todo, workers, pool):
                 finished[index] = result
                 if partial is not None:
                     partial.add(index, result)
@@ -242,8 +246,13 @@ def _fingerprint(task: Task, keys: Sequence[SceneKey], hashes: dict[str, str | N
     return hashlib.sha256(json.dumps(settings).encode()).hexdigest()
 
 
-def _compute(task: Task, dataset: Dataset, todo: dict[int, Chunk], workers: int) -> Iterator[tuple[int, ChunkResult]]:
-    """Results of chunks, in any order, from this process or from several."""
+def _compute(
+    task: Task, dataset: Dataset, todo: dict[int, Chunk], workers: int, pool: Pool | None
+) -> Iterator[tuple[int, ChunkResult]]:
+    """Results of chunks, in any order, from this process, from several, or from a cluster."""
+    if pool is not None:
+        yield from pool(partial(_open_worker, task), todo)
+        return
     workers = min(workers, len(todo))
     if workers <= 1:
         yield from _compute_here(task, dataset, todo)
@@ -305,7 +314,7 @@ def _compute_in_pool(task: Task, todo: dict[int, Chunk], workers: int) -> Iterat
             pool.shutdown(wait=True, cancel_futures=True)
 
 
-class WorkerDied(RuntimeError):
+class WorkerDied(WorkersDied):
     """Worker processes were killed again and again. What is finished is kept for the next run."""
 
     def __init__(self, chunks_left: int) -> None:
@@ -313,6 +322,17 @@ class WorkerDied(RuntimeError):
             f"worker processes died {MAX_POOL_RESTARTS + 1} times, {chunks_left} chunks are left; most often memory "
             "ran out. Run the same command with fewer --workers: it goes on from what is finished."
         )
+
+
+def _open_worker(task: Task) -> Callable[[Chunk], ChunkResult]:
+    """What a worker of a cluster does with chunks."""
+    evaluator = ChunkEvaluator.start(task)
+
+    def run(chunk: Chunk) -> ChunkResult:
+        with one_torch_thread():
+            return evaluator.run(chunk)
+
+    return run
 
 
 _task: Task | None = None

@@ -12,6 +12,7 @@ from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future, ProcessPoolExecutor, as_completed
 from concurrent.futures.process import BrokenProcessPool
 from dataclasses import asdict
+from functools import partial
 from multiprocessing import get_context
 from pathlib import Path
 from typing import Any, Final, Literal
@@ -24,6 +25,7 @@ from openpair.datatypes.scene import Scene, SensorFrame
 from openpair.errors import OpenPairError
 from openpair.features.build import Arrays, decode_features, decode_targets, encode_features, encode_targets
 from openpair.features.config import FEATURES_VERSION, NUM_AGENT_STATES, NUM_STATUS, FeatureConfig
+from openpair.pools import Pool
 
 LoadScene = Callable[[str], tuple[Scene, SensorFrame]]
 """Token -> scene and what its sensors see. Raises OpenPairError for a scene that cannot be used."""
@@ -148,6 +150,7 @@ def build_store(
     config: FeatureConfig,
     workers: int = 1,
     progress: Progress | None = None,
+    pool: Pool | None = None,
 ) -> FeatureStore:
     """Opens the store of these scenes below ``root``, after building what is missing of it.
 
@@ -162,6 +165,7 @@ def build_store(
         config: sizes.
         workers: processes; 1 works in this one.
         progress: told after every few scenes.
+        pool: a cluster that works in place of processes of this machine; it must reach ``root``.
 
     Raises:
         OpenPairError: no tokens, tokens that repeat, no scene could be built, or a worker died.
@@ -177,7 +181,7 @@ def build_store(
     if progress:
         progress(len(tokens) - len(waiting), len(tokens))
     finished = len(tokens) - len(waiting)
-    for rows, failed in _run(folder, tokens, chunks, open_source, config, workers):
+    for rows, failed in _run(folder, tokens, chunks, open_source, config, workers, pool):
         failures |= {tokens[row]: reason for row, reason in failed.items()}
         done[rows] = [_FAILED if int(row) in failed else _STORED for row in rows]
         done.flush()
@@ -202,8 +206,14 @@ def _run(
     open_source: OpenSource,
     config: FeatureConfig,
     workers: int,
+    pool: Pool | None,
 ) -> Iterator[ChunkResult]:
     """Builds chunks of rows in some order; yields the rows and the reasons of those that failed."""
+    if pool is not None:
+        work = {number: (rows, [tokens[row] for row in rows]) for number, rows in enumerate(chunks)}
+        for _, result in pool(partial(_open_worker, folder, len(tokens), open_source, config), work):
+            yield result
+        return
     if workers <= 1 or len(chunks) <= 1:
         if chunks:
             builder = _Builder(folder, len(tokens), open_source, config)
@@ -211,9 +221,9 @@ def _run(
                 yield builder.build(rows, [tokens[row] for row in rows])
         return
     setup = (folder, len(tokens), open_source, config)
-    with ProcessPoolExecutor(workers, get_context("spawn"), _start_worker, setup) as pool:
+    with ProcessPoolExecutor(workers, get_context("spawn"), _start_worker, setup) as processes:
         futures: list[Future[ChunkResult]] = [
-            pool.submit(_build_in_worker, rows, [tokens[row] for row in rows]) for rows in chunks
+            processes.submit(_build_in_worker, rows, [tokens[row] for row in rows]) for rows in chunks
         ]
         try:
             for future in as_completed(futures):
@@ -225,7 +235,7 @@ def _run(
                 fix="Run it again, it goes on where it stopped; use fewer workers if memory is short",
             ) from error
         finally:
-            pool.shutdown(wait=True, cancel_futures=True)
+            processes.shutdown(wait=True, cancel_futures=True)
 
 
 class _Builder:
@@ -253,6 +263,14 @@ class _Builder:
         for array in self._arrays.values():
             array.flush()
         return rows, failed
+
+
+def _open_worker(
+    folder: Path, count: int, open_source: OpenSource, config: FeatureConfig
+) -> Callable[[tuple[Rows, list[str]]], ChunkResult]:
+    """What a worker of a cluster does with chunks."""
+    builder = _Builder(folder, count, open_source, config)
+    return lambda chunk: builder.build(*chunk)
 
 
 _builder: _Builder | None = None

@@ -9,12 +9,14 @@ from collections.abc import Callable, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
 from concurrent.futures.process import BrokenProcessPool
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Protocol as Interface
 
 from openpair.datatypes.columns import Protocol
 from openpair.datatypes.scene import Scene
 from openpair.errors import OpenPairError
+from openpair.pools import Pool
 from openpair.preparation.ingredients import SceneIngredients
 from openpair.preparation.map_index import map_index
 from openpair.preparation.prepare import prepare_ingredients
@@ -91,6 +93,7 @@ def build_store(
     tokens: Sequence[str] | None = None,
     workers: int = 1,
     progress: Callable[[BuildProgress], None] | None = None,
+    pool: Pool | None = None,
 ) -> PreparedStore:
     """Prepare scenes and keep them. Interrupted builds go on where they stopped; a finished one is left alone.
 
@@ -102,6 +105,7 @@ def build_store(
         tokens: which scenes; None = all of the dataset.
         workers: processes; the result does not depend on their number.
         progress: called after each shard.
+        pool: a cluster that works in place of processes of this machine; it must reach ``folder``.
 
     Returns:
         The store; scenes that could not be prepared are in its ``failures``.
@@ -135,7 +139,10 @@ def build_store(
             unfinished.append(job)
         else:
             note(job.number, earlier)
-    if workers <= 1 or len(unfinished) <= 1:
+    if pool is not None:
+        for number, built in pool(partial(_open_worker, dataset_factory), {job.number: job for job in unfinished}):
+            note(number, built)
+    elif workers <= 1 or len(unfinished) <= 1:
         dataset = dataset_factory() if unfinished else None
         for job in unfinished:
             assert dataset is not None
@@ -172,6 +179,11 @@ def _build_parallel(
             ) from error
         finally:
             pool.shutdown(cancel_futures=True)
+
+
+def _open_worker(dataset_factory: Callable[[], SceneSource]) -> Callable[[_Job], tuple[list[str], dict[str, str]]]:
+    """What a worker of a cluster does with jobs."""
+    return partial(_build_shard, dataset=dataset_factory())
 
 
 _dataset: SceneSource | None = None

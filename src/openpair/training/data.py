@@ -22,6 +22,7 @@ from openpair.errors import OpenPairError
 from openpair.features import cache as feature_cache
 from openpair.features.build import build_features
 from openpair.features.config import FeatureConfig
+from openpair.pools import Pool
 from openpair.preparation.store import PreparedStore
 from openpair.preparation.store_build import build_store as build_prepared_store
 from openpair.rewards.exact import ExactReward
@@ -138,6 +139,7 @@ def build_training_data(
     *,
     workers: int,
     on_progress: OnProgress = lambda what, done, total: None,
+    pool: Pool | None = None,
 ) -> StoreLocation:
     """Build (or finish, or just find) the stores of a split below ``folder``.
 
@@ -148,16 +150,28 @@ def build_training_data(
         protocol: which score the rewards give.
         workers: processes; the result does not depend on their number.
         on_progress: told how far each store is.
+        pool: a cluster in place of processes of this machine.
 
     Raises OpenPairError where the dataset cannot be opened.
     """
-    dataset = spec.open()
-    tokens = [key.token for key in dataset.keys()]
-    source = hashlib.sha256(json.dumps([dataset.fingerprint(), tokens]).encode()).hexdigest()
-    # Other pixels are other features: ray-cast sensors carry their renderer's version.
-    seen = f"{source}/{RENDERER_VERSION}" if dataset.ray_cast else source
-    key = feature_cache.store_key(config, seen, tokens)
+    prepared = build_prepared_scenes(spec, folder, protocol, workers=workers, on_progress=on_progress, pool=pool)
+    features = build_features_of(spec, folder, config, workers=workers, on_progress=on_progress, pool=pool)
+    return StoreLocation(features, prepared)
+
+
+def build_prepared_scenes(
+    spec: DataSpec,
+    folder: Path,
+    protocol: Protocol,
+    *,
+    workers: int,
+    on_progress: OnProgress = lambda what, done, total: None,
+    pool: Pool | None = None,
+) -> Path:
+    """The first half of :func:`build_training_data`: the store of prepared scenes. Returns its folder."""
+    tokens, source, _ = _identity(spec.open())
     prepared_folder = folder / f"prepared-{protocol.value}-{source[:16]}"
+    on_progress("prepare scenes", 0, len(tokens))
     build_prepared_store(
         prepared_folder,
         spec.open,
@@ -166,7 +180,22 @@ def build_training_data(
         tokens=tokens,
         workers=workers,
         progress=lambda p: on_progress("prepare scenes", p.done, p.total),
+        pool=pool,
     )
+    return prepared_folder
+
+
+def build_features_of(
+    spec: DataSpec,
+    folder: Path,
+    config: FeatureConfig,
+    *,
+    workers: int,
+    on_progress: OnProgress = lambda what, done, total: None,
+    pool: Pool | None = None,
+) -> Path:
+    """The second half of :func:`build_training_data`: the store of features. Returns its folder."""
+    tokens, _, seen = _identity(spec.open())
     feature_cache.build_store(
         folder / "features",
         tokens=tokens,
@@ -175,8 +204,22 @@ def build_training_data(
         config=config,
         workers=workers,
         progress=lambda done, total: on_progress("see scenes", done, total),
+        pool=pool,
     )
-    return StoreLocation(folder / "features" / key, prepared_folder)
+    return folder / "features" / feature_cache.store_key(config, seen, tokens)
+
+
+def source_of(dataset: Dataset) -> str:
+    """What a store of prepared scenes of this dataset names as its source: data and choice of scenes."""
+    return _identity(dataset)[1]
+
+
+def _identity(dataset: Dataset) -> tuple[list[str], str, str]:
+    """Tokens; fingerprint of data and choice; the same with what makes the sensors."""
+    tokens = [key.token for key in dataset.keys()]
+    source = hashlib.sha256(json.dumps([dataset.fingerprint(), tokens]).encode()).hexdigest()
+    # Other pixels are other features: ray-cast sensors carry their renderer's version.
+    return tokens, source, f"{source}/{RENDERER_VERSION}" if dataset.ray_cast else source
 
 
 def _open_source(spec: DataSpec, config: FeatureConfig) -> feature_cache.LoadScene:
