@@ -7,7 +7,9 @@ import torch
 from openpair.selection.perturbations import (
     NUM_CONTROL_CANDIDATES,
     PerturbationConfig,
+    RootNoise,
     control_candidates,
+    noisy_roots,
     perturb,
     shift,
 )
@@ -59,3 +61,17 @@ def test_the_same_generator_state_gives_the_same_neighbours() -> None:
         for _ in range(2)
     )
     assert torch.equal(one, two)
+
+
+def test_noise_leaves_a_share_of_roots_alone_and_pulls_others_towards_constant_velocity() -> None:
+    still = PerturbationConfig(0.0, 0.0, 0.0)
+    human = STRAIGHT.expand(4000, -1, -1) * torch.tensor([0.5, 1.0, 1.0])  # 4 m/s on average; 8 m/s now
+    status = torch.zeros(4000, 8)
+    status[:, 4] = 8.0
+    noise = RootNoise(smooth=still, unchanged_share=0.2, inertia_share=0.5, inertia=1.0)
+    roots = noisy_roots(human, status, noise, torch.Generator().manual_seed(0))
+    pull = (roots - human)[:, -1, 0] / (STRAIGHT - human[:1])[0, -1, 0]
+    assert ((pull >= -1e-4) & (pull <= 1 + 1e-4)).all()
+    unmoved = (pull.abs() < 1e-4).float().mean()
+    assert abs(unmoved - (0.2 + 0.8 * 0.5)) < 0.03
+    assert abs(pull[pull > 1e-4].mean() - 0.5) < 0.03

@@ -14,7 +14,7 @@ from openpair.features.config import FeatureConfig
 from openpair.policies.transfuser import TransfuserConfig
 from openpair.rewards.pose_aware import PoseAwareConfig
 from openpair.samplers.kinematic_tree import KinematicTreeConfig
-from openpair.selection.perturbations import PerturbationConfig
+from openpair.selection.perturbations import RootNoise
 from openpair.training.imitation import ImitationConfig
 from openpair.training.loop import LoopConfig
 from openpair.training.optimiser import OptimiserConfig
@@ -48,7 +48,7 @@ class PoolConfig:
         wide_sets: sets of random neighbours, the widest.
     """
 
-    root_noise: PerturbationConfig = field(default_factory=lambda: PerturbationConfig(0.8, 0.8, 0.3))
+    root_noise: RootNoise = field(default_factory=RootNoise)
     tree_sets: int = 3
     mild_sets: int = 1
     wide_sets: int = 2

@@ -20,7 +20,7 @@ from openpair.policies.transfuser import Transfuser
 from openpair.rewards.pose_aware import PoseAwareRewardModel
 from openpair.samplers.base import Sampler
 from openpair.samplers.kinematic_tree import KinematicTree
-from openpair.selection.perturbations import NUM_CONTROL_CANDIDATES, control_candidates, perturb
+from openpair.selection.perturbations import NUM_CONTROL_CANDIDATES, control_candidates, noisy_roots, perturb
 from openpair.training.batch import SceneBatch
 from openpair.training.branch import Branch
 from openpair.training.candidate_pool import CandidatePool, Proposer, build_pool
@@ -189,13 +189,13 @@ def proposers(settings: PoolConfig, sampler: Sampler, device: str) -> list[Propo
         return control_candidates(root)
 
     def wide(batch: SceneBatch, root: Tensor, generator: torch.Generator) -> Tensor:
-        noise = settings.root_noise.scaled(WIDE)
+        noise = settings.root_noise.smooth.scaled(WIDE)
         return perturb(root, noise, num_samples=NUM_CONTROL_CANDIDATES, generator=generator)
 
     def around_moved_root(grow: Callable[[SceneBatch, Tensor, torch.Generator], Tensor]) -> Proposer:
         def propose(batch: SceneBatch, generator: torch.Generator) -> Tensor:
-            human = batch.targets["trajectory"]
-            root = perturb(human, settings.root_noise, num_samples=1, generator=generator)[:, 0]
+            human, status = batch.targets["trajectory"], batch.features["status_feature"]
+            root = noisy_roots(human, status, settings.root_noise, generator)
             return torch.cat([grow(batch, root, generator), root[:, None]], dim=1)
 
         return propose

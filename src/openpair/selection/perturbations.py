@@ -6,11 +6,12 @@ model gains without any learned sampler.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import torch
 from torch import Tensor
 
+from openpair.datatypes.columns import POSE_INTERVAL_S
 from openpair.nn.plan_offsets import NUM_LEVELS, KinematicLimits, drive, root_path
 
 NUM_CONTROL_CANDIDATES = 15
@@ -37,6 +38,45 @@ class PerturbationConfig:
     def scaled(self, factor: float) -> PerturbationConfig:
         """The same kind of change, ``factor`` times as large."""
         return PerturbationConfig(self.acceleration * factor, self.lateral_m * factor, self.bulge_m * factor)
+
+
+@dataclass(frozen=True)
+class RootNoise:
+    """How a human plan is moved until it errs as an imitation policy's plan does.
+
+    Imitation errs in two ways: a little everywhere, and by doing too much of the usual (straight on, as fast as now)
+    where the human turns, brakes or moves off.
+
+    Attributes:
+        smooth: changes everywhere.
+        unchanged_share: share of plans that stay the human's.
+        inertia_share: share of the others that are pulled towards constant velocity.
+        inertia: greatest pull: 0 none, 1 all the way.
+    """
+
+    smooth: PerturbationConfig = field(default_factory=lambda: PerturbationConfig(0.8, 0.8, 0.3))
+    unchanged_share: float = 0.2
+    inertia_share: float = 0.4
+    inertia: float = 0.7
+
+
+def noisy_roots(human: Tensor, status: Tensor, noise: RootNoise, generator: torch.Generator) -> Tensor:
+    """Reference plans (B, 8, 3) for training: human plans, most of them moved.
+
+    Args:
+        human: (B, 8, 3) x [m], y [m], heading [rad], ego rear-axle frame.
+        status: (B, 8) status feature; column 4 is the speed ahead [m/s].
+        noise: how far and how often they are moved.
+        generator: CPU generator; same state, same roots on any device.
+    """
+    draws = torch.rand(len(human), 3, generator=generator).to(human)
+    straight = torch.zeros_like(human)
+    seconds = torch.arange(1, human.shape[1] + 1, device=human.device, dtype=human.dtype) * POSE_INTERVAL_S
+    straight[..., 0] = status[:, 4:5] * seconds
+    pull = noise.inertia * draws[:, 0] * (draws[:, 1] < noise.inertia_share)
+    pulled = human + pull[:, None, None] * (straight - human)
+    moved = perturb(pulled, noise.smooth, num_samples=1, generator=generator)[:, 0]
+    return torch.where((draws[:, 2] < noise.unchanged_share)[:, None, None], human, moved)
 
 
 def perturb(plans: Tensor, config: PerturbationConfig, *, num_samples: int, generator: torch.Generator) -> Tensor:

@@ -25,7 +25,7 @@ from openpair.rewards.exact import ExactReward
 from openpair.rl.advantages import ESTIMATORS
 from openpair.rl.grpo import adapt_kl_weight, clipped_surrogate, explore_sigma
 from openpair.samplers.base import Sampler, SamplerContext
-from openpair.selection.perturbations import PerturbationConfig, perturb
+from openpair.selection.perturbations import RootNoise, noisy_roots
 from openpair.training.batch import SceneBatch, SceneSource, evaluation_batches
 from openpair.training.branch import Branch
 from openpair.training.optimiser import OptimiserConfig, Precision, autocast, make_optimiser
@@ -50,7 +50,6 @@ class ReinforcementConfig:
         kl_reference: ``old``: the policy before the update (the paper); ``prior``: the policy at the start of training.
         perception_weight: weight of the encoder's perception losses.
         root_noise: how far the human plan is moved before it becomes the root.
-        clean_root_fraction: share of scenes whose root is the unmoved human plan.
         optimiser: learning rate and schedule.
         precision: of the encoder's forward pass.
         validation_scenes: at most so many scenes are used to validate.
@@ -68,8 +67,7 @@ class ReinforcementConfig:
     kl_target: float = 0.05
     kl_reference: str = "old"
     perception_weight: float = 0.1
-    root_noise: PerturbationConfig = field(default_factory=PerturbationConfig)
-    clean_root_fraction: float = 0.3
+    root_noise: RootNoise = field(default_factory=RootNoise)
     optimiser: OptimiserConfig = field(default_factory=OptimiserConfig)
     precision: Precision = "float32"
     validation_scenes: int = 128
@@ -124,7 +122,7 @@ class ReinforcementBranch(Branch):
         config = self.config
         batch = self._train.batch(self._order.indices(index)).to(self._device)
         sigma = explore_sigma(index, self.total_steps, config.sigma_start, config.sigma_end)
-        root = self._noisy_roots(batch)
+        root = self._roots(batch, self.generator)
         self.network.train()
         context = self._encode(batch)
         tree = self.network.expand(
@@ -182,12 +180,11 @@ class ReinforcementBranch(Branch):
         with autocast(self._device, self.config.precision):
             return self.network.encode(batch.features)
 
-    def _noisy_roots(self, batch: SceneBatch) -> Tensor:
-        """(B, 8, 3) reference plans: the human's, most of them moved smoothly."""
-        human = batch.targets["trajectory"]
-        moved = perturb(human, self.config.root_noise, num_samples=1, generator=self.generator)[:, 0]
-        clean = torch.rand(len(human), generator=self.generator) < self.config.clean_root_fraction
-        return torch.where(clean.to(human.device)[:, None, None], human, moved)
+    def _roots(self, batch: SceneBatch, generator: torch.Generator) -> Tensor:
+        """(B, 8, 3) reference plans: the human's, most of them moved."""
+        return noisy_roots(
+            batch.targets["trajectory"], batch.features["status_feature"], self.config.root_noise, generator
+        )
 
     def _score(self, batch: SceneBatch, leaves: Tensor) -> tuple[Tensor, Tensor]:
         """Exact scores of leaves (B, S, L, 8, 3) -> (B, S, L), and of the human plan -> (B,)."""
@@ -207,12 +204,7 @@ class ReinforcementBranch(Branch):
         count = min(self.config.validation_scenes, len(scenes.tokens))
         for indices in evaluation_batches(count, 2 * self.config.batch_size):
             batch = scenes.batch(indices).to(self._device)
-            root = perturb(
-                batch.targets["trajectory"],
-                self.config.root_noise,
-                num_samples=1,
-                generator=generator,
-            )[:, 0]
+            root = self._roots(batch, generator)
             tree = self.network.expand(self.network.encode(batch.features), root)
             score = reward.score(batch.tokens, torch.cat([tree.leaves[:, 0], root[:, None]], dim=1)).score
             leaf.append(score[:, :-1].mean(dim=1))
