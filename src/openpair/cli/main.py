@@ -32,6 +32,7 @@ class Subcommand:
 
 SUBCOMMANDS: dict[str, Subcommand] = {
     "score": Subcommand("score", "Score", "score plans of golden cases exactly as NAVSIM does"),
+    "explain": Subcommand("explain", "Explain", "say and draw why a plan scored what it scored"),
     "eval": Subcommand("eval", "Eval", "evaluate agents on a dataset"),
     "cache": Subcommand("cache", "Cache", "prepare scenes and features once, for eval and train"),
     "compare": Subcommand("compare", "Compare", "compare two evaluations, paired per scene"),

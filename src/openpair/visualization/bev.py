@@ -53,12 +53,13 @@ def view_for(plans: Sequence[NDArray[np.float64]]) -> View:
     return View(ahead=ahead, behind=0.27 * ahead, aside=0.58 * ahead)
 
 
-class _Frame:
+class GroundFrame:
     """Turns global coordinates into those of the drawing: x right, y down, the ego at (0, 0) heading up."""
 
     def __init__(self, ego_pose: NDArray[np.float64], view: View) -> None:
         self._pose = ego_pose
-        self._window = box(-view.aside, -view.ahead, view.aside, view.behind)
+        self.heading = float(ego_pose[2])
+        self.window = box(-view.aside, -view.ahead, view.aside, view.behind)
         radius = float(np.hypot(view.aside, view.ahead)) + 5.0
         self.neighbourhood = box(*(ego_pose[:2] - radius), *(ego_pose[:2] + radius))
 
@@ -73,7 +74,7 @@ class _Frame:
         local = shapely.transform(geometry, self.points)
         if not local.is_valid:
             local = shapely.make_valid(local)
-        return shapely.simplify(shapely.intersection(local, self._window), SIMPLIFY_M)
+        return shapely.simplify(shapely.intersection(local, self.window), SIMPLIFY_M)
 
     def path(self, geometry: BaseGeometry) -> str:
         return geometry_path(self.clipped(geometry)) if geometry.intersects(self.neighbourhood) else ""
@@ -87,14 +88,14 @@ def draw_scene(item: GalleryScene, view: View | None = None) -> str:
     """
     plans = [plan for plan in (item.human, item.imitation, *item.candidates) if plan is not None]
     view = view or view_for([plan.plan for plan in plans])
-    frame = _Frame(item.scene.current.ego.pose, view)
+    frame = GroundFrame(item.scene.current.ego.pose, view)
     parts = [
         *_map_parts(item.scene, frame),
         *_light_parts(item.scene, frame),
         *_agent_parts(item.scene, frame),
         *_plan_parts(item),
         _ego_part(),
-        _scale_bar(view),
+        scale_bar(view),
     ]
     title = element("title", f"Scene {item.scene.token} from above, forward is up")
     return element("svg", [title, *parts], class_="bev", viewBox=view.view_box, role="img")
@@ -107,7 +108,7 @@ def svg_file(drawing: str) -> str:
     return f"{head}><style>{BEV_STYLE}</style>{rest}"
 
 
-def _map_parts(scene: Scene, frame: _Frame) -> list[str]:
+def _map_parts(scene: Scene, frame: GroundFrame) -> list[str]:
     road_map, route = scene.road_map, set(scene.current.route_roadblock_ids)
     near = frame.neighbourhood
     surfaces = [surface for surface in _surfaces(road_map) if surface.intersects(near)]
@@ -131,13 +132,13 @@ def _surfaces(road_map: RoadMap) -> list[Polygon]:
     return [*blocks, *lanes, *(polygon for area in areas for polygon in area.values())]
 
 
-def _shape(frame: _Frame, polygons: Sequence[Polygon], name: str) -> str:
+def _shape(frame: GroundFrame, polygons: Sequence[Polygon], name: str) -> str:
     near = [polygon for polygon in polygons if polygon.intersects(frame.neighbourhood)]
     data = frame.path(shapely.union_all([polygon.buffer(0.02) for polygon in near])) if near else ""
     return element("path", class_=name, d=data) if data else ""
 
 
-def _light_parts(scene: Scene, frame: _Frame) -> list[str]:
+def _light_parts(scene: Scene, frame: GroundFrame) -> list[str]:
     """Connectors that show red: their centreline, and a bar where they begin."""
     lines, bars = [], []
     for connector_id, is_red in scene.current.traffic_lights:
@@ -151,7 +152,7 @@ def _light_parts(scene: Scene, frame: _Frame) -> list[str]:
     return [element("path", class_="red-path", d="".join(lines)), element("path", class_="red-bar", d="".join(bars))]
 
 
-def _agent_parts(scene: Scene, frame: _Frame) -> list[str]:
+def _agent_parts(scene: Scene, frame: GroundFrame) -> list[str]:
     agents = scene.current.agents
     trails = _trails(scene)
     parts = [
@@ -192,7 +193,7 @@ def _plan_parts(item: GalleryScene) -> list[str]:
     if item.chosen is not None:
         parts.append(element("path", class_="footprint", d=line_path(_footprint(item.chosen.plan[-1]), closed=True)))
         parts.append(_plan_part(item.chosen, "chosen", "chosen"))
-        points, _ = _plan_points(item.chosen.plan)
+        points, _ = plan_points(item.chosen.plan)
         dots = "".join(f"M{number(x)} {number(y)}h0" for x, y in points[1:])
         parts.append(element("path", class_="dots", d=dots))
     if item.imitation is not None:
@@ -202,12 +203,12 @@ def _plan_parts(item: GalleryScene) -> list[str]:
 
 
 def _plan_part(plan: ScoredPlan, name: str, key: str, colour: str | None = None) -> str:
-    path = smooth_path(*_plan_points(plan.plan))
+    path = smooth_path(*plan_points(plan.plan))
     style = None if colour is None else f"stroke:{colour}"
     return element("path", class_=f"plan {name}", data_plan=key, style=style, d=path)
 
 
-def _plan_points(plan: NDArray[np.float64]) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+def plan_points(plan: NDArray[np.float64]) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
     """(9, 2) points and directions of a plan in the drawing, from the ego's present place on."""
     poses = np.concatenate([np.zeros((1, 3)), plan])
     points = np.stack([-poses[:, 1], -poses[:, 0]], axis=1)
@@ -235,7 +236,7 @@ def _ego_part() -> str:
     )
 
 
-def _scale_bar(view: View) -> str:
+def scale_bar(view: View) -> str:
     x, y = -view.aside + 2.0, view.behind - 2.0
     label = element("text", "10 m", class_="scale-text", x=x + 5.0, y=y - 0.9)
     return element("path", class_="scale", d=f"M{number(x)} {number(y)}h10") + label
