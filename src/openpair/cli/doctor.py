@@ -1,0 +1,74 @@
+"""``openpair doctor``: what is there, what is missing, how to get it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+EXIT_MISSING = 2
+
+
+@dataclass(frozen=True)
+class Check:
+    """One thing that was looked at.
+
+    Attributes:
+        subject: what ("maps", "GPU").
+        status: "ok"; "note" where something is absent that not everyone needs; "missing" where work cannot go on.
+        finding: what was found, in plain words.
+        fix: what to do about it; empty where nothing is to be done.
+    """
+
+    subject: str
+    status: str
+    finding: str
+    fix: str = ""
+
+
+MARKS = {"ok": "[green]ok[/green]     ", "note": "[yellow]note[/yellow]   ", "missing": "[red]MISSING[/red]"}
+
+
+@dataclass(frozen=True)
+class Doctor:
+    """Look at this machine and at NAVSIM's data: folders, environment, versions, GPU, disk, a sample of files, maps.
+
+    Says in plain words what is missing and how to get it. Without a dataset folder it only looks at what the embedded
+    world needs, which is nothing beyond the installation.
+
+    Exit status: 0 nothing that is needed is missing, 2 something is.
+
+    Example: openpair doctor --root DIR
+    """
+
+    root: Path | None = None
+    """NAVSIM's data folder (navsim_logs/, maps/, sensor_blobs/); default: where NAVSIM's environment variables say."""
+
+    split: str | None = None
+    """Look at this split alone."""
+
+    cache: Path | None = None
+    """Folder whose free disk space counts; default: the user's cache folder."""
+
+    samples: int = 3
+    """Files of each kind that are opened."""
+
+    def run(self) -> int:
+        """Print the findings, return the exit status."""
+        import os
+
+        from rich.console import Console
+
+        from openpair.cli.doctor_data import data_checks
+        from openpair.cli.doctor_machine import machine_checks
+
+        checks = [*machine_checks(self.cache), *data_checks(self.root, self.split, self.samples, os.environ)]
+        console = Console()
+        for check in checks:
+            console.print(f"{MARKS[check.status]} {check.subject}: {check.finding}", highlight=False, soft_wrap=True)
+            if check.fix:
+                console.print(f"        -> {check.fix}", highlight=False, soft_wrap=True, style="bold")
+        missing = sum(check.status == "missing" for check in checks)
+        console.print(
+            f"{missing} of {len(checks)} checks found something missing." if missing else "All that is needed is there."
+        )
+        return EXIT_MISSING if missing else 0

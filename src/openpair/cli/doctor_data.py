@@ -1,0 +1,160 @@
+"""What ``openpair doctor`` looks at in NAVSIM's data: variables, folders, a sample of files, maps."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+from openpair.cli.doctor import Check
+from openpair.datasets.environment import NavsimFolders, navsim_folders
+from openpair.errors import OpenPairError
+
+VARIABLES = {
+    "OPENSCENE_DATA_ROOT": "navsim_logs/ and sensor_blobs/",
+    "NUPLAN_MAPS_ROOT": "the maps",
+    "NUPLAN_MAP_VERSION": "",
+    "NAVSIM_EXP_ROOT": "NAVSIM's own results",
+    "NAVSIM_DEVKIT_ROOT": "NAVSIM's repository, whose split files --tokens and --mapping take",
+}
+"""Variables that NAVSIM's users set, and what the folder holds."""
+
+GET_NAVSIM = (
+    "NAVSIM's download scripts (download/ in its repository) fetch logs, maps and sensors; or use the embedded world, "
+    "which needs no data: openpair demo"
+)
+
+
+def data_checks(root: Path | None, split: str | None, samples: int, environment: Mapping[str, str]) -> list[Check]:
+    """Findings about NAVSIM's data.
+
+    Args:
+        root: the data folder; None = where the environment says.
+        split: this split alone; None = all.
+        samples: files of each kind to open.
+        environment: the process's variables.
+    """
+    checks = [_variable(name, holds, environment) for name, holds in VARIABLES.items() if environment.get(name)]
+    if root is None and not environment.get("OPENSCENE_DATA_ROOT"):
+        return [
+            *checks,
+            Check("NAVSIM data", "note", "no folder is given and OPENSCENE_DATA_ROOT is not set", GET_NAVSIM),
+        ]
+    try:
+        folders = navsim_folders(root, environment)
+    except OpenPairError as error:
+        return [*checks, _missing("NAVSIM data", error, GET_NAVSIM)]
+    checks += _logs(folders, split, samples)
+    checks += _maps(folders)
+    checks += _second_stage(folders, samples)
+    return checks
+
+
+def _variable(name: str, holds: str, environment: Mapping[str, str]) -> Check:
+    value = environment[name]
+    if not holds or Path(value).is_dir():
+        return Check(name, "ok", value)
+    return Check(name, "missing", f"{value} is no folder", f"It should hold {holds}; correct it or unset it")
+
+
+def _missing(subject: str, error: OpenPairError, fix: str = "") -> Check:
+    place = f"{error.where}: " if error.where else ""
+    return Check(subject, "missing", f"{place}{error.what}", error.fix or fix)
+
+
+def _logs(folders: NavsimFolders, split: str | None, samples: int) -> list[Check]:
+    splits = sorted(path for path in folders.logs.iterdir() if path.is_dir() and split in (None, path.name))
+    if not splits:
+        wanted = f"split '{split}'" if split else "split"
+        return [Check("logs", "missing", f"{folders.logs} holds no {wanted}", GET_NAVSIM)]
+    checks = []
+    for path in splits:
+        logs = sorted(path.glob("*.pkl"))
+        if not logs:
+            checks.append(Check(f"logs, {path.name}", "missing", f"{path} holds no logs (*.pkl)", GET_NAVSIM))
+            continue
+        checks += _sampled_logs(path.name, _spread(logs, samples), len(logs), folders.sensor_blobs / path.name)
+    return checks
+
+
+def _sampled_logs(split: str, sample: Sequence[Path], count: int, sensors: Path) -> list[Check]:
+    """Opens some logs and the sensor files of their first frames."""
+    from openpair.datasets.navsim.logs import read_log
+    from openpair.datasets.navsim.sensor_files import read_sensors
+
+    frames = []
+    for path in sample:
+        try:
+            log = read_log(path)
+            frames.append(log.frame(0, sensors))
+        except OpenPairError as error:
+            return [_missing(f"logs, {split}", error, "Copy or download the log again")]
+    checks = [Check(f"logs, {split}", "ok", f"{count} logs; {len(sample)} opened, all readable")]
+    if not sensors.is_dir():
+        finding = f"there is no {sensors}: agents with cameras or LiDAR cannot drive these scenes"
+        fix = "Download the split's sensor files; human, constant_velocity, pdm_closed and plans (.npz) do without"
+        return [*checks, Check(f"sensors, {split}", "note", finding, fix)]
+    for frame in frames:
+        try:
+            seen = read_sensors(frame)
+        except OpenPairError as error:
+            return [*checks, _missing(f"sensors, {split}", error)]
+    size = "x".join(map(str, next(iter(seen.images.values())).shape[1::-1]))
+    finding = f"images of {size} px and point clouds of {len(frames)} frames are readable"
+    return [*checks, Check(f"sensors, {split}", "ok", finding)]
+
+
+def _maps(folders: NavsimFolders) -> list[Check]:
+    """Opens every map that is there: coordinate system, layers, lanes."""
+    from openpair.datasets.navsim.geopackage import open_geopackage
+    from openpair.datasets.navsim.map_layers import LAYERS
+    from openpair.datasets.navsim.maps import LOCATIONS, map_path, read_map
+
+    checks = []
+    for location in LOCATIONS:
+        subject = f"map {location}"
+        try:
+            path = map_path(folders.maps, location, folders.map_version)
+            with open_geopackage(path) as package:
+                lacking = [name for name in LAYERS if not package.has_layer(name)]
+                system = "unknown coordinate system" if package.epsg is None else f"EPSG:{package.epsg}"
+            road_map = read_map(path, location)
+        except OpenPairError as error:
+            checks.append(
+                _missing(subject, error, "Download nuPlan's maps (nuplan-maps-v1.1) and set NUPLAN_MAPS_ROOT")
+            )
+            continue
+        finding = f"{system}, {len(road_map.lanes)} lanes and connectors, {len(road_map.intersections)} intersections"
+        if package.epsg is None:
+            fix = "Coordinates are taken as metres; check that lanes lie where the logs drive"
+            checks.append(Check(subject, "note", finding, fix))
+        elif lacking:
+            fix = "Scoring does not need them; NAVSIM's own programs may"
+            checks.append(Check(subject, "note", f"{finding}; without {', '.join(lacking)}", fix))
+        else:
+            checks.append(Check(subject, "ok", finding))
+    return checks
+
+
+def _second_stage(folders: NavsimFolders, samples: int) -> list[Check]:
+    """Opens some second-stage scenes, where there are any."""
+    from openpair.datasets.navsim.synthetic import FOLDER, read_metadata
+
+    folder = folders.logs.parent / FOLDER
+    found = sorted(folder.glob("*.pkl"))
+    if not found:
+        return [
+            Check("second stage", "note", f"there are no scenes in {folder}", "Only needed for --stages 2 (navhard)")
+        ]
+    try:
+        for path in _spread(found, samples):
+            read_metadata(path)
+    except OpenPairError as error:
+        return [_missing("second stage", error, "Copy or download the scene again")]
+    return [Check("second stage", "ok", f"{len(found)} scenes; {min(samples, len(found))} opened, all readable")]
+
+
+def _spread(items: Sequence[Path], count: int) -> list[Path]:
+    """The first, the last and some in between."""
+    wanted = max(1, min(count, len(items)))
+    step = (len(items) - 1) / max(wanted - 1, 1)
+    return [items[round(i * step)] for i in range(wanted)]
