@@ -36,6 +36,8 @@ SUBCOMMANDS: dict[str, Subcommand] = {
     "eval": Subcommand("eval", "Eval", "evaluate agents on a dataset"),
     "cache": Subcommand("cache", "Cache", "prepare scenes and features once, for eval and train"),
     "compare": Subcommand("compare", "Compare", "compare two evaluations, paired per scene"),
+    "submit": Subcommand("submit", "Submit", "write the submission file of a NAVSIM leaderboard"),
+    "doctor": Subcommand("doctor", "Doctor", "look for what is missing: folders, versions, GPU, disk, files, maps"),
     "train": Subcommand("train", "Train", "train: parallel | il | rl | reward"),
     "world": Subcommand("world", "World", "the embedded world: info | unpack | build | materialise"),
     "demo": Subcommand("demo", "Demo", "train and evaluate everything on the embedded world, write a report"),

@@ -1,0 +1,1 @@
+"""Hydra configuration for NAVSIM's scripts: hydra.searchpath=[pkg://openpair.interop.hydra] agent=openpair."""

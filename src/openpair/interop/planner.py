@@ -1,0 +1,80 @@
+"""Planning from sensors alone: what a car, or another evaluator, can hand over."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from openpair.datasets.base import SceneKey
+from openpair.datatypes.agents import Agents
+from openpair.datatypes.ego import EgoState
+from openpair.datatypes.front_view import FRONT_CAMERAS
+from openpair.datatypes.road_map import RoadMap
+from openpair.datatypes.scene import Frame, Scene, SensorFrame
+from openpair.errors import OpenPairError
+from openpair.training.pipeline import MODES, load_pipeline
+
+
+class SensorPlanner:
+    """A trained planner that is handed sensors instead of scenes.
+
+    Args:
+        checkpoint: run folder, or a policy's checkpoint file.
+        mode: as of :data:`openpair.training.pipeline.MODES`; None = the best that the folder can do.
+
+    Raises OpenPairError for a checkpoint that cannot be used, and for a mode that needs the truth.
+    """
+
+    def __init__(self, checkpoint: str | Path, mode: str | None = None) -> None:
+        if mode in MODES and (MODES[mode].root == "human" or MODES[mode].best_of):
+            raise OpenPairError(f"mode '{mode}' needs the truth, which a driving car does not know", where="mode")
+        self._sensors = _GivenSensors()
+        self._planner = load_pipeline(Path(checkpoint), mode=mode, dataset=self._sensors, name="sensors")
+        self._count = 0
+
+    def plan(self, inputs: Mapping[str, NDArray]) -> NDArray[np.float64]:
+        """(8, 3) x [m], y [m], heading [rad], ego rear-axle frame.
+
+        Args:
+            inputs: cam_l0, cam_f0, cam_r0 (H, W, 3) uint8 RGB; lidar (P, 3) x, y, z [m]; driving_command (4,);
+                velocity (2,) [m/s] and acceleration (2,) [m/s^2], ego axes.
+
+        Raises OpenPairError for sensors that are missing or malformed.
+        """
+        missing = [name for name in (*FRONT_CAMERAS, *_OTHERS) if name not in inputs]
+        if missing:
+            raise OpenPairError(f"the inputs lack {', '.join(missing)}", where="sensors")
+        self._count += 1
+        images = {name: np.asarray(inputs[name]) for name in FRONT_CAMERAS}
+        self._sensors.frame = SensorFrame(images, np.asarray(inputs["lidar"], np.float32))
+        ego = EgoState(0, np.zeros(3), np.asarray(inputs["velocity"]), np.asarray(inputs["acceleration"]))
+        command = np.asarray(inputs["driving_command"], np.int64)
+        frame = Frame(f"sensors{self._count}", ego, Agents.empty(), (), (), command, {})
+        return self._planner.plan(Scene("sensors", "", _NOWHERE, (frame,), current_index=0))
+
+
+_OTHERS = ("lidar", "driving_command", "velocity", "acceleration")
+_NOWHERE = RoadMap("", {}, {})
+
+
+class _GivenSensors:
+    """The part of a dataset that planners use."""
+
+    name = "sensors"
+    ray_cast = False
+    frame = SensorFrame({}, np.zeros((0, 3), np.float32))
+
+    def keys(self) -> Sequence[SceneKey]:
+        return ()
+
+    def fingerprint(self) -> str:
+        return ""
+
+    def load_scene(self, token: str) -> Scene:
+        raise OpenPairError("there are no scenes, only sensors", where=token)
+
+    def load_sensors(self, scene: Scene, *, size: tuple[int, int], depth: bool = False) -> SensorFrame:
+        return self.frame
