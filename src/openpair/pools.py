@@ -72,9 +72,10 @@ class RayPool:
             self._ray.init(log_to_driver=False, configure_logging=False, **options)
         except Exception as error:  # Ray raises its own kinds, and those of gRPC
             raise OpenPairError(
-                f"the Ray cluster does not answer ({' '.join(str(error).split())[:200]})",
+                f"the Ray cluster does not {'start' if self.address == LOCAL else 'answer'} "
+                f"({' '.join(str(error).split())[:200]})",
                 where=self.address,
-                fix="Check the address, or use --ray local",
+                fix="Check its state with 'ray status'; on a busy machine, leave --ray out",
             ) from None
         self._began = True
         self.workers = self.workers or self._cores()

@@ -28,18 +28,14 @@ TASK = replace(TASK, prepare=toy_prepare, score=toy_score)
 
 
 @pytest.fixture(scope="module")
-def cluster(tmp_path_factory):
-    before = {name: os.environ.get(name) for name in ("PYTHONPATH", "RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO")}
-    os.environ["PYTHONPATH"] = str(Path(__file__).parent)
-    os.environ["RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO"] = "0"
-    pool = RayPool("local", 2)
-    with pool:
-        yield pool
-    for name, value in before.items():
-        if value is None:
-            os.environ.pop(name)
-        else:
-            os.environ[name] = value
+def cluster():
+    """Two workers that find this module; a busy machine may take its time to start them."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("PYTHONPATH", str(Path(__file__).parent))
+        patch.setenv("RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO", "0")
+        patch.setenv("RAY_raylet_start_wait_time_s", "600")
+        with RayPool("local", 2) as pool:
+            yield pool
 
 
 @dataclass(frozen=True)
