@@ -134,7 +134,8 @@ class PlanProcess:
     def plan(self, inputs: Dict[str, np.ndarray]) -> np.ndarray:  # noqa: UP006
         """(8, 3) plan. Raises RuntimeError with the other process's reason where there is none."""
         packed = io.BytesIO()
-        np.savez(packed, **inputs)
+        named = dict(inputs)  # type: Dict[str, Any]
+        np.savez(packed, **named)
         write_message(self._process.stdin, packed.getvalue())
         return np.load(io.BytesIO(read_message(self._process.stdout)), allow_pickle=False)
 
