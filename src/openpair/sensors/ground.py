@@ -6,16 +6,17 @@ one row of 16-bit RGB (5-6-5): 0.7 MB.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from functools import lru_cache
-from typing import Final
+from typing import Any, Final
 
 import cv2
 import numpy as np
 from numpy.typing import NDArray
 
 from openpair.sensors.kernels import texture
-from openpair.sensors.markings import WHITE, YELLOW, LaneMarkings
-from openpair.sensors.surfaces import DRIVABLE_KINDS, SurfaceKind, Surfaces
+from openpair.sensors.markings import WHITE, YELLOW, LaneMarkings, Marking
+from openpair.sensors.surfaces import SurfaceKind, Surfaces
 
 TEXEL_M: Final = 0.125
 TILE_TEXELS: Final = 1 << texture.TEXTURE_BITS
@@ -32,6 +33,17 @@ ASPHALT: Final = (82, 84, 88)
 CARPARK: Final = (96, 95, 96)
 INTERSECTION: Final = (77, 79, 83)
 
+_SHADES: Final = {0: GRASS, 48: SIDEWALK, 96: KERB, 228: CARPARK, 248: ASPHALT, 255: INTERSECTION}
+"""Areas are painted as one byte, their shade. Neighbours in this order blend into one another: between two shades lies
+the mixture of their colours, so that a blur of the shades is a blur of the colours."""
+_SIDEWALK_SHADE, _KERB_SHADE = 48, 96
+_SHADE_OF: Final[dict[int, int]] = {
+    SurfaceKind.WALKWAY: _SIDEWALK_SHADE,
+    SurfaceKind.CARPARK: 228,
+    SurfaceKind.ROAD: 248,
+    SurfaceKind.INTERSECTION: 255,
+}
+
 KERB_M: Final = 0.25
 SIDEWALK_M: Final = 2.2
 STRIPE_M: Final = 0.5
@@ -44,50 +56,39 @@ _LINE_PX: Final = 3
 """Width of a lane marking on that grid: 0.19 m."""
 _SHIFT: Final = 4
 """Fractional bits of the coordinates given to OpenCV: 1/16 texel."""
+_GRAIN_ONE: Final = 128
+"""Brightness 1 of the grain."""
+_PACKED_SCALE: Final = np.array([31 / 32, 63 / 64, 31 / 32], np.float32) * np.float32(256 / 255)
+"""Makes the upper 5, 6 and 5 bits of 0 .. 255 the levels that the kernels read."""
+_HALF_STEPS: Final = np.array([4.0, 2.0, 4.0, 0.0])
+
+Image = NDArray[Any]
+"""(H, W) or (H, W, 3) uint8; what OpenCV takes and gives."""
 
 
 def paint_tile(surfaces: Surfaces, markings: LaneMarkings, ix: int, iy: int) -> NDArray[np.uint16]:
     """(TEXELS_PER_TILE,) texels of the tile whose lower left corner is (ix, iy) * TILE_M of the town frame."""
-    corner = np.array([ix, iy]) * TILE_M - _PAD * TEXEL_M
-    size = TILE_TEXELS + 2 * _PAD
-    bounds = (corner[0], corner[1], corner[0] + size * TEXEL_M, corner[1] + size * TEXEL_M)
-    road = np.zeros((size, size), np.uint8)
-    tone = np.zeros((size, size), np.uint8)  # kind + 1 of what was painted last
+    corner = np.array([ix, iy]) * TILE_M
+    reach = _PAD * TEXEL_M
+    bounds = (corner[0] - reach, corner[1] - reach, corner[0] + TILE_M + reach, corner[1] + TILE_M + reach)
     indices = surfaces.within(bounds)
-    for i in indices[np.argsort(surfaces.kind[indices], kind="stable")]:
-        kind = SurfaceKind(int(surfaces.kind[i]))
-        if kind in DRIVABLE_KINDS or kind is SurfaceKind.WALKWAY:
-            rings = [_texels(ring, corner) for ring in surfaces.rings[i]]
-            cv2.fillPoly(tone, rings, int(kind) + 1, shift=_SHIFT)
-            if kind in DRIVABLE_KINDS:
-                cv2.fillPoly(road, rings, 1, shift=_SHIFT)
-    coats = _areas(road, tone)
-    corner = corner + _PAD * TEXEL_M
-    layers = {color: np.zeros((_FINE * TILE_TEXELS, _FINE * TILE_TEXELS), np.uint8) for color in (WHITE, YELLOW)}
-    for i in indices:
-        if surfaces.kind[i] == SurfaceKind.CROSSWALK:
-            _zebra(layers[WHITE], surfaces.rings[i][0] - corner)
-        elif surfaces.kind[i] == SurfaceKind.STOP_LINE:
-            _stop_line(layers[WHITE], surfaces.rings[i][0] - corner)
-    for line in markings.within(bounds):
-        points = _texels(line.points, corner, _FINE)
-        cv2.polylines(layers[line.color], [points], False, 255, _LINE_PX, cv2.LINE_AA, _SHIFT)
-    for color, layer in layers.items():
-        cover = cv2.resize(layer, (TILE_TEXELS, TILE_TEXELS), interpolation=cv2.INTER_AREA)
-        coats.append((color, cover * np.float32(1 / 255)))
-    return pack(np.clip(_composed(coats) * _grain(), 0, 255).astype(np.uint8))
+    image: Image = np.asarray(cv2.applyColorMap(_shades(surfaces, indices, corner - reach), _shade_colors()))
+    _apply_paint(image, *_paint_layers(surfaces, indices, markings.within(bounds), corner))
+    return _packed(np.asarray(cv2.multiply(image, _grain(), scale=1 / _GRAIN_ONE), np.uint8))
 
 
-def pack(image: NDArray[np.uint8]) -> NDArray[np.uint16]:
-    """(512, 512, 3) RGB -> all levels of a tile in a row of 5-6-5 texels."""
-    rows = []
+def _packed(image: NDArray[np.uint8]) -> NDArray[np.uint16]:
+    """(512, 512, 3) RGB, scaled by _PACKED_SCALE -> all levels of a tile in a row of 5-6-5 texels."""
+    image = np.asarray(cv2.add(image, _HALF_STEPS))  # OpenCV cuts off the low bits: this rounds
+    out = np.empty(TEXELS_PER_TILE, np.uint16)
+    start = 0
     for level in range(texture.TEXTURE_LEVELS):
         if level:
             image = np.asarray(cv2.resize(image, None, fx=0.5, fy=0.5, interpolation=cv2.INTER_AREA))
-        c = image.astype(np.uint16)
-        r, g, b = ((c[..., 0] * 31 + 127) // 255), ((c[..., 1] * 63 + 127) // 255), ((c[..., 2] * 31 + 127) // 255)
-        rows.append(((r << 11) | (g << 5) | b).astype(np.uint16).ravel())
-    return np.concatenate(rows)
+        texels = np.asarray(cv2.cvtColor(image, cv2.COLOR_RGB2BGR565)).view(np.uint16).ravel()
+        out[start : start + texels.size] = texels
+        start += texels.size
+    return out
 
 
 def _texels(points: NDArray[np.float64], corner: NDArray[np.float64] | float, fine: int = 1) -> NDArray[np.int32]:
@@ -95,41 +96,78 @@ def _texels(points: NDArray[np.float64], corner: NDArray[np.float64] | float, fi
     return np.round(((points - corner) * (fine / TEXEL_M) - 0.5) * (1 << _SHIFT)).astype(np.int32)
 
 
-Coat = tuple[tuple[int, int, int], NDArray[np.float32]]
-"""A colour and how much of each texel it covers, (512, 512) in 0..1."""
+def _split_texels(
+    parts: Sequence[NDArray[np.float64]], corner: NDArray[np.float64], fine: int = 1
+) -> list[NDArray[np.int32]]:
+    """:func:`_texels` of many point lists in one go."""
+    if not parts:
+        return []
+    stops = np.cumsum([len(part) for part in parts]).tolist()
+    points = _texels(np.concatenate(parts), corner, fine)
+    return [points[start:stop] for start, stop in zip([0, *stops[:-1]], stops, strict=True)]
 
 
-def _areas(road: NDArray[np.uint8], tone: NDArray[np.uint8]) -> list[Coat]:
-    """Coats of the areas, the lowest first, with soft edges between them. Input with _PAD texels around the tile."""
-    inner = np.s_[_PAD:-_PAD, _PAD:-_PAD]
-    away = cv2.distanceTransform(1 - road, cv2.DIST_L2, 3)[inner].astype(np.float32) * np.float32(TEXEL_M)
+def _shades(surfaces: Surfaces, indices: NDArray[np.int64], corner: NDArray[np.float64]) -> NDArray[np.uint8]:
+    """(512, 512) shade of each texel's area, soft at the edges. ``corner`` lies _PAD texels outside the tile."""
+    size = TILE_TEXELS + 2 * _PAD
+    shade = np.zeros((size, size), np.uint8)
+    kinds = surfaces.kind[indices].tolist()
+    areas = sorted((kind, i) for kind, i in zip(kinds, indices.tolist(), strict=True) if kind in _SHADE_OF)
+    rings = iter(_split_texels([ring for _, i in areas for ring in surfaces.rings[i]], corner))
+    for kind, i in areas:
+        cv2.fillPoly(shade, [next(rings) for _ in surfaces.rings[i]], _SHADE_OF[kind], shift=_SHIFT)
+    _, road = cv2.threshold(shade, _KERB_SHADE, 255, cv2.THRESH_BINARY)
+    half = cv2.resize(road, None, fx=0.5, fy=0.5, interpolation=cv2.INTER_AREA)
+    beside = _grown(half, round(SIDEWALK_M / (2 * TEXEL_M)))
+    beside = cv2.convertScaleAbs(beside, alpha=_SIDEWALK_SHADE / 255)
+    beside = cv2.resize(beside, (size, size), interpolation=cv2.INTER_LINEAR)
+    kerb = cv2.convertScaleAbs(_grown(road, round(KERB_M / TEXEL_M)), alpha=_KERB_SHADE / 255)
+    shade = cv2.max(cv2.max(shade, beside), kerb)
+    return np.asarray(cv2.blur(shade, (3, 3))[_PAD:-_PAD, _PAD:-_PAD], np.uint8)
 
-    def soft(mask: NDArray[np.bool_]) -> NDArray[np.float32]:
-        return np.asarray(cv2.blur(mask.astype(np.float32), (3, 3)), np.float32)[inner]
 
-    sidewalk = np.clip((SIDEWALK_M - away) / (2 * TEXEL_M) + 0.5, 0, 1)
-    walkway = soft(tone == SurfaceKind.WALKWAY + 1)
-    return [
-        (GRASS, np.ones_like(away)),
-        (SIDEWALK, np.maximum(sidewalk, walkway)),
-        (KERB, np.clip((KERB_M - away) / TEXEL_M + 0.5, 0, 1)),
-        (ASPHALT, soft(road > 0)),
-        (CARPARK, soft((tone == SurfaceKind.CARPARK + 1) & (road > 0))),
-        (INTERSECTION, soft((tone == SurfaceKind.INTERSECTION + 1) & (road > 0))),
-    ]
+def _grown(mask: Image, cells: int) -> Image:
+    """A mask widened by an octagon of radius ``cells``: close to a circle, and much cheaper than one."""
+    square = round(0.414 * cells)
+    mask = cv2.dilate(mask, np.ones((2 * square + 1, 2 * square + 1), np.uint8))
+    return cv2.dilate(mask, cv2.getStructuringElement(cv2.MORPH_CROSS, (3, 3)), iterations=cells - square)
 
 
-def _composed(coats: list[Coat]) -> NDArray[np.float32]:
-    """(512, 512, 3) RGB of coats painted one over the other."""
-    left = np.ones_like(coats[0][1])
-    shares, colors = [], []
-    for color, cover in reversed(coats):
-        if cover.any():
-            shares.append((left * cover).ravel())
-            left = left * (1 - cover)
-            colors.append(color)
-    image = np.stack(shares, axis=1) @ np.array(colors, np.float32)
-    return image.reshape(TILE_TEXELS, TILE_TEXELS, 3)
+def _paint_layers(
+    surfaces: Surfaces, indices: NDArray[np.int64], lines: list[Marking], corner: NDArray[np.float64]
+) -> tuple[Image, Image]:
+    """(512, 512) cover 0..255 of white and of yellow paint."""
+    fine = (_FINE * TILE_TEXELS, _FINE * TILE_TEXELS)
+    layers: dict[tuple[int, int, int], Image] = {color: np.zeros(fine, np.uint8) for color in (WHITE, YELLOW)}
+    for i in indices:
+        if surfaces.kind[i] == SurfaceKind.CROSSWALK:
+            _zebra(layers[WHITE], surfaces.rings[i][0] - corner)
+        elif surfaces.kind[i] == SurfaceKind.STOP_LINE:
+            _stop_line(layers[WHITE], surfaces.rings[i][0] - corner)
+    for color, layer in layers.items():
+        points = _split_texels([line.points for line in lines if line.color == color], corner, _FINE)
+        if points:
+            cv2.polylines(layer, points, False, 255, _LINE_PX, cv2.LINE_AA, _SHIFT)
+    size = (TILE_TEXELS, TILE_TEXELS)
+    white, yellow = (cv2.resize(layer, size, interpolation=cv2.INTER_AREA) for layer in layers.values())
+    return white, yellow
+
+
+def _apply_paint(image: Image, white: Image, yellow: Image) -> None:
+    """Paints (512, 512, 3) RGB in place with (512, 512) covers; yellow lies on top."""
+    white = cv2.multiply(white, 255 - yellow, scale=1 / 255)
+    bare = 255 - white - yellow
+    cv2.multiply(image, cv2.merge([bare, bare, bare]), image, scale=1 / 255)
+    paint = [cv2.addWeighted(white, w / 255, yellow, y / 255, 0.0) for w, y in zip(WHITE, YELLOW, strict=True)]
+    cv2.add(image, cv2.merge(paint), image)
+
+
+@lru_cache(maxsize=1)
+def _shade_colors() -> NDArray[np.uint8]:
+    """(256, 1, 3) RGB of each shade."""
+    stops, colors = zip(*sorted(_SHADES.items()), strict=True)
+    channels = [np.interp(np.arange(256), stops, channel) for channel in zip(*colors, strict=True)]
+    return np.round(np.stack(channels, axis=-1)).astype(np.uint8)[:, None]
 
 
 def _zebra(layer: NDArray[np.uint8], ring: NDArray[np.float64]) -> None:
@@ -162,8 +200,8 @@ def _stop_line(layer: NDArray[np.uint8], ring: NDArray[np.float64]) -> None:
 
 
 @lru_cache(maxsize=1)
-def _grain() -> NDArray[np.float32]:
-    """(512, 512, 1) brightness of fine grain and broad patches around 1; the same for all tiles, seamless."""
+def _grain() -> NDArray[np.uint8]:
+    """(512, 512, 3) grain and broad patches around _GRAIN_ONE * _PACKED_SCALE; the same for all tiles, seamless."""
     rng = np.random.default_rng(20260313)
     total = np.ones((TILE_TEXELS, TILE_TEXELS), np.float32)
     for cells, strength in ((512, 0.035), (128, 0.025), (16, 0.030)):
@@ -172,4 +210,4 @@ def _grain() -> NDArray[np.float32]:
         scale = TILE_TEXELS // cells
         fine = cv2.resize(wrapped, None, fx=scale, fy=scale, interpolation=cv2.INTER_CUBIC)
         total += strength * fine[2 * scale : 2 * scale + TILE_TEXELS, 2 * scale : 2 * scale + TILE_TEXELS]
-    return total[..., None]
+    return np.clip(np.round(total[..., None] * (_GRAIN_ONE * _PACKED_SCALE)), 0, 255).astype(np.uint8)
