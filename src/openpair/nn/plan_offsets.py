@@ -45,7 +45,7 @@ class KinematicLimits:
     brake_mps2: float = 4.0
     trim_mps2: float = 1.0
     jerk_mps3: float = 4.0
-    lateral_step_mps: float = 1.0
+    lateral_step_mps: float = 0.5
     lateral_trim_mps: float = 0.4
     slope: float = 0.35
     bend_per_m: float = 0.12

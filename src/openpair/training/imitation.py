@@ -85,7 +85,7 @@ class ImitationBranch(Branch):
         distances = []
         for indices in evaluation_batches(len(self._validation.tokens), 2 * self.config.batch_size):
             batch = self._validation.batch(indices).to(self._device)
-            plan = self.network(**batch.features)["trajectory"]
+            plan = self.network.plan(**batch.features)
             distances.append((plan - batch.targets["trajectory"])[..., :2].norm(dim=-1))
         distance = torch.cat(distances)
         return {"distance_m": float(distance.mean()), "end_distance_m": float(distance[:, -1].mean())}

@@ -23,6 +23,7 @@ from openpair.datasets.base import Dataset
 from openpair.datatypes.scene import Scene
 from openpair.errors import OpenPairError
 from openpair.features.config import FeatureConfig
+from openpair.policies.base import ImitationPolicy
 from openpair.rewards.base import RewardModel
 from openpair.samplers.base import Sampler
 from openpair.selection.perturbations import control_candidates
@@ -221,10 +222,8 @@ class TrainedPlanner:
     def _root(self, features: Mapping[str, Tensor], scenes: Sequence[Scene]) -> Tensor:
         if self._mode.root == "human":
             return torch.from_numpy(np.stack([scene.human_trajectory() for scene in scenes])).float()
-        assert self._networks.policy is not None
-        outputs = self._networks.policy(**features)
-        plan: Tensor = outputs.get("best_trajectory", outputs["trajectory"])
-        return plan.float()
+        assert isinstance(self._networks.policy, ImitationPolicy)
+        return self._networks.policy.plan(**features).float()
 
     def _candidates(self, features: Mapping[str, Tensor], root: Tensor) -> Tensor:
         if self._mode.source == "mild":

@@ -6,6 +6,7 @@ Departures from the paper, each measured in docs/log.md:
   poses; the published tree (``parallel_ir``) is a setting away.
 - Advantages are per code and truncated at the human's score instead of normalised over all leaves; the paper's
   estimator is ``group_normalised``.
+- KL holds the policy near its start, not near its last update: without it the leaves become copies of the root.
 - Roots are the human's plan with smooth noise: at inference the root is a policy's plan, which errs.
 - The encoder also learns from perception (agents, map), as it does in the imitation branch: reward alone teaches an
   encoder little.
@@ -16,6 +17,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Literal
 
 import torch
 from torch import Tensor
@@ -47,7 +49,8 @@ class ReinforcementConfig:
         sigma_end: exploration at the last step.
         kl_weight: start value of the dynamic KL weight.
         kl_target: KL per node that the dynamic weight aims at [nat].
-        kl_reference: ``old``: the policy before the update (the paper); ``prior``: the policy at the start of training.
+        kl_reference: ``prior``: the policy at the start of training; ``old``: the policy before the update (the paper),
+            which holds nothing back where ``updates_per_batch`` is 1.
         perception_weight: weight of the encoder's perception losses.
         root_noise: how far the human plan is moved before it becomes the root.
         optimiser: learning rate and schedule.
@@ -63,9 +66,9 @@ class ReinforcementConfig:
     clip_range: float = 0.2
     sigma_start: float = 0.8
     sigma_end: float = 0.4
-    kl_weight: float = 0.05
-    kl_target: float = 0.05
-    kl_reference: str = "old"
+    kl_weight: float = 0.1
+    kl_target: float = 0.2
+    kl_reference: Literal["prior", "old"] = "prior"
     perception_weight: float = 0.1
     root_noise: RootNoise = field(default_factory=RootNoise)
     optimiser: OptimiserConfig = field(default_factory=OptimiserConfig)
@@ -163,7 +166,7 @@ class ReinforcementBranch(Branch):
         """One optimiser step on trees that are already scored."""
         log_prob = self.network.path_sum(self.network.log_prob(mean, tree.actions, sigma))
         policy_loss = clipped_surrogate(log_prob, old_log_prob, advantage, self.config.clip_range)
-        reference = old_mean if self.config.kl_reference == "old" else torch.as_tensor(self.network.prior_mean)
+        reference = old_mean if self.config.kl_reference == "old" else self.network.prior_mean
         kl = self.network.kl(mean, reference, sigma).mean()
         perception = self.network.perception_loss(context, batch.targets)["loss"]
         loss = policy_loss + self._kl_weight * kl + self.config.perception_weight * perception
