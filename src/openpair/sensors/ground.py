@@ -6,7 +6,6 @@ one row of 16-bit RGB (5-6-5): 0.7 MB.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from functools import lru_cache
 from typing import Any, Final
 
@@ -16,7 +15,7 @@ from numpy.typing import NDArray
 
 from openpair.sensors.kernels import texture
 from openpair.sensors.markings import WHITE, YELLOW, LaneMarkings, Marking
-from openpair.sensors.surfaces import SurfaceKind, Surfaces
+from openpair.sensors.surfaces import RASTER_SHIFT, SurfaceKind, Surfaces, raster, raster_points
 
 TEXEL_M: Final = 0.125
 TILE_TEXELS: Final = 1 << texture.TEXTURE_BITS
@@ -52,10 +51,9 @@ STOP_LINE_M: Final = 0.4
 
 _FINE: Final = 2
 """Paint is drawn on a grid twice as fine and averaged: smooth lines at any angle."""
+_FINE_M: Final = TEXEL_M / _FINE
 _LINE_PX: Final = 3
 """Width of a lane marking on that grid: 0.19 m."""
-_SHIFT: Final = 4
-"""Fractional bits of the coordinates given to OpenCV: 1/16 texel."""
 _GRAIN_ONE: Final = 128
 """Brightness 1 of the grain."""
 _PACKED_SCALE: Final = np.array([31 / 32, 63 / 64, 31 / 32], np.float32) * np.float32(256 / 255)
@@ -91,31 +89,14 @@ def _packed(image: NDArray[np.uint8]) -> NDArray[np.uint16]:
     return out
 
 
-def _texels(points: NDArray[np.float64], corner: NDArray[np.float64] | float, fine: int = 1) -> NDArray[np.int32]:
-    """Town frame [m] -> OpenCV coordinates with fractional bits, on a grid ``fine`` times finer than the texels."""
-    return np.round(((points - corner) * (fine / TEXEL_M) - 0.5) * (1 << _SHIFT)).astype(np.int32)
-
-
-def _split_texels(
-    parts: Sequence[NDArray[np.float64]], corner: NDArray[np.float64], fine: int = 1
-) -> list[NDArray[np.int32]]:
-    """:func:`_texels` of many point lists in one go."""
-    if not parts:
-        return []
-    stops = np.cumsum([len(part) for part in parts]).tolist()
-    points = _texels(np.concatenate(parts), corner, fine)
-    return [points[start:stop] for start, stop in zip([0, *stops[:-1]], stops, strict=True)]
-
-
 def _shades(surfaces: Surfaces, indices: NDArray[np.int64], corner: NDArray[np.float64]) -> NDArray[np.uint8]:
     """(512, 512) shade of each texel's area, soft at the edges. ``corner`` lies _PAD texels outside the tile."""
     size = TILE_TEXELS + 2 * _PAD
     shade = np.zeros((size, size), np.uint8)
     kinds = surfaces.kind[indices].tolist()
     areas = sorted((kind, i) for kind, i in zip(kinds, indices.tolist(), strict=True) if kind in _SHADE_OF)
-    rings = iter(_split_texels([ring for _, i in areas for ring in surfaces.rings[i]], corner))
-    for kind, i in areas:
-        cv2.fillPoly(shade, [next(rings) for _ in surfaces.rings[i]], _SHADE_OF[kind], shift=_SHIFT)
+    for (kind, _), rings in zip(areas, surfaces.raster_rings([i for _, i in areas], corner, TEXEL_M), strict=True):
+        cv2.fillPoly(shade, rings, _SHADE_OF[kind], shift=RASTER_SHIFT)
     _, road = cv2.threshold(shade, _KERB_SHADE, 255, cv2.THRESH_BINARY)
     half = cv2.resize(road, None, fx=0.5, fy=0.5, interpolation=cv2.INTER_AREA)
     beside = _grown(half, round(SIDEWALK_M / (2 * TEXEL_M)))
@@ -145,9 +126,9 @@ def _paint_layers(
         elif surfaces.kind[i] == SurfaceKind.STOP_LINE:
             _stop_line(layers[WHITE], surfaces.rings[i][0] - corner)
     for color, layer in layers.items():
-        points = _split_texels([line.points for line in lines if line.color == color], corner, _FINE)
+        points = raster_points([line.points for line in lines if line.color == color], corner, _FINE_M)
         if points:
-            cv2.polylines(layer, points, False, 255, _LINE_PX, cv2.LINE_AA, _SHIFT)
+            cv2.polylines(layer, points, False, 255, _LINE_PX, cv2.LINE_AA, RASTER_SHIFT)
     size = (TILE_TEXELS, TILE_TEXELS)
     white, yellow = (cv2.resize(layer, size, interpolation=cv2.INTER_AREA) for layer in layers.values())
     return white, yellow
@@ -187,7 +168,7 @@ def _zebra(layer: NDArray[np.uint8], ring: NDArray[np.float64]) -> None:
             middle + half_a + half_b,
             middle - half_a + half_b,
         ]
-        cv2.fillConvexPoly(layer, _texels(np.stack(stripe), 0.0, _FINE), 255, cv2.LINE_AA, _SHIFT)
+        cv2.fillConvexPoly(layer, raster(np.stack(stripe), 0.0, _FINE_M), 255, cv2.LINE_AA, RASTER_SHIFT)
 
 
 def _stop_line(layer: NDArray[np.uint8], ring: NDArray[np.float64]) -> None:
@@ -196,7 +177,7 @@ def _stop_line(layer: NDArray[np.uint8], ring: NDArray[np.float64]) -> None:
     size = (max(w, h), min(w, h, STOP_LINE_M))
     turn = angle if w >= h else angle + 90.0
     box = cv2.boxPoints(((cx, cy), size, turn)).astype(np.float64)
-    cv2.fillConvexPoly(layer, _texels(box, 0.0, _FINE), 255, cv2.LINE_AA, _SHIFT)
+    cv2.fillConvexPoly(layer, raster(box, 0.0, _FINE_M), 255, cv2.LINE_AA, RASTER_SHIFT)
 
 
 @lru_cache(maxsize=1)

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from enum import IntEnum
+from typing import Final
 
 import numpy as np
 import shapely
@@ -26,6 +27,8 @@ class SurfaceKind(IntEnum):
 
 
 DRIVABLE_KINDS = (SurfaceKind.ROAD, SurfaceKind.CARPARK, SurfaceKind.INTERSECTION)
+RASTER_SHIFT: Final = 4
+"""Fractional bits of the coordinates given to OpenCV: 1/16 cell."""
 
 
 @dataclass(frozen=True)
@@ -49,6 +52,29 @@ class Surfaces:
         b = self.bounds
         meets = (b[:, 0] <= bounds[2]) & (b[:, 2] >= bounds[0]) & (b[:, 1] <= bounds[3]) & (b[:, 3] >= bounds[1])
         return np.flatnonzero(meets)
+
+    def raster_rings(
+        self, indices: Sequence[int], corner: NDArray[np.float64], cell_m: float
+    ) -> list[list[NDArray[np.int32]]]:
+        """Rings of some polygons as :func:`raster` gives them."""
+        rings = iter(raster_points([ring for i in indices for ring in self.rings[i]], corner, cell_m))
+        return [[next(rings) for _ in self.rings[i]] for i in indices]
+
+
+def raster(points: NDArray[np.float64], corner: NDArray[np.float64] | float, cell_m: float) -> NDArray[np.int32]:
+    """Town frame [m] -> OpenCV points with fractional bits; cells of ``cell_m``, the first begins at ``corner``."""
+    return np.round(((points - corner) / cell_m - 0.5) * (1 << RASTER_SHIFT)).astype(np.int32)
+
+
+def raster_points(
+    parts: Sequence[NDArray[np.float64]], corner: NDArray[np.float64], cell_m: float
+) -> list[NDArray[np.int32]]:
+    """:func:`raster` of many point lists in one go."""
+    if not parts:
+        return []
+    stops = np.cumsum([len(part) for part in parts]).tolist()
+    points = raster(np.concatenate(parts), corner, cell_m)
+    return [points[start:stop] for start, stop in zip([0, *stops[:-1]], stops, strict=True)]
 
 
 def _polygons(road_map: RoadMap) -> Iterable[tuple[SurfaceKind, Polygon]]:
