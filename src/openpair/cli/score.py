@@ -35,6 +35,9 @@ class Score:
     protocol: Literal["v1.1", "v2.2"] = "v1.1"
     """v1.1 gives PDMS, v2.2 gives EPDMS."""
 
+    strict: Annotated[bool, tyro.conf.FlagCreatePairsOff] = False
+    """Mend the original's slips (docs/scoring.md). Such scores are not to be compared with published ones."""
+
     def run(self) -> int:
         from rich.console import Console
         from rich.progress import track
@@ -59,7 +62,7 @@ class Score:
         console = Console(stderr=True)
         for case in track(self.cases, "scoring", console=console, disable=not sys.stderr.isatty()):
             try:
-                score_case(case, Protocol(self.protocol), self.output)
+                score_case(case, Protocol(self.protocol), self.output, strict=self.strict)
             except OpenPairError as error:
                 failed.append(error)
         if len(failed) == 1 and len(self.cases) == 1:
@@ -67,13 +70,14 @@ class Score:
         for reason in failed:
             print(f"openpair score: {reason}", file=sys.stderr)
         done = len(self.cases) - len(failed)
-        print(f"{done} of {len(self.cases)} cases scored ({self.protocol}) -> {self.output}")
+        variant = f"{self.protocol}, strict" if self.strict else self.protocol
+        print(f"{done} of {len(self.cases)} cases scored ({variant}) -> {self.output}")
         if failed:
             return EXIT_SOME_FAILED if done else 2
         return 0
 
 
-def score_case(case: Path, protocol: Protocol, output: Path) -> None:
+def score_case(case: Path, protocol: Protocol, output: Path, *, strict: bool = False) -> None:
     """Score one case and write its result file whole or not at all."""
     from openpair.scoring import read_case
     from openpair.scoring.cases import scene_from_case
@@ -83,7 +87,7 @@ def score_case(case: Path, protocol: Protocol, output: Path) -> None:
     if "trajs" not in arrays:
         raise OpenPairError("the case has no plans (array 'trajs')", where=case, fix="Give a golden case of the score")
     scene = scene_from_case(arrays, protocol, token=case.stem)
-    results = golden_arrays(scene, arrays["trajs"])
+    results = golden_arrays(scene, arrays["trajs"], strict=strict)
     target = output / f"{case.stem}.npz"
     if target.resolve() == case.resolve():
         raise OpenPairError("the result would overwrite the case itself", where=case, fix="Choose another folder")

@@ -13,6 +13,7 @@ from openpair.scoring import ego_areas, polygons
 from openpair.scoring.arrays import MapArrays
 from openpair.scoring.history import history_signals
 from openpair.scoring.path import CHUNK_SEGMENTS
+from openpair.scoring.strict import without_stood_on
 from openpair.scoring.tables import EgoTable, LightTable, MapTable, PathTable, SceneTables, TrackTable
 from openpair.simulation.reference import NUM_STEPS, plan_weights
 
@@ -26,13 +27,18 @@ LANES = (MapLayer.LANE, MapLayer.LANE_CONNECTOR)
 DRIVABLE = (MapLayer.ROADBLOCK, MapLayer.INTERSECTION, MapLayer.DRIVABLE_AREA, MapLayer.CARPARK_AREA)
 
 
-def build_tables(scene: ScoringScene) -> SceneTables:
-    """Tables of one scene. EP's reference and the human filter are still blank: :mod:`openpair.scoring.score` fills
-    them with the scorer's own results for the PDM-Closed trajectory and the human."""
+def build_tables(scene: ScoringScene, *, strict: bool = False) -> SceneTables:
+    """Tables of one scene; ``strict``: those of the mended variant.
+
+    EP's reference and the human filter are still blank: :mod:`openpair.scoring.score` fills them with the scorer's own
+    results for the PDM-Closed trajectory and the human.
+    """
     start_warp()
     origin = scene.ego_state[: StateIndex.HEADING]
     lights = scene.red_lights if scene.protocol is Protocol.V2_2 else None
-    history = history_signals(scene)
+    if strict and lights is not None:
+        lights = without_stood_on(lights, scene.ego_state)
+    history = history_signals(scene, strict=strict)
     weights = plan_weights(scene.time_us)
     return SceneTables(
         area=build_map(scene.drivable_map, origin),

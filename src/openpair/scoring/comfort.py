@@ -112,11 +112,12 @@ def fill_signals(
     scene: int,
     at_center: bool,
     use_history: bool,
+    strict: bool,
 ) -> int:
     """Raw signals of plan n, after the scene's recorded past where there is one. Returns their length.
 
     ``at_center``: longitudinal acceleration of the vehicle's centre instead of the rear axle (v2.2). The original
-    shifts neither the lateral acceleration nor the absolute value.
+    shifts neither the lateral acceleration nor the absolute value; ``strict`` shifts both axes as a rigid body moves.
     """
     first = ego.history_range[scene]
     past = int(0)
@@ -139,7 +140,13 @@ def fill_signals(
         signals[n, ABS, i] = wp.length(wp.vec2d(ax, ay))
         if at_center:
             omega = states[n, step, ANGULAR_VELOCITY]
-            ax += REAR_AXLE_TO_CENTER * (omega * omega + states[n, step, ANGULAR_ACCELERATION])
+            alpha = states[n, step, ANGULAR_ACCELERATION]
+            if strict:
+                ax -= REAR_AXLE_TO_CENTER * omega * omega
+                if step > 1:
+                    ay += REAR_AXLE_TO_CENTER * alpha
+            else:
+                ax += REAR_AXLE_TO_CENTER * (omega * omega + alpha)
         signals[n, LON, i] = ax
         signals[n, LAT, i] = ay
         raw = states[n, step, HEADING]
@@ -181,9 +188,10 @@ def comfort(
     scene: int,
     at_center: bool,
     use_history: bool,
+    strict: bool,
 ) -> bool:
     """Fill the six comfort flags of plan n; True if all hold. ``signals`` (N, 6, T) is room."""
-    length = fill_signals(states, ego, signals, n, scene, at_center, use_history)
+    length = fill_signals(states, ego, signals, n, scene, at_center, use_history, strict)
     lon = signals[n, LON]
     yaw = signals[n, YAW]
     smooth = signals[n, SMOOTH]

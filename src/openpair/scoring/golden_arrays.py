@@ -19,12 +19,14 @@ from openpair.scoring.score import score_prepared
 GOLDEN_AREAS = [AreaIndex.MULTIPLE_LANES, AreaIndex.NON_DRIVABLE, AreaIndex.ONCOMING]
 
 
-def golden_arrays(scene: ScoringScene, trajectories: NDArray[np.floating]) -> dict[str, NDArray]:
+def golden_arrays(
+    scene: ScoringScene, trajectories: NDArray[np.floating], *, strict: bool = False
+) -> dict[str, NDArray]:
     """Score plans (N, 8, 3) of a prepared case; arrays named and laid out as in the golden files."""
-    scores = score_prepared(scene, trajectories)
+    scores = score_prepared(scene, trajectories, strict=strict)
     count = len(scores)
     evidence = scores.evidence
-    reference = prepare(scene).raw
+    reference = prepare(scene, strict=strict).raw
     states = evidence["simulated_states"]
     arrays: dict[str, NDArray] = {
         "out_sim_states": states,
@@ -43,7 +45,7 @@ def golden_arrays(scene: ScoringScene, trajectories: NDArray[np.floating]) -> di
     if scene.protocol is Protocol.V1_1:
         arrays.update(_v1_arrays(scores))
     else:
-        arrays.update(_v2_arrays(scene, scores))
+        arrays.update(_v2_arrays(scene, scores, strict))
     return {name: np.ascontiguousarray(values) for name, values in arrays.items()}
 
 
@@ -71,7 +73,7 @@ def _v1_arrays(scores: PlanScores) -> dict[str, NDArray]:
     }
 
 
-def _v2_arrays(scene: ScoringScene, scores: PlanScores) -> dict[str, NDArray]:
+def _v2_arrays(scene: ScoringScene, scores: PlanScores, strict: bool) -> dict[str, NDArray]:
     count = len(scores)
     e, m = scores.evidence, scores.metrics
     multi = (
@@ -97,8 +99,8 @@ def _v2_arrays(scene: ScoringScene, scores: PlanScores) -> dict[str, NDArray]:
         "out_center_in_intersection": e["ego_areas"][..., AreaIndex.CENTER_IN_INTERSECTION],
     }
     if scene.past_states is not None and scene.past_time_us is not None:
-        arrays["out_history_states"] = history_states(scene.past_time_us, scene.past_states)
-    raw = prepare(scene).raw
+        arrays["out_history_states"] = history_states(scene.past_time_us, scene.past_states, strict=strict)
+    raw = prepare(scene, strict=strict).raw
     if len(raw.table) > 1:
         human = raw.table[1]
         columns = [ResultIndex.NC, ResultIndex.DAC, ResultIndex.TLC, ResultIndex.DDC]

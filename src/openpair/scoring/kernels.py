@@ -136,6 +136,7 @@ def measure_plans(
     filters: FilterArrays,
     is_v2: bool,
     comfort_mode: int,
+    strict: bool,
     signals: wp.array3d(dtype=wp.float64),
     comfort_flags: wp.array2d(dtype=wp.bool),
     deviation: wp.array2d(dtype=wp.float64),
@@ -171,7 +172,7 @@ def measure_plans(
     comfortable = one
     if comfort_mode != COMFORT_NOT_SCORED:
         past = comfort_mode == COMFORT_WITH_PAST
-        if not comfort(states, ego, filters, signals, comfort_flags, n, scene, is_v2, past):
+        if not comfort(states, ego, filters, signals, comfort_flags, n, scene, is_v2, past, strict):
             comfortable = zero
 
     multiplier = nc * dac

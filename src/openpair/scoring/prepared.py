@@ -45,11 +45,13 @@ class PreparedScene:
         tables: flat tables.
         raw: results of the PDM-Closed trajectory (row 0) and, in v2.2, of the human (row 1).
         on_device: tables by device.
+        strict: the variant they are for.
     """
 
     tables: SceneTables
     raw: RawResults
     on_device: dict[str, DeviceTables]
+    strict: bool = False
 
     def place(self, device: str) -> DeviceTables:
         """The tables on a device; copied there at first use."""
@@ -68,24 +70,24 @@ class PreparedScenes:
     def __init__(self, max_bytes: int) -> None:
         self.max_bytes = max_bytes
         self.kept_bytes = 0
-        self._entries: OrderedDict[int, tuple[weakref.ref[ScoringScene], PreparedScene]] = OrderedDict()
+        self._entries: OrderedDict[tuple[int, bool], tuple[weakref.ref[ScoringScene], PreparedScene]] = OrderedDict()
         self._lock = threading.RLock()
 
     def __len__(self) -> int:
         return len(self._entries)
 
-    def get(self, scene: ScoringScene) -> PreparedScene | None:
+    def get(self, scene: ScoringScene, strict: bool = False) -> PreparedScene | None:
         """The prepared form of this very object, if it is kept."""
         with self._lock:
-            entry = self._entries.get(id(scene))
+            entry = self._entries.get((id(scene), strict))
             if entry is None or entry[0]() is not scene:
                 return None
-            self._entries.move_to_end(id(scene))
+            self._entries.move_to_end((id(scene), strict))
             return entry[1]
 
     def put(self, scene: ScoringScene, prepared: PreparedScene) -> None:
         """Keep it until the scene is gone or room is needed."""
-        key = id(scene)
+        key = (id(scene), prepared.strict)
         with self._lock:
             self._drop(key)
             self._entries[key] = (weakref.ref(scene, lambda gone: self._forget(key, gone)), prepared)
@@ -93,13 +95,13 @@ class PreparedScenes:
             while self.kept_bytes > self.max_bytes and len(self._entries) > 1:
                 self._drop(next(iter(self._entries)))
 
-    def _forget(self, key: int, gone: weakref.ref[ScoringScene]) -> None:
+    def _forget(self, key: tuple[int, bool], gone: weakref.ref[ScoringScene]) -> None:
         with self._lock:
             entry = self._entries.get(key)
             if entry is not None and entry[0] is gone:  # the id may belong to a new scene by now
                 self._drop(key)
 
-    def _drop(self, key: int) -> None:
+    def _drop(self, key: tuple[int, bool]) -> None:
         entry = self._entries.pop(key, None)
         if entry is not None:
             self.kept_bytes -= entry[1].tables.num_bytes
@@ -108,16 +110,16 @@ class PreparedScenes:
 PREPARED = PreparedScenes(MAX_KEPT_BYTES)
 
 
-def prepare(scene: ScoringScene) -> PreparedScene:
+def prepare(scene: ScoringScene, *, strict: bool = False) -> PreparedScene:
     """Tables and reference results of a scene, kept for the next call while the scene lives and there is room.
 
     Raises:
         OpenPairError: the scene cannot be scored; says which part is wrong.
     """
-    prepared = PREPARED.get(scene)
+    prepared = PREPARED.get(scene, strict)
     if prepared is None:
         check_scene(scene)
-        prepared = _prepare(scene)
+        prepared = _prepare(scene, strict)
         PREPARED.put(scene, prepared)
     return prepared
 
@@ -139,8 +141,8 @@ def reference_rows(scene: ScoringScene) -> NDArray[np.float64]:
     return references
 
 
-def _prepare(scene: ScoringScene) -> PreparedScene:
-    tables = build_tables(scene)
+def _prepare(scene: ScoringScene, strict: bool) -> PreparedScene:
+    tables = build_tables(scene, strict=strict)
     references = reference_rows(scene)
     raw = run(
         place(tables, CPU),
@@ -148,10 +150,11 @@ def _prepare(scene: ScoringScene) -> PreparedScene:
         wp.zeros(len(references), dtype=wp.int32, device=CPU),
         reference=wrap(references, wp.float64),
         comfort_mode=ComfortMode.PLAN,
+        strict=strict,
     )
     ego = replace(tables.ego, reference_gain=raw.table[:1, ResultIndex.GAIN].copy(), forgiven=forgiven(scene, raw))
     completed = replace(tables, ego=ego)
-    return PreparedScene(completed, raw, {})
+    return PreparedScene(completed, raw, {}, strict)
 
 
 def forgiven(scene: ScoringScene, raw: RawResults) -> NDArray[np.int32]:

@@ -58,6 +58,7 @@ def run(
     reference: wp.array | None = None,
     comfort_mode: ComfortMode,
     within_group: bool = False,
+    strict: bool = False,
 ) -> RawResults:
     """Simulate and measure N plans.
 
@@ -69,9 +70,10 @@ def run(
         reference: (N, 41, 3) float64 tracker reference, global axes around each scene's rear axle.
         within_group: progress relative to the best of each scene's plans instead of PDM-Closed.
         comfort_mode: what comfort is computed over.
+        strict: mend the original's slips (:mod:`openpair.scoring.strict`); the tables must be strict, too.
     """
     with torch_stream(tables.device):
-        return _run(tables, protocol, plan_scene, plans, reference, within_group, comfort_mode)
+        return _run(tables, protocol, plan_scene, plans, reference, within_group, comfort_mode, strict)
 
 
 def _run(
@@ -82,6 +84,7 @@ def _run(
     reference: wp.array | None,
     within_group: bool,
     comfort_mode: ComfortMode,
+    strict: bool,
 ) -> RawResults:
     device = tables.device
     room = Room(device)
@@ -101,7 +104,7 @@ def _run(
     ego_box_view = room.scratch("ego_box", (count, NUM_STEPS, 4), np.float64, wp.vec4d)
     reach = room.scratch("reach", (count, 4), np.float64, wp.vec4d)
     profiles = room.scratch("profiles", (5, count, NUM_MOVES), np.float64, wp.float64)
-    launch_simulation(reference, plan_scene, ego.state, states_view, ego_box_view, reach, profiles, device)
+    launch_simulation(reference, plan_scene, ego.state, states_view, ego_box_view, reach, profiles, device, strict)
 
     areas, areas_view = room.empty((count, NUM_STEPS, len(AreaIndex)), np.bool_, wp.bool)
     wp.launch(
@@ -153,6 +156,7 @@ def _run(
             filters_on(protocol, device),
             is_v2,
             int(comfort_mode),
+            strict,
             signals,
             comfort_view,
             deviation_view,

@@ -72,7 +72,9 @@ def prepare_case(case: str | PathLike[str] | Case, protocol: Protocol | str = Pr
     return scene
 
 
-def score_prepared(scene: ScoringScene, trajectories: Plans, *, human_filter: bool = True) -> PlanScores:
+def score_prepared(
+    scene: ScoringScene, trajectories: Plans, *, human_filter: bool = True, strict: bool = False
+) -> PlanScores:
     """Scores of N plans of one scene.
 
     Args:
@@ -80,6 +82,7 @@ def score_prepared(scene: ScoringScene, trajectories: Plans, *, human_filter: bo
         trajectories: (N, 8, 3) x [m], y [m], heading [rad] at 0.5 s .. 4.0 s, ego rear-axle frame; numpy array or
             torch tensor on any device. The work is done on that device in float64.
         human_filter: v2.2: forgive what the human himself did (original scenes only), as the original does.
+        strict: mend the original's slips (:mod:`openpair.scoring.strict`); such scores are no one else's.
 
     Returns:
         Scores: numpy arrays for numpy, tensors on the same device for torch. v2.2 without extended comfort (its
@@ -101,7 +104,7 @@ def score_prepared(scene: ScoringScene, trajectories: Plans, *, human_filter: bo
         OpenPairError: wrong shape, numbers that are not finite, or a scene that cannot be scored.
     """
     where = f"scene {scene.token}"
-    prepared = prepare(scene)
+    prepared = prepare(scene, strict=strict)
     plans, device, is_torch = as_float64(trajectories, where)
     tables = prepared.place(device)
     plan_view: Any = wrap(plans, wp.float64) if device == CPU else wp.from_torch(plans, dtype=wp.float64)
@@ -111,6 +114,7 @@ def score_prepared(scene: ScoringScene, trajectories: Plans, *, human_filter: bo
         wp.zeros(len(plans), dtype=wp.int32, device=device),
         plans=plan_view,
         comfort_mode=ComfortMode.WITH_PAST if scene.protocol is Protocol.V2_2 else ComfortMode.PLAN,
+        strict=strict,
     )
     return as_scores(raw, scene.protocol, slice(None), human_filter, is_torch and device == CPU)
 
@@ -161,14 +165,18 @@ class BatchScores:
 
 
 def score_batch(
-    scenes: Sequence[ScoringScene], trajectories: Plans | Sequence[Plans], *, human_filter: bool = True
+    scenes: Sequence[ScoringScene],
+    trajectories: Plans | Sequence[Plans],
+    *,
+    human_filter: bool = True,
+    strict: bool = False,
 ) -> BatchScores:
     """Scores of plans of several scenes in one pass; scenes may differ in size and in their number of plans.
 
     Args:
         scenes: B prepared scenes of one protocol.
         trajectories: (B, N, 8, 3), or B arrays (N_b, 8, 3); see :func:`score_prepared`.
-        human_filter: see :func:`score_prepared`.
+        human_filter, strict: see :func:`score_prepared`.
 
     Returns:
         B scores equal to those of :func:`score_prepared` one by one. A scene that cannot be scored gives None and its
@@ -186,7 +194,7 @@ def score_batch(
     device, is_torch = CPU, False
     for index, scene in enumerate(scenes):
         try:
-            prepared = prepare(scene)
+            prepared = prepare(scene, strict=strict)
             plans, device, is_torch = as_float64(trajectories[index], f"scene {scene.token}")
         except OpenPairError as error:
             result.errors[index] = error
@@ -212,6 +220,7 @@ def score_batch(
         wp.array(owner, dtype=wp.int32, device=device),
         plans=plan_view,
         comfort_mode=ComfortMode.WITH_PAST if protocol is Protocol.V2_2 else ComfortMode.PLAN,
+        strict=strict,
     )
     ends = np.cumsum(counts)
     for index, start, end in zip(kept, ends - counts, ends, strict=True):

@@ -9,6 +9,7 @@ from openpair.datatypes import vehicle
 from openpair.geometry.warp_runtime import MODULE_OPTIONS
 from openpair.simulation.bicycle import (
     ACCELERATION_X,
+    ACCELERATION_Y,
     ANGULAR_ACCELERATION,
     ANGULAR_VELOCITY,
     HEADING,
@@ -169,3 +170,12 @@ def simulate_plans(
                 )
             state = advance(state, c, s, acceleration, rate)
     reach[n] = bounds
+
+
+@wp.kernel
+def write_lateral_acceleration(states: wp.array3d(dtype=wp.float64)):
+    """One plan and step a thread: lateral acceleration of the rear axle, speed times yaw rate, in simulated states
+    (the strict variant; the original leaves it at 0). State 0 is the measured one and stays."""
+    n, step = wp.tid()
+    if step > 0:
+        states[n, step, ACCELERATION_Y] = states[n, step, VELOCITY_X] * states[n, step, ANGULAR_VELOCITY]

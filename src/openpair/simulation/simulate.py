@@ -15,10 +15,10 @@ from openpair.simulation.tracker import NUM_MOVES, velocity_factors
 
 
 @lru_cache(maxsize=8)
-def velocity_factors_on(device: str) -> wp.array:
+def velocity_factors_on(device: str, strict: bool = False) -> wp.array:
     """The constant factors (3, 40) of the velocity fit on a device ("cpu", "cuda:0")."""
     start_warp()
-    return wp.array(velocity_factors(), dtype=wp.float64, device=device)
+    return wp.array(velocity_factors(strict), dtype=wp.float64, device=device)
 
 
 def simulate(reference: NDArray[np.float64], ego_state: NDArray[np.float64]) -> NDArray[np.float64]:
@@ -59,8 +59,12 @@ def launch_simulation(
     reach: wp.array,
     profiles: wp.array,
     device: str,
+    strict: bool = False,
 ) -> None:
-    """Run the simulation kernel on Warp arrays (see :func:`kernels.simulate_plans` for their meaning)."""
+    """Run the simulation kernel on Warp arrays (see :func:`kernels.simulate_plans` for their meaning).
+
+    ``strict``: with the velocity fit as it was meant, and with lateral acceleration.
+    """
     count = reference.shape[0]
     wp.launch(
         kernels.simulate_plans,
@@ -69,7 +73,7 @@ def launch_simulation(
             reference,
             plan_scene,
             ego_state,
-            velocity_factors_on(device),
+            velocity_factors_on(device, strict),
             profiles,
             states,
             ego_box,
@@ -77,3 +81,5 @@ def launch_simulation(
         ],
         device=device,
     )
+    if strict:
+        wp.launch(kernels.write_lateral_acceleration, dim=(count, NUM_STEPS), inputs=[states], device=device)

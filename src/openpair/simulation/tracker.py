@@ -40,19 +40,21 @@ INITIAL_CURVATURE_WEIGHT = wp.constant(wp.float64(1e-10))
 ACCELERATION_RIDGE = 1e-4
 
 
-@lru_cache(maxsize=1)
-def velocity_factors() -> NDArray[np.float64]:
+@lru_cache(maxsize=2)
+def velocity_factors(strict: bool = False) -> NDArray[np.float64]:
     """(3, 40) factors L D L' of the velocity fit's normal equations: first and second subdiagonal of L, 1 / D.
 
     The fit is a ridge least squares over an initial speed and 39 accelerations. Its difference matrix carries -1
     twice in each row, a slip of the original evaluator: what was meant to penalise jerk penalises acceleration. It is
-    kept, since mending it moves simulated positions by up to 0.9 m. Written in the velocities themselves the
-    equations have only two subdiagonals.
+    kept, since mending it moves simulated positions by up to 0.9 m; ``strict`` mends it. Written in the velocities
+    themselves the equations have only two subdiagonals.
     """
     n = NUM_MOVES
     difference = np.zeros((n - 2, n))
     rows = np.arange(n - 2)
     difference[rows, rows + 1] = -1.0
+    if strict:
+        difference[rows, rows + 2] = 1.0
     difference[n - 3, n - 1] = 1.0
     accelerations = (np.eye(n) - np.eye(n, k=-1)) / STEP_S  # of velocities; row 0 is the initial speed itself
     accelerations[0] *= STEP_S
