@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import cv2
 import numpy as np
 from numpy.typing import NDArray
@@ -28,8 +30,8 @@ def future_occupancy(scene: Scene, grid: BevGrid) -> NDArray[np.uint8]:
     Returns:
         (8, rows, columns) 0 .. 255, at 0.5 s, 1.0 s ... 4.0 s.
     """
-    frames = scene.future[:NUM_POSES]
-    return np.stack([occupancy(frame.agents, scene.current.ego.pose, grid) for frame in frames])
+    agents = [frame.agents for frame in scene.future[:NUM_POSES]]
+    return _occupancies(agents, scene.current.ego.pose, grid)
 
 
 def occupancy(agents: Agents, ego_pose: NDArray[np.float64], grid: BevGrid) -> NDArray[np.uint8]:
@@ -40,19 +42,29 @@ def occupancy(agents: Agents, ego_pose: NDArray[np.float64], grid: BevGrid) -> N
         ego_pose: (3,) frame of the grid, global.
         grid: cells.
     """
-    fine = np.zeros((grid.rows * SUPERSAMPLING, grid.columns * SUPERSAMPLING), np.uint8)
-    polygons = _box_corners(agents.box, ego_pose)
+    return np.asarray(_occupancies([agents], ego_pose, grid)[0])
+
+
+def _occupancies(agents: Sequence[Agents], ego_pose: NDArray[np.float64], grid: BevGrid) -> NDArray[np.uint8]:
+    """(T, rows, columns) :func:`occupancy` of T sets of agents."""
+    rows, columns = grid.rows * SUPERSAMPLING, grid.columns * SUPERSAMPLING
+    fine = np.zeros((len(agents), rows, columns), np.uint8)
+    polygons = _box_corners(np.concatenate([a.box for a in agents]), ego_pose)
     dx, dy = grid.cell_size_m
     # Pixel centres of the fine raster lie at whole numbers; the first pixel's centre is half a fine cell inside.
     row = (polygons[..., 0] - grid.x_min_m) / dx * SUPERSAMPLING - 0.5
     column = (polygons[..., 1] - grid.y_min_m) / dy * SUPERSAMPLING - 0.5
+    inside = (row.max(axis=1) > -1) & (row.min(axis=1) < rows) & (column.max(axis=1) > -1)
+    inside &= (column.min(axis=1) < columns) & (np.maximum(np.abs(row), np.abs(column)).max(axis=1) < 1 << 20)
     shift = 4
-    points = np.round(np.stack((column, row), axis=-1) * (1 << shift))
-    near = (np.abs(points) < (1 << 24)).all(axis=(1, 2))
-    for polygon in points[near].astype(np.int32):
-        cv2.fillConvexPoly(fine, polygon, 255, lineType=cv2.LINE_8, shift=shift)
-    blocks = fine.reshape(grid.rows, SUPERSAMPLING, grid.columns, SUPERSAMPLING)
-    return np.round(blocks.mean(axis=(1, 3))).astype(np.uint8)
+    points = np.round(np.stack((column[inside], row[inside]), axis=-1) * (1 << shift)).astype(np.int32)
+    layers = np.repeat(np.arange(len(agents)), [len(a) for a in agents])[inside]
+    for layer, polygon in zip(layers.tolist(), points, strict=True):
+        cv2.fillConvexPoly(fine[layer], polygon, 255, lineType=cv2.LINE_8, shift=shift)
+    # The rasters lie below one another, so that one call averages the blocks of all of them.
+    size = (grid.columns, len(agents) * grid.rows)
+    shares = cv2.resize(fine.reshape(-1, columns), size, interpolation=cv2.INTER_AREA)
+    return np.asarray(shares, np.uint8).reshape(len(agents), grid.rows, grid.columns)
 
 
 def _box_corners(box: NDArray[np.float64], ego_pose: NDArray[np.float64]) -> NDArray[np.float64]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from itertools import compress
 from typing import Final
 
@@ -90,21 +90,20 @@ def bev_semantic_map(scene: Scene, config: FeatureConfig) -> NDArray[np.uint8]:
     roads += compress(road_map.intersections.values(), near(road_map.intersections.values()))
     walkways = list(compress(road_map.walkways.values(), near(road_map.walkways.values())))
     for label, polygons in ((ROAD, roads), (WALKWAY, walkways)):
+        parts = [part for polygon in polygons for part in getattr(polygon, "geoms", (polygon,))]
         layer = np.zeros_like(canvas)
-        for polygon in polygons:
-            for part in getattr(polygon, "geoms", (polygon,)):
-                exterior = _to_local(shapely.get_coordinates(part.exterior), pose)
-                cv2.fillPoly(layer, [_pixels(exterior, config)], 1)
+        for exterior in _local_pixels([shapely.get_coordinates(part.exterior) for part in parts], pose, config):
+            cv2.fillPoly(layer, [exterior], 1)
         canvas[layer > 0] = label
     layer = np.zeros_like(canvas)
     width = max(round(CENTERLINE_M / config.bev_pixel_m), 1)
-    for lane in lanes:
-        cv2.polylines(layer, [_pixels(_to_local(lane.baseline, pose), config)], False, 1, thickness=width)
+    baselines = _local_pixels([lane.baseline[:, :2] for lane in lanes], pose, config)
+    cv2.polylines(layer, baselines, False, 1, thickness=width)
     canvas[layer > 0] = CENTERLINE
     for label, categories in _OBJECT_CLASSES:
         layer = np.zeros_like(canvas)
-        for corners in box_corners(_local_boxes(frame, categories)):
-            cv2.fillPoly(layer, [_pixels(corners, config)], 1)
+        for corners in _pixels(box_corners(_local_boxes(frame, categories)), config):
+            cv2.fillPoly(layer, [corners], 1)
         canvas[layer > 0] = label
     return np.ascontiguousarray(canvas.T)
 
@@ -126,15 +125,21 @@ def _local_boxes(frame: Frame, categories: tuple[AgentCategory, ...]) -> NDArray
     return box
 
 
-def _to_local(points: NDArray[np.float64], pose: NDArray[np.float64]) -> NDArray[np.float64]:
-    """(n, 2 or more) global, x and y first -> (n, 2) ego frame."""
-    poses = np.zeros((len(points), 3))
-    poses[:, :2] = points[:, :2]
-    return global_to_local(poses, pose)[:, :2]
+def _local_pixels(
+    parts: Sequence[NDArray[np.float64]], pose: NDArray[np.float64], config: FeatureConfig
+) -> list[NDArray[np.int32]]:
+    """Point lists (n, 2), global -> OpenCV points, all of them in one go."""
+    if not parts:
+        return []
+    stops = np.cumsum([len(part) for part in parts]).tolist()
+    poses = np.zeros((stops[-1], 3))
+    poses[:, :2] = np.concatenate(parts)
+    pixels = _pixels(global_to_local(poses, pose)[:, :2], config)
+    return [pixels[start:stop] for start, stop in zip([0, *stops[:-1]], stops, strict=True)]
 
 
 def _pixels(points: NDArray[np.float64], config: FeatureConfig) -> NDArray[np.int32]:
-    """(n, 2) ego frame [m] -> (n, 1, 2) OpenCV points (x = row of the map, y = column of the map)."""
+    """(..., 2) ego frame [m] -> (..., 2) OpenCV points (x = row of the map, y = column of the map)."""
     first = np.array([config.bev_x_min_m, 0.0])
     pixels = (points - first) / config.bev_pixel_m + np.array([0.0, config.bev_columns // 2])
-    return pixels.astype(np.int32)[:, None]
+    return pixels.astype(np.int32)
