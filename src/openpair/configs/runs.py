@@ -16,6 +16,7 @@ from torch import Tensor, nn
 
 from openpair.checkpoints import load_checkpoint, save_checkpoint, to_plain
 from openpair.configs.experiment import ExperimentConfig, PoolConfig
+from openpair.nn.trunk import PerceptionTrunk
 from openpair.policies.transfuser import Transfuser
 from openpair.rewards.pose_aware import PoseAwareRewardModel
 from openpair.samplers.base import Sampler
@@ -107,6 +108,8 @@ def start_reward_model(plan: RunPlan, device: str, listener: Listener) -> Branch
         if data is not None
     }
     model = _fresh(plan, "reward", lambda: PoseAwareRewardModel(plan.config.networks.reward_model), device)
+    if plan.config.reward_model.start_from_sampler and isinstance(sampler, PerceptionTrunk):
+        copy_trunk(sampler, model)
     branch = RewardModelBranch(
         model,
         plan.config.reward_model,
@@ -170,7 +173,7 @@ def _pool(
         pool = build_pool(
             data,
             data.reward(),
-            proposers(settings, sampler.eval(), device),
+            proposer(settings, sampler.eval(), device),
             seed=plan.branch_seed("reward"),
             on_progress=lambda done, total: listener(Progress(f"candidates {name}", done, total, {})),
         )
@@ -178,30 +181,40 @@ def _pool(
     return CandidatePool.load(path)
 
 
-def proposers(settings: PoolConfig, sampler: Sampler, device: str) -> list[Proposer]:
-    """One proposer per candidate set, each around a root of its own: a moved human plan."""
+def proposer(settings: PoolConfig, sampler: Sampler, device: str) -> Proposer:
+    """Candidate sets of a scene, each around a root of its own: a moved human plan."""
 
-    def tree(batch: SceneBatch, root: Tensor, generator: torch.Generator) -> Tensor:
-        features = {k: v.to(device) for k, v in batch.features.items()}
-        return sampler.expand(sampler.encode(features), root.to(device)).leaves[:, 0].cpu()
+    def propose(batch: SceneBatch, generator: torch.Generator) -> Tensor:
+        features = {name: value.to(device) for name, value in batch.features.items()}
+        context = sampler.encode(features)
 
-    def mild(batch: SceneBatch, root: Tensor, generator: torch.Generator) -> Tensor:
-        return control_candidates(root)
+        def tree(root: Tensor) -> Tensor:
+            return sampler.expand(context, root.to(device)).leaves[:, 0].cpu()
 
-    def wide(batch: SceneBatch, root: Tensor, generator: torch.Generator) -> Tensor:
-        noise = settings.root_noise.smooth.scaled(WIDE)
-        return perturb(root, noise, num_samples=NUM_CONTROL_CANDIDATES, generator=generator)
+        def wide(root: Tensor) -> Tensor:
+            noise = settings.root_noise.smooth.scaled(WIDE)
+            return perturb(root, noise, num_samples=NUM_CONTROL_CANDIDATES, generator=generator)
 
-    def around_moved_root(grow: Callable[[SceneBatch, Tensor, torch.Generator], Tensor]) -> Proposer:
-        def propose(batch: SceneBatch, generator: torch.Generator) -> Tensor:
+        kinds = [tree] * settings.tree_sets + [control_candidates] * settings.mild_sets + [wide] * settings.wide_sets
+        sets = []
+        for grow in kinds:
             human, status = batch.targets["trajectory"], batch.features["status_feature"]
             root = noisy_roots(human, status, settings.root_noise, generator)
-            return torch.cat([grow(batch, root, generator), root[:, None]], dim=1)
+            sets.append(torch.cat([grow(root), root[:, None]], dim=1))
+        return torch.stack(sets, dim=1)
 
-        return propose
+    return propose
 
-    kinds = [tree] * settings.tree_sets + [mild] * settings.mild_sets + [wide] * settings.wide_sets
-    return [around_moved_root(kind) for kind in kinds]
+
+def copy_trunk(source: PerceptionTrunk, target: PerceptionTrunk) -> list[str]:
+    """Copy encoder, decoder and perception heads from one network to another that is built on the same trunk.
+
+    Returns the names of the parameters that were copied: all that both have, in the same shape.
+    """
+    given, own = source.state_dict(), target.state_dict()
+    shared = [name for name, value in own.items() if name in given and given[name].shape == value.shape]
+    target.load_state_dict({**own, **{name: given[name] for name in shared}})
+    return shared
 
 
 def _file_hash(path: Path) -> str:

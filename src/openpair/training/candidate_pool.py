@@ -20,7 +20,7 @@ from openpair.rewards.exact import ExactReward
 from openpair.training.batch import SceneBatch, SceneSource, evaluation_batches
 
 Proposer = Callable[[SceneBatch, torch.Generator], Tensor]
-"""Gives K candidates per scene, (B, K, 8, 3), the root among them."""
+"""Gives R sets of K candidates per scene, (B, R, K, 8, 3), the last of each set its root."""
 
 
 @dataclass(frozen=True)
@@ -61,19 +61,19 @@ class CandidatePool:
 def build_pool(
     source: SceneSource,
     reward: ExactReward,
-    proposers: list[Proposer],
+    propose: Proposer,
     *,
     seed: int,
     batch_size: int = 32,
     on_progress: Callable[[int, int], None] = lambda done, total: None,
 ) -> CandidatePool:
-    """Let every proposer make one set per scene and score all of them exactly.
+    """Have candidate sets proposed for every scene and score all of them exactly.
 
     Args:
         source: the scenes.
         reward: exact scores by token.
-        proposers: one per set; all must give the same number of candidates.
-        seed: of the proposers' randomness.
+        propose: makes the sets of a batch of scenes.
+        seed: of the proposer's randomness.
         batch_size: scenes at once.
         on_progress: told (scenes done, scenes in all).
     """
@@ -83,7 +83,7 @@ def build_pool(
     for indices in evaluation_batches(total, batch_size):
         batch = source.batch(indices)
         with torch.no_grad():
-            sets = torch.stack([propose(batch, generator) for propose in proposers], dim=1)
+            sets = propose(batch, generator)
         flat = sets.flatten(1, 2)
         exact = reward.score(batch.tokens, flat)
         shape = sets.shape[:3]

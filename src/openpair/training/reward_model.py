@@ -25,6 +25,8 @@ class RewardModelConfig:
         steps: optimiser steps.
         batch_size: scenes per step.
         sets_per_step: candidate sets of a scene that a step looks at.
+        start_from_sampler: begin with the encoder of the RL branch instead of a fresh one. It has learned to perceive
+            already, and knows nothing of any imitation policy.
         optimiser: learning rate and schedule.
         precision: of the encoder's forward pass.
     """
@@ -32,6 +34,7 @@ class RewardModelConfig:
     steps: int = 1000
     batch_size: int = 16
     sets_per_step: int = 2
+    start_from_sampler: bool = True
     optimiser: OptimiserConfig = field(default_factory=OptimiserConfig)
     precision: Precision = "float32"
 
