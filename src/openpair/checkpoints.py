@@ -46,6 +46,9 @@ RELEASED_PREFIXES = ("agent._transfuser_model.", "agent.WoTE_model.", "_transfus
 TREE_ALIASES = tuple(f"branch_tree.head_{name}.mlp." for name in ("left", "center", "right", "behind"))
 """Second names of the last level's heads, in tree checkpoints that were saved after a forward pass."""
 
+LATENT_PARAMETER = "_backbone.lidar_latent"
+"""Only TransFuser's camera-only variant has it."""
+
 NAMES_SHOWN = 6
 """At most so many names of parameters are shown in a sentence."""
 
@@ -89,21 +92,23 @@ def build_network(kind: str, config: Any = None) -> nn.Module:
 # ------------------------------------------------------------------------------------------------ released checkpoints
 
 
-def load_released(source: str | Path | Mapping[str, Tensor], kind: str) -> nn.Module:
+def load_released(source: str | Path | Mapping[str, Tensor], kind: str, *, where: str | None = None) -> nn.Module:
     """A released checkpoint as a network in eval mode.
 
     Args:
         source: a file (PyTorch or safetensors) or a state dict.
-        kind: "transfuser", "diffusiondrive", "parallel_ir" or "rwm".
+        kind: "transfuser" (the camera-only variant is recognised), "diffusiondrive", "parallel_ir" or "rwm".
+        where: names the source in complaints; the file, unless said.
 
     Raises:
         OpenPairError: the file cannot be read without executing code, or its parameters are not those of the network;
             missing, unexpected and differently shaped parameters are named.
     """
-    where = str(source) if isinstance(source, (str, Path)) else f"state dict of {len(source)} tensors"
-    raw = read_state(Path(source)) if isinstance(source, (str, Path)) else source
-    network = build_network(kind)
-    state = released_names(raw)
+    from_file = isinstance(source, (str, Path))
+    where = where or (str(source) if from_file else f"state dict of {len(source)} tensors")
+    state = released_names(read_state(Path(source)) if isinstance(source, (str, Path)) else source)
+    latent = kind == Transfuser.kind and LATENT_PARAMETER in state
+    network = build_network(kind, TransfuserConfig.published_latent() if latent else None)
     known = set(network.state_dict())
     # The original loads all but the reward model leniently; files carry parts that the network never runs.
     if kind != RewardWorldModel.kind:

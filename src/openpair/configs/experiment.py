@@ -93,7 +93,7 @@ def demo() -> ExperimentConfig:
         name="demo",
         seed=0,
         protocol=Protocol.V1_1,
-        train_scenes=None,
+        train_scenes=3000,
         validation_scenes=150,
         features=FeatureConfig.near(),
         networks=NetworkConfig(
@@ -101,9 +101,11 @@ def demo() -> ExperimentConfig:
             sampler=KinematicTreeConfig.small(),
             reward_model=PoseAwareConfig.small(),
         ),
-        imitation=ImitationConfig(steps=1200, batch_size=16, optimiser=OptimiserConfig(learning_rate=1e-3)),
-        reinforcement=ReinforcementConfig(steps=600, batch_size=16, optimiser=OptimiserConfig(learning_rate=1e-3)),
-        reward_model=RewardModelConfig(steps=900, batch_size=16, optimiser=OptimiserConfig(learning_rate=1e-3)),
+        imitation=ImitationConfig(steps=900, precision="bfloat16"),
+        reinforcement=ReinforcementConfig(
+            steps=350, optimiser=OptimiserConfig(learning_rate=3e-4), precision="bfloat16"
+        ),
+        reward_model=RewardModelConfig(steps=600, precision="bfloat16"),
         loop=LoopConfig(log_every=20, validate_every=200, save_every=100),
     )
 

@@ -4,8 +4,8 @@ Departures from the paper, each measured in docs/log.md:
 
 - Leaves come from smooth offsets in acceleration and curvature (``kinematic`` sampler) instead of jumps of single
   poses; the published tree (``parallel_ir``) is a setting away.
-- Advantages are per code and truncated at the human's score instead of normalised over all leaves; the paper's
-  estimator is ``group_normalised``.
+- A leaf earns what the best of its tree would lose without it (``best_of_set``), since the selector takes one leaf; the
+  paper's estimator is ``group_normalised``.
 - KL holds the policy near its start, not near its last update: without it the leaves become copies of the root.
 - Roots are the human's plan with smooth noise: at inference the root is a policy's plan, which errs.
 - The encoder also learns from perception (agents, map), as it does in the imitation branch: reward alone teaches an
@@ -62,7 +62,7 @@ class ReinforcementConfig:
     batch_size: int = 16
     trees_per_scene: int = 4
     updates_per_batch: int = 1
-    advantage: str = "per_code_truncated"
+    advantage: str = "best_of_set"
     clip_range: float = 0.2
     sigma_start: float = 0.8
     sigma_end: float = 0.4
