@@ -104,9 +104,9 @@ def load_released(source: str | Path | Mapping[str, Tensor], kind: str, *, where
         OpenPairError: the file cannot be read without executing code, or its parameters are not those of the network;
             missing, unexpected and differently shaped parameters are named.
     """
-    from_file = isinstance(source, (str, Path))
-    where = where or (str(source) if from_file else f"state dict of {len(source)} tensors")
-    state = released_names(read_state(Path(source)) if isinstance(source, (str, Path)) else source)
+    raw = read_state(Path(source)) if isinstance(source, (str, Path)) else source
+    where = where or (f"state dict of {len(raw)} tensors" if raw is source else str(source))
+    state = released_names(raw)
     latent = kind == Transfuser.kind and LATENT_PARAMETER in state
     network = build_network(kind, TransfuserConfig.published_latent() if latent else None)
     known = set(network.state_dict())
