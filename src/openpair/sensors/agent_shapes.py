@@ -13,7 +13,7 @@ from openpair.datatypes.columns import AgentCategory, BoxIndex
 from openpair.datatypes.scene import Scene
 from openpair.geometry.poses import global_to_local
 from openpair.sensors.kernels import shapes
-from openpair.sensors.primitives import DTYPE, Primitives, empty, shadows, solids
+from openpair.sensors.primitives import Primitives, empty, joined, shadows, solids
 
 PAINTS: Final = np.array(
     [
@@ -101,7 +101,7 @@ def agent_primitives(agents: Agents, ego_pose: NDArray[np.float64], brake_lights
     )
     parts = [build(box[mask], seeds[mask], brake_lights[mask]) for mask, build in groups if mask.any()]
     parts.append(shadows(*box[:, :5].T))
-    return np.concatenate(parts).astype(DTYPE, copy=False)
+    return joined(parts)
 
 
 Boxes = NDArray[np.float64]
@@ -129,7 +129,7 @@ def _cars(box: Boxes, seeds: Seeds, brake: Flags) -> Primitives:
         cx, cy, waist, heading, 0.66 * length, 0.90 * width, 0.45 * height,
         color=paint * 0.9, material=shapes.VEHICLE_GLASS, taper=(0.75, 0.22),
     )  # fmt: skip
-    return np.concatenate([body, cabin])
+    return joined([body, cabin])
 
 
 def _large_vehicles(box: Boxes, seeds: Seeds, brake: Flags) -> Primitives:
@@ -164,7 +164,7 @@ def _person(
         x, y, foot + 0.84 * height, heading, 0.14 * height, 0.12 * height, 0.16 * height,
         color=SKIN, shape=shapes.ELLIPSOID,
     )  # fmt: skip
-    return np.concatenate([*legs, torso, head])
+    return joined([*legs, torso, head])
 
 
 def _pedestrians(box: Boxes, seeds: Seeds, brake: Flags) -> Primitives:
@@ -185,7 +185,7 @@ def _bicycles(box: Boxes, seeds: Seeds, brake: Flags) -> Primitives:
         )
     frame = solids(x, y, radius, heading, 0.62 * length, 0.06, 0.42, color=PAINTS[(seeds >> 4) % len(PAINTS)])
     rider = _person(x, y, zero + 0.45, heading, np.clip(width, 0.35, 0.6), np.maximum(height - 0.45, 0.6), seeds)
-    return np.concatenate([*wheels, frame, rider])
+    return joined([*wheels, frame, rider])
 
 
 def _cones(box: Boxes, seeds: Seeds, brake: Flags) -> Primitives:
@@ -197,7 +197,7 @@ def _cones(box: Boxes, seeds: Seeds, brake: Flags) -> Primitives:
         x, y, 0.04, heading, 0.85 * length, 0.85 * width, height - 0.04,
         color=orange, taper=np.stack([lean, lean], axis=1), material=shapes.STRIPES, state=2.2,
     )  # fmt: skip
-    return np.concatenate([foot, cone])
+    return joined([foot, cone])
 
 
 def _barriers(box: Boxes, seeds: Seeds, brake: Flags) -> Primitives:

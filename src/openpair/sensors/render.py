@@ -21,7 +21,7 @@ from openpair.geometry.warp_runtime import start_warp
 from openpair.sensors.agent_shapes import agent_primitives, braking
 from openpair.sensors.ground import TEXEL_M
 from openpair.sensors.kernels import camera, scan, shapes, texture
-from openpair.sensors.primitives import Primitives, corners, kernel_array
+from openpair.sensors.primitives import Primitives, corners, joined, kernel_array
 from openpair.sensors.rig import STANDARD_LIDAR, LidarSpec, front_cameras
 from openpair.sensors.screen import Pinhole, bin_scan, bin_view
 from openpair.sensors.town import Town, TownCache
@@ -65,7 +65,7 @@ class Renderer:
     Not for use from several threads at once; give each its own.
     """
 
-    def __init__(self, max_towns: int = 8, max_tiles: int = 96) -> None:
+    def __init__(self, max_towns: int = 8, max_tiles: int = 192) -> None:
         start_warp()
         self._cache = TownCache(max_towns, max_tiles)
         self._texels = kernel_array(self._cache.texels, wp.uint16, copy=False)
@@ -78,9 +78,9 @@ class Renderer:
         frame = scene.current
         center = frame.ego.pose[:2] - town.origin
         static = [town.scenery(center), town.signals.primitives(frame.traffic_lights, center, 120.0)]
-        around = np.concatenate(static)
+        around = joined(static)
         to_ego(around, np.array([center[0], center[1], frame.ego.pose[2]]))
-        return np.concatenate([agent_primitives(frame.agents, frame.ego.pose, braking(scene)), around])
+        return joined([agent_primitives(frame.agents, frame.ego.pose, braking(scene)), around])
 
     def _ground(self, town: Town, pose: NDArray[np.float64]) -> Any:
         center = pose[:2] - town.origin
@@ -159,7 +159,8 @@ class Renderer:
             outputs=[points, ranges],
             device=_CPU,
         )
-        return points.numpy()[ranges.numpy() < spec.max_range_m]
+        hits = np.flatnonzero(ranges.numpy() < spec.max_range_m)
+        return np.asarray(points.numpy().reshape(-1, 3).take(hits, axis=0))
 
 
 def to_ego(primitives: Primitives, pose: NDArray[np.float64]) -> None:

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from openpair.sensors.ground import TILE_M
 from openpair.sensors.kernels import shapes
-from openpair.sensors.primitives import Primitives, empty, shadows, solids
+from openpair.sensors.primitives import Primitives, empty, joined, shadows, solids
 from openpair.sensors.surfaces import DRIVABLE_KINDS, RASTER_SHIFT, Surfaces
 
 CELL_M: Final = 0.5
@@ -48,7 +48,7 @@ def tile_scenery(surfaces: Surfaces, ix: int, iy: int) -> Primitives:
     taken = (away < 0.5).astype(np.uint8)
     buildings = _buildings(rng.random((BUILDING_CANDIDATES, 8)), origin, corner, away, taken)
     trees = _trees(rng.random((TREE_CANDIDATES, 7)), origin, corner, away, taken)
-    return np.concatenate([*buildings, *trees])
+    return joined([*buildings, *trees])
 
 
 def _buildings(

@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from openpair.datatypes.road_map import Lane, RoadMap
 from openpair.geometry.poses import wrap_angle
 from openpair.sensors.kernels import shapes
-from openpair.sensors.primitives import Primitives, empty, solids
+from openpair.sensors.primitives import Primitives, empty, joined, solids
 
 HEAD_BOTTOM_M: Final = 3.6
 HEAD_HEIGHT_M: Final = 1.9
@@ -86,7 +86,7 @@ class Signals:
         )  # fmt: skip
         rods = solids(x, y, HEAD_BOTTOM_M + HEAD_HEIGHT_M, heading, 0.06, 0.06, 0.5, color=(0.2, 0.2, 0.2))
         wires = solids(x, y, HEAD_BOTTOM_M + HEAD_HEIGHT_M + 0.5, heading, 0.07, 11.0, 0.07, color=(0.15, 0.15, 0.15))
-        return np.concatenate([heads, rods, wires])
+        return joined([heads, rods, wires])
 
     def _site(self, token: str) -> SignalSite:
         if token not in self._sites:

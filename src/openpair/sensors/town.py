@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from openpair.datatypes.road_map import RoadMap
 from openpair.sensors.ground import TEXELS_PER_TILE, TILE_M, paint_tile
 from openpair.sensors.markings import LaneMarkings
-from openpair.sensors.primitives import Primitives, empty
+from openpair.sensors.primitives import Primitives, joined
 from openpair.sensors.scenery import tile_scenery
 from openpair.sensors.signals import Signals
 from openpair.sensors.surfaces import map_surfaces
@@ -37,11 +37,11 @@ class Town:
         """(P,) buildings and trees within SCENERY_RADIUS_M of ``center`` (2,)."""
         low = np.floor((center - SCENERY_RADIUS_M) / TILE_M).astype(int)
         high = np.floor((center + SCENERY_RADIUS_M) / TILE_M).astype(int)
-        parts = [empty()]
+        parts = []
         for iy in range(low[1], high[1] + 1):
             for ix in range(low[0], high[0] + 1):
                 parts.append(self._tile_scenery(ix, iy))
-        every = np.concatenate(parts)
+        every = joined(parts)
         away = every["center"][:, :2] - center
         return every[np.hypot(away[:, 0], away[:, 1]) < SCENERY_RADIUS_M]
 
@@ -63,7 +63,7 @@ class TownCache:
         max_tiles: ground tiles kept over all maps, 0.7 MB each.
     """
 
-    def __init__(self, max_towns: int = 8, max_tiles: int = 96) -> None:
+    def __init__(self, max_towns: int = 8, max_tiles: int = 192) -> None:
         self._max_towns = max_towns
         self._towns: OrderedDict[int, Town] = OrderedDict()
         self._tiles: OrderedDict[tuple[int, int, int], int] = OrderedDict()
