@@ -93,7 +93,7 @@ def demo() -> ExperimentConfig:
         name="demo",
         seed=0,
         protocol=Protocol.V1_1,
-        train_scenes=3000,
+        train_scenes=4000,
         validation_scenes=150,
         features=FeatureConfig.near(),
         networks=NetworkConfig(
