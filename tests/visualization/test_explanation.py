@@ -11,7 +11,9 @@ import numpy as np
 import pytest
 
 sys.path.insert(0, str(Path(__file__).parents[1] / "scoring"))
+sys.path.insert(0, str(Path(__file__).parents[1] / "datasets"))
 
+from metric_cache_writer import CacheWriter
 from scoring_golden import IN_REPOSITORY, load
 from straight_road import agent, rectangle, scene, straight_plan
 
@@ -160,6 +162,20 @@ def test_command_explains_a_scene_of_the_world(tmp_path: Path, capsys: pytest.Ca
     token = open_dataset("world", None, split="test").keys()[0].token
     assert call(token, "--agent", "constant_velocity", "-o", tmp_path / "a.html") == 0
     assert f"{token}, constant_velocity: PDMS" in capsys.readouterr().out
+
+
+def test_command_explains_a_metric_cache(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    for folder, name, said in (
+        ("v1", "pdm_closed", "scene, pdm_closed: PDMS"),
+        ("v2", "human", "scene, human: EPDMS"),
+        ("v1", "human", "does not say what 'human' would drive"),
+    ):
+        case = load(next(path for path, _ in CASES if path.parent.name == folder))
+        cache = CacheWriter(case).write(tmp_path / folder / "scene" / "metric_cache.pkl")
+        status = call(cache, "--agent", name, "-o", tmp_path / "a.html")
+        assert status == (2 if "does not" in said else 0)
+        captured = capsys.readouterr()
+        assert said in captured.out + captured.err
 
 
 def test_command_names_what_is_wrong(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -23,14 +23,14 @@ class Explain:
     """Say why a plan scored what it scored: each sub-metric with its moment, the object, the lane and the arithmetic.
 
     Prints the reasons and writes a page with the scene from above, on which the first offence is marked and time can
-    be moved. Give a golden case (.npz) or the token of a scene of a dataset.
+    be moved. Give a golden case (.npz), a metric cache of NAVSIM (.pkl) or the token of a scene of a dataset.
 
     Example: openpair explain CASE.npz --plan 3
     Example: openpair explain TOKEN --dataset navsim --root DIR --agent constant_velocity --protocol v2.2
     """
 
     scene: tyro.conf.Positional[str]
-    """A golden case (.npz), or the token of a scene."""
+    """A golden case (.npz), a metric cache of NAVSIM (.pkl), or the token of a scene."""
 
     plan: int = 0
     """Which plan of a case."""
@@ -48,8 +48,8 @@ class Explain:
     """Part of the dataset, as for 'openpair eval'."""
 
     agent: str = "human"
-    """Whose plan of a token: human, constant_velocity, pdm_closed, a file of plans or a checkpoint, as for
-    'openpair eval'."""
+    """Whose plan of a token or metric cache: human, constant_velocity, pdm_closed, a file of plans or a checkpoint, as
+    for 'openpair eval'."""
 
     seed: int = 0
     """Seed of an agent that draws at random."""
@@ -67,7 +67,8 @@ class Explain:
 
         if self.output is not None and self.output.suffix not in (".html", ".svg"):
             raise OpenPairError("the file is neither .html nor .svg", where=self.output, fix="Choose one of the two")
-        scene, plan, label = self._case() if self.scene.endswith(".npz") else self._token()
+        kinds = {".npz": self._case, ".pkl": self._metric_cache}
+        scene, plan, label = kinds.get(Path(self.scene).suffix, self._token)()
         explanation = explain(scene, plan, label, human_filter=self.human_filter)
         print(explanation_text(explanation))
         path = self.output or Path(default_name(explanation))
@@ -94,6 +95,31 @@ class Explain:
             )
         protocol = case_protocol(case) if self.protocol is None else Protocol(self.protocol)
         return scene_from_case(case, protocol, path.stem), plans[self.plan], f"plan {self.plan}"
+
+    def _metric_cache(self) -> tuple[ScoringScene, NDArray[np.float64], str]:
+        """Scene of one of NAVSIM's metric caches and a plan that needs no more than it holds."""
+        from openpair.datasets.navsim.metric_cache import read_metric_cache
+        from openpair.evaluation.plans_file import read_plans
+        from openpair.evaluation.sources import parse_agent
+        from openpair.preparation.prepare import reference_plan
+
+        agent = parse_agent(self.agent)
+        scene = read_metric_cache(Path(self.scene))
+        if self.protocol not in (None, scene.protocol.value):
+            raise OpenPairError(
+                f"the metric cache is one of {scene.protocol.value}", where=self.scene, fix="Leave --protocol out"
+            )
+        if agent.kind == "pdm_closed":
+            return scene, reference_plan(scene), agent.name
+        if agent.kind == "human" and scene.human_trajectory is not None:
+            return scene, scene.human_trajectory, agent.name
+        if agent.kind == "plans" and agent.path is not None:
+            return scene, read_plans(agent.path).plan_of(scene.token), agent.name
+        raise OpenPairError(
+            f"a metric cache of {scene.protocol.value} does not say what '{agent.name}' would drive",
+            where="--agent",
+            fix="Give pdm_closed or a file of plans (.npz)",
+        )
 
     def _token(self) -> tuple[ScoringScene, NDArray[np.float64], str]:
         """Scene of a dataset and the plan an agent makes for it."""

@@ -54,7 +54,7 @@ class Record:
                     self.__dict__[name] = value
 
 
-def _number_of(value: object) -> int:
+def number_of(value: object) -> int:
     """nuPlan's enumerations, as their numbers."""
     if type(value) is not int:
         raise pickle.UnpicklingError(f"an enumeration value {value!r}")
@@ -84,8 +84,8 @@ _ADMITTED: Final[dict[tuple[str, str], Any]] = {
         }.items()
         for name in names
     },
-    ("nuplan.common.maps.maps_datatypes", "TrafficLightStatusType"): _number_of,
-    (f"{_STATE}.tracked_objects_types", "TrackedObjectType"): _number_of,
+    ("nuplan.common.maps.maps_datatypes", "TrafficLightStatusType"): number_of,
+    (f"{_STATE}.tracked_objects_types", "TrackedObjectType"): number_of,
     ("pathlib", "PosixPath"): _path_of,
     ("pathlib", "PurePosixPath"): _path_of,
 }
