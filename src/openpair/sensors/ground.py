@@ -32,15 +32,14 @@ ASPHALT: Final = (82, 84, 88)
 CARPARK: Final = (96, 95, 96)
 INTERSECTION: Final = (77, 79, 83)
 
-_SHADES: Final = {0: GRASS, 48: SIDEWALK, 96: KERB, 228: CARPARK, 248: ASPHALT, 255: INTERSECTION}
-"""Areas are painted as one byte, their shade. Neighbours in this order blend into one another: between two shades lies
-the mixture of their colours, so that a blur of the shades is a blur of the colours."""
-_SIDEWALK_SHADE, _KERB_SHADE = 48, 96
+_SIDEWALK_SHADE, _KERB_SHADE, _CARPARK_SHADE, _ASPHALT_SHADE, _INTERSECTION_SHADE = 48, 96, 228, 248, 255
+"""Areas are painted as one byte, their shade; grass is 0. Shades between two of them have a mixture of their colours,
+so that a blur of the shades is a blur of the colours: they are ordered so that what lies side by side is near."""
 _SHADE_OF: Final[dict[int, int]] = {
     SurfaceKind.WALKWAY: _SIDEWALK_SHADE,
-    SurfaceKind.CARPARK: 228,
-    SurfaceKind.ROAD: 248,
-    SurfaceKind.INTERSECTION: 255,
+    SurfaceKind.CARPARK: _CARPARK_SHADE,
+    SurfaceKind.ROAD: _ASPHALT_SHADE,
+    SurfaceKind.INTERSECTION: _INTERSECTION_SHADE,
 }
 
 KERB_M: Final = 0.25
@@ -70,14 +69,23 @@ def paint_tile(surfaces: Surfaces, markings: LaneMarkings, ix: int, iy: int) -> 
     reach = _PAD * TEXEL_M
     bounds = (corner[0] - reach, corner[1] - reach, corner[0] + TILE_M + reach, corner[1] + TILE_M + reach)
     indices = surfaces.within(bounds)
+    if not len(indices):
+        return _meadow()
     image: Image = np.asarray(cv2.applyColorMap(_shades(surfaces, indices, corner - reach), _shade_colors()))
     _apply_paint(image, *_paint_layers(surfaces, indices, markings.within(bounds), corner))
-    return _packed(np.asarray(cv2.multiply(image, _grain(), scale=1 / _GRAIN_ONE), np.uint8))
+    return _packed(image)
 
 
-def _packed(image: NDArray[np.uint8]) -> NDArray[np.uint16]:
-    """(512, 512, 3) RGB, scaled by _PACKED_SCALE -> all levels of a tile in a row of 5-6-5 texels."""
-    image = np.asarray(cv2.add(image, _HALF_STEPS))  # OpenCV cuts off the low bits: this rounds
+@lru_cache(maxsize=1)
+def _meadow() -> NDArray[np.uint16]:
+    """The tile of a place where the map shows nothing."""
+    return _packed(cv2.applyColorMap(np.zeros((TILE_TEXELS, TILE_TEXELS), np.uint8), _shade_colors()))
+
+
+def _packed(image: Image) -> NDArray[np.uint16]:
+    """(512, 512, 3) RGB -> all levels of a tile in a row of 5-6-5 texels, with grain."""
+    image = cv2.multiply(image, _grain(), scale=1 / _GRAIN_ONE)
+    image = cv2.add(image, _HALF_STEPS)  # OpenCV cuts off the low bits: this rounds
     out = np.empty(TEXELS_PER_TILE, np.uint16)
     start = 0
     for level in range(texture.TEXTURE_LEVELS):
@@ -146,7 +154,8 @@ def _apply_paint(image: Image, white: Image, yellow: Image) -> None:
 @lru_cache(maxsize=1)
 def _shade_colors() -> NDArray[np.uint8]:
     """(256, 1, 3) RGB of each shade."""
-    stops, colors = zip(*sorted(_SHADES.items()), strict=True)
+    stops = (0, _SIDEWALK_SHADE, _KERB_SHADE, _CARPARK_SHADE, _ASPHALT_SHADE, _INTERSECTION_SHADE)
+    colors = (GRASS, SIDEWALK, KERB, CARPARK, ASPHALT, INTERSECTION)
     channels = [np.interp(np.arange(256), stops, channel) for channel in zip(*colors, strict=True)]
     return np.round(np.stack(channels, axis=-1)).astype(np.uint8)[:, None]
 
@@ -160,15 +169,10 @@ def _zebra(layer: NDArray[np.uint8], ring: NDArray[np.float64]) -> None:
         along, across, w, h = across, along, h, w
     count = max(int(w / (2 * STRIPE_M)), 1)
     half_a, half_b = 0.5 * STRIPE_M * along, 0.46 * h * across
-    for k in range(count):
-        middle = np.array([cx, cy]) + ((k + 0.5) / count - 0.5) * w * along
-        stripe = [
-            middle - half_a - half_b,
-            middle + half_a - half_b,
-            middle + half_a + half_b,
-            middle - half_a + half_b,
-        ]
-        cv2.fillConvexPoly(layer, raster(np.stack(stripe), 0.0, _FINE_M), 255, cv2.LINE_AA, RASTER_SHIFT)
+    stripe = np.stack([-half_a - half_b, half_a - half_b, half_a + half_b, -half_a + half_b])
+    middles = np.array([cx, cy]) + (((np.arange(count) + 0.5) / count - 0.5) * w)[:, None] * along
+    for corners in raster(middles[:, None] + stripe, 0.0, _FINE_M):
+        cv2.fillConvexPoly(layer, corners, 255, cv2.LINE_AA, RASTER_SHIFT)
 
 
 def _stop_line(layer: NDArray[np.uint8], ring: NDArray[np.float64]) -> None:
