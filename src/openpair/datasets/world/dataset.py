@@ -231,25 +231,42 @@ def _agents_by_frame(town: OpenTown, log: StoredLog) -> list[Agents]:
     ego_xy = log.ego[:, :2] / EGO_UNITS[0] + town.origin
     roadside = town.roadside[log.episode]
     near = np.hypot(*(roadside.box[:, None, :2] - ego_xy[None]).transpose(2, 0, 1)) < ROADSIDE_RADIUS_M
-    moving: list[list[tuple[str, int, NDArray[np.float64], NDArray[np.float64]]]] = [[] for _ in range(FRAMES)]
-    for agent in log.agents:
-        name = _hex(f"{log.name}/{agent.name}")
-        size = np.array(agent.size_cm) / 100
-        table = agent.states / np.array(AGENT_UNITS)
-        table[:, :2] += town.origin
-        table[:, 2] = wrap_angle(table[:, 2])
-        velocity = table[:, 3:] * np.stack([np.cos(table[:, 2]), np.sin(table[:, 2])], axis=-1)
-        boxes = np.concatenate([table[:, :3], np.broadcast_to(size, (len(table), 3))], axis=1)
-        for i in range(len(table)):
-            moving[agent.first + i].append((name, agent.category, boxes[i], velocity[i]))
+    moving = _moving_agents(town, log)
     result = []
     for f in range(FRAMES):
         still = np.flatnonzero(near[:, f])
-        names = (*(row[0] for row in moving[f]), *(roadside.track_tokens[i] for i in still))
-        category = np.concatenate([[row[1] for row in moving[f]], roadside.category[still]]).astype(np.int64)
-        box = np.concatenate([np.array([row[2] for row in moving[f]]).reshape(-1, 6), roadside.box[still]])
-        velocity = np.concatenate([np.array([row[3] for row in moving[f]]).reshape(-1, 2), roadside.velocity[still]])
+        names, category, box, velocity = moving[f]
+        names += tuple(roadside.track_tokens[i] for i in still)
+        category = np.concatenate([category, roadside.category[still]])
+        box = np.concatenate([box, roadside.box[still]])
+        velocity = np.concatenate([velocity, roadside.velocity[still]])
         result.append(Agents(names, category, box, velocity, box[:, 5] / 2))
+    return result
+
+
+Moving = tuple[tuple[str, ...], NDArray[np.int64], NDArray[np.float64], NDArray[np.float64]]
+"""Names, categories (n,), boxes (n, 6) and velocities (n, 2) of road users at one moment."""
+
+
+def _moving_agents(town: OpenTown, log: StoredLog) -> list[Moving]:
+    """The moving road users of each frame, in the order of the log."""
+    tables = [np.zeros((0, len(AGENT_UNITS)), np.int64), *(agent.states for agent in log.agents)]
+    table = np.concatenate(tables) / np.array(AGENT_UNITS)
+    table[:, :2] += town.origin
+    table[:, 2] = wrap_angle(table[:, 2])
+    velocity = table[:, 3:] * np.stack([np.cos(table[:, 2]), np.sin(table[:, 2])], axis=-1)
+    lengths = [len(agent.states) for agent in log.agents]
+    who = np.repeat(np.arange(len(log.agents)), lengths)
+    size = np.array([agent.size_cm for agent in log.agents]).reshape(-1, 3) / 100
+    category = np.array([agent.category for agent in log.agents], np.int64)
+    box = np.concatenate([table[:, :3], size[who]], axis=1)
+    frame = np.concatenate([np.arange(0), *(np.arange(a.first, a.first + len(a.states)) for a in log.agents)])
+    names = [_hex(f"{log.name}/{agent.name}") for agent in log.agents]
+    order = np.argsort(frame, kind="stable")
+    result: list[Moving] = []
+    for rows in np.split(order, np.searchsorted(frame[order], np.arange(1, FRAMES))):
+        agents = who[rows]
+        result.append((tuple(names[i] for i in agents), category[agents], box[rows], velocity[rows]))
     return result
 
 
