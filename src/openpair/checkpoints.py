@@ -46,6 +46,14 @@ RELEASED_PREFIXES = ("agent._transfuser_model.", "agent.WoTE_model.", "_transfus
 TREE_ALIASES = tuple(f"branch_tree.head_{name}.mlp." for name in ("left", "center", "right", "behind"))
 """Second names of the last level's heads, in tree checkpoints that were saved after a forward pass."""
 
+TELLING_PARAMETERS = {
+    ParallelIR.kind: "branch_tree.branch_type_embed.weight",
+    RewardWorldModel.kind: "reward_trunk.0.weight",
+    DiffusionDrive.kind: "_trajectory_head.plan_anchor",
+    Transfuser.kind: "_trajectory_head._mlp.0.weight",
+}
+"""A parameter of each released network that the kinds after it do not have."""
+
 LATENT_PARAMETER = "_backbone.lidar_latent"
 """Only TransFuser's camera-only variant has it."""
 
@@ -115,6 +123,19 @@ def load_released(source: str | Path | Mapping[str, Tensor], kind: str, *, where
         state = {name: value for name, value in state.items() if name in known}
     load_strictly(network, state, where=where)
     return network.eval()
+
+
+def recognise(state: Mapping[str, Tensor], *, where: str) -> str:
+    """Which of the released networks a file holds, by its parameters. Raises OpenPairError for none of them."""
+    names = released_names(state)
+    for kind, parameter in TELLING_PARAMETERS.items():
+        if parameter in names:
+            return kind
+    raise OpenPairError(
+        "the parameters are those of none of the released networks",
+        where=where,
+        fix=f"Give a checkpoint of {', '.join(TELLING_PARAMETERS)}",
+    )
 
 
 def released_names(state: Mapping[str, Tensor]) -> dict[str, Tensor]:

@@ -16,6 +16,7 @@ from openpair.evaluation.summary import Failure, Summary
 if TYPE_CHECKING:
     from openpair.evaluation.chunk import Task
     from openpair.evaluation.prepared import PrepareFromStore
+    from openpair.training.networks import NetworkFiles
 
 FAILURES_SHOWN = 10
 DEFAULT_WORLD_SPLIT = "test"
@@ -64,8 +65,19 @@ class Eval:
 
     agent: Annotated[tuple[str, ...], tyro.conf.UseAppendAction] = ()
     """Who drives; repeat it for several. human, constant_velocity, pdm_closed, a file of plans (PLANS.npz: token (N,),
-    poses (N, 8, 3)) or a checkpoint; NAME=... sets the name in the results. Where plans are given without --tokens, the
-    scenes are theirs. Default: human, constant_velocity and pdm_closed."""
+    poses (N, 8, 3)), a checkpoint, an agent of an installed package (docs/bring_your_own_policy.md), FILE.py:FUNCTION,
+    released, or AGENT+CHECKPOINT: sampler and reward model of a checkpoint around another agent's plan. NAME=... sets
+    the name in the results. Where plans are given without --tokens, the scenes are theirs. Default: human,
+    constant_velocity and pdm_closed."""
+
+    base: Path | None = None
+    """--agent released: its imitation policy, DiffusionDrive or TransFuser; as downloaded, or imported."""
+
+    tree: Path | None = None
+    """--agent released: its tree sampler."""
+
+    rwm: Path | None = None
+    """--agent released: its reward world model."""
 
     protocol: Literal["v1.1", "v2.2"] = "v1.1"
     """NAVSIM v1.1 gives PDMS, v2.2 gives EPDMS."""
@@ -106,7 +118,7 @@ class Eval:
         names = self.agent or (BUILT_IN_AGENTS if self.stages == 1 else TWO_STAGE_AGENTS)
         task = Task(
             DatasetSource(name, self.root, options),
-            parse_agents(names),
+            parse_agents(names, self.released()),
             protocol,
             self.seed,
             self.human_filter,
@@ -118,6 +130,7 @@ class Eval:
         config = {
             "root": None if self.root is None else str(self.root),
             "agents": list(names),
+            "released": {part: str(path) for part, path in self.released().by_part().items()},
             "mapping": None if self.mapping is None else str(self.mapping),
             "tokens": None if self.tokens is None else str(self.tokens),
             "max_scenes": self.max_scenes,
@@ -144,6 +157,15 @@ class Eval:
         prepare = PrepareFromStore(find_store(self.prepared, task.protocol, source_of(dataset)))
         prepare.check(task.protocol, source_of(dataset), [key.token for key in dataset.keys()])
         return prepare
+
+    def released(self) -> NetworkFiles:
+        """The files of the agent ``released``. Raises OpenPairError for one that is not there."""
+        from openpair.training.networks import NetworkFiles
+
+        for option, path in (("--base", self.base), ("--tree", self.tree), ("--rwm", self.rwm)):
+            if path is not None and not path.is_file():
+                raise OpenPairError(f"there is no file '{path}'", where=option, fix="Check the path")
+        return NetworkFiles(self.base, self.tree, self.rwm)
 
     def dataset_and_options(self) -> tuple[str, dict[str, Any]]:
         """Name of the dataset and options that open it. Raises OpenPairError for options that do not fit together."""

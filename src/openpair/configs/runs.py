@@ -28,8 +28,9 @@ from openpair.training.candidate_pool import CandidatePool, Proposer, build_pool
 from openpair.training.data import StoreLocation, TrainingData
 from openpair.training.imitation import ImitationBranch
 from openpair.training.loop import BranchRun, Listener, Progress
+from openpair.training.networks import POLICY_FILE, REWARD_MODEL_FILE, SAMPLER_FILE, features_note
 from openpair.training.parallel import Starter
-from openpair.training.pipeline import POLICY_FILE, REWARD_MODEL_FILE, SAMPLER_FILE, WIDE, features_note
+from openpair.training.pipeline import WIDE
 from openpair.training.reinforcement import ReinforcementBranch
 from openpair.training.reward_model import RewardModelBranch
 

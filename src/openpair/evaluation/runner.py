@@ -200,8 +200,8 @@ def scenes_to_evaluate(task: Task, keys: list[SceneKey], max_scenes: int | None 
     chosen, selection = keys, f"all {len(keys)} of the dataset"
     planned: set[str] = set()
     for source in task.agents:
-        if source.kind == "plans" and source.path is not None:
-            plans = read_plans(source.path)
+        if (path := source.plans_path()) is not None:
+            plans = read_plans(path)
             plans.check_tokens_known(key.token for key in keys)
             planned.update(plans.tokens)
     if planned and not task.all_scenes and len(planned) < len(keys):
@@ -221,8 +221,8 @@ def _whole_mappings(task: Task, keys: list[SceneKey], max_scenes: int | None) ->
     if max_scenes is not None:
         raise OpenPairError("a two-stage set is evaluated whole", where="--max-scenes", fix="Leave it out")
     for source in task.agents:
-        if source.kind == "plans" and source.path is not None:
-            read_plans(source.path).check_tokens_known(key.token for key in keys)
+        if (path := source.plans_path()) is not None:
+            read_plans(path).check_tokens_known(key.token for key in keys)
     return keys, f"all {len(keys)} of both stages"
 
 
@@ -236,7 +236,7 @@ def _fingerprint(task: Task, keys: Sequence[SceneKey], hashes: dict[str, str | N
         "once": secrets.token_hex(8) if in_memory else "",
         "version": __version__,
         "dataset": [task.dataset.name, str(task.dataset.root), repr(sorted(task.dataset.options.items()))],
-        "agents": [[a.name, a.kind, str(a.path), a.mode, hashes[a.name]] for a in task.agents],
+        "agents": [[a.name, a.kind, str(a.path), a.mode, a.entry, hashes[a.name]] for a in task.agents],
         "protocol": task.protocol.value,
         "human_filter": task.human_filter,
         "stages": task.stages,

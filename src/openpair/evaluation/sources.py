@@ -4,10 +4,13 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from difflib import get_close_matches
 from pathlib import Path
 from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
 
 from openpair.datasets.base import Dataset
 from openpair.datatypes.scene import Scene
@@ -19,9 +22,15 @@ from openpair.evaluation.agents import (
     HumanAgent,
     PdmClosedAgent,
     PlansFileAgent,
+    check_plan,
 )
 from openpair.evaluation.plans_file import read_plans
-from openpair.training.pipeline import NETWORK_FILES, load_pipeline
+from openpair.evaluation.plugins import agent_of, is_python_function, load_plugin, plugin_names
+from openpair.training.networks import NetworkFiles
+from openpair.training.pipeline import RootPlanner, load_pipeline
+
+RELEASED = "released"
+"""Name of the planner whose networks are given one by one."""
 
 BUILT_IN_AGENTS = ("human", "constant_velocity", "pdm_closed")
 TWO_STAGE_AGENTS = ("constant_velocity", "pdm_closed")
@@ -74,10 +83,13 @@ class AgentSource:
 
     Attributes:
         name: name in tables and files.
-        kind: one of BUILT_IN_AGENTS, "plans", "checkpoint" or "ready".
-        path: file or folder of plans and checkpoints.
+        kind: one of BUILT_IN_AGENTS, "plans", "checkpoint", "released", "plugin" or "ready".
+        path: file or folder of plans, checkpoints and plug-ins.
         mode: which planner of a checkpoint folder, where it holds several ("il", "pair" ...).
         ready: the built agent.
+        files: "released": its networks.
+        entry: "plugin": its registered name, or FILE.py:FUNCTION.
+        root: whose plan the candidates of a checkpoint grow around, in place of its own policy's.
     """
 
     name: str
@@ -85,9 +97,12 @@ class AgentSource:
     path: Path | None = None
     mode: str | None = None
     ready: Agent | None = None
+    files: NetworkFiles | None = None
+    entry: str | None = None
+    root: AgentSource | None = None
 
     def build(self, context: AgentContext) -> Agent:
-        """The agent. Raises OpenPairError for plans or checkpoints that cannot be used."""
+        """The agent. Raises OpenPairError for plans, checkpoints or plug-ins that cannot be used."""
         if self.ready is not None:
             return self.ready
         if self.kind == "human":
@@ -96,15 +111,47 @@ class AgentSource:
             return ConstantVelocityAgent(name=self.name)
         if self.kind == "pdm_closed":
             return PdmClosedAgent(context.prepare, name=self.name)
-        if self.path is None:
-            raise ValueError(f"agent source {self} has no path")
-        if self.kind == "plans":
+        if self.entry is not None:
+            return agent_of(load_plugin(self.entry)(context), context, self.name)
+        if self.kind == "plans" and self.path is not None:
             return PlansFileAgent(read_plans(self.path), name=self.name)
-        return load_pipeline(self.path, mode=self.mode, dataset=context.dataset, name=self.name, seed=context.seed)
+        source = self.files or self.path
+        if source is None:
+            raise ValueError(f"agent source {self} has no path")
+        root = None if self.root is None else root_planner(self.root.build(context))
+        return load_pipeline(
+            source, mode=self.mode, dataset=context.dataset, name=self.name, seed=context.seed, root=root
+        )
 
     def sha256(self) -> str | None:
-        """Hash of the file, or of all files of the folder, that the agent is read from."""
-        return None if self.path is None else hash_path(self.path)
+        """Hash of the file, or of all files of the folder, that the agent is read from, and its root's."""
+        own = None
+        if self.files is not None:
+            own = hash_files(self.files.all_files())
+        elif self.path is not None:
+            own = hash_path(self.path)
+        if self.root is None:
+            return own
+        return hashlib.sha256(f"{own} {self.root.entry or self.root.kind} {self.root.sha256()}".encode()).hexdigest()
+
+    def plans_path(self) -> Path | None:
+        """The file of plans that the agent, or its root, is; such agents plan for the scenes of the file alone."""
+        if self.root is not None:
+            return self.root.plans_path()
+        return self.path if self.kind == "plans" else None
+
+
+def root_planner(agent: Agent) -> RootPlanner:
+    """An agent as the root of candidates. Raises OpenPairError for one that lets the truth choose."""
+    if agent.uses_truth:
+        raise OpenPairError("the root lets the true score pick its plan", where=agent.name, fix="Use another mode")
+
+    def plan(scenes: Sequence[Scene]) -> NDArray[np.float64]:
+        batch = getattr(agent, "plan_batch", None)
+        plans = batch(scenes) if batch is not None else [agent.plan(scene) for scene in scenes]
+        return np.stack([check_plan(one, agent=agent.name) for one in plans])
+
+    return plan
 
 
 def ready_agent(agent: Agent) -> AgentSource:
@@ -112,30 +159,60 @@ def ready_agent(agent: Agent) -> AgentSource:
     return AgentSource(agent.name, "ready", ready=agent)
 
 
-def parse_agent(spec: str) -> AgentSource:
+def parse_agent(spec: str, released: NetworkFiles | None = None) -> AgentSource:
     """Source of an agent as the command line names it.
 
     Args:
-        spec: ``[NAME=]human | constant_velocity | pdm_closed | PLANS.npz | CHECKPOINT[@MODE]``.
+        spec: ``[NAME=]AGENT``, where AGENT is ``human | constant_velocity | pdm_closed | released``, ``PLANS.npz``,
+            ``CHECKPOINT[@MODE]``, a name that an installed package registers, ``FILE.py:FUNCTION``, or
+            ``AGENT+CHECKPOINT[@MODE]``: candidates and reward model of a checkpoint around another agent's plan.
+        released: the networks of ``released``.
 
     Raises OpenPairError for a name that is no agent and a path that does not exist.
     """
     name, what = "", spec
     if "=" in spec and not Path(spec).exists():
         name, what = spec.split("=", 1)
+    if "+" in what and not _exists(what):
+        root_spec, upon = what.split("+", 1)
+        root = parse_agent(root_spec, released)
+        planner = _parse_one(upon, "", released)
+        if planner.kind not in ("checkpoint", RELEASED):
+            raise OpenPairError(
+                f"'{upon}' has neither a sampler nor a reward model", where="--agent", fix="Give AGENT+CHECKPOINT"
+            )
+        return replace(planner, name=name or f"{root.name}+{planner.name}", root=root)
+    return _parse_one(what, name, released)
+
+
+def _exists(what: str) -> bool:
+    return Path(what).exists() or Path(what.rsplit("@", 1)[0]).exists() or is_python_function(what)
+
+
+def _parse_one(what: str, name: str, released: NetworkFiles | None) -> AgentSource:
+    """Source of an agent that stands alone."""
     if what in BUILT_IN_AGENTS:
         return AgentSource(name or what, what)
+    if what.partition("@")[0] == RELEASED and not _exists(what):
+        return _released(what, name, released)
+    if is_python_function(what):
+        file, function = what.rsplit(":", 1)
+        return AgentSource(name or function, "plugin", Path(file), entry=what)
     path, mode = Path(what), None
     if not path.exists() and "@" in what:
         stem, mode = what.rsplit("@", 1)
         path = Path(stem)
     if not path.exists():
-        close = get_close_matches(what, BUILT_IN_AGENTS, n=1)
+        registered = plugin_names()
+        if what in registered:
+            return AgentSource(name or what, "plugin", entry=what)
+        close = get_close_matches(what, (*BUILT_IN_AGENTS, *registered), n=1)
         hint = f"Did you mean '{close[0]}'? " if close else ""
+        known = ", ".join((*BUILT_IN_AGENTS, *registered))
         raise OpenPairError(
             f"'{what}' is neither an agent nor a file",
             where="--agent",
-            fix=f"{hint}Give {', '.join(BUILT_IN_AGENTS)}, a file of plans (.npz) or a checkpoint",
+            fix=f"{hint}Give {known}, a file of plans (.npz), a checkpoint or FILE.py:FUNCTION",
         )
     if path.suffix == ".npz":
         return AgentSource(name or path.stem, "plans", path)
@@ -143,9 +220,19 @@ def parse_agent(spec: str) -> AgentSource:
     return AgentSource(name or (f"{label}@{mode}" if mode else label), "checkpoint", path, mode)
 
 
-def parse_agents(specs: Sequence[str]) -> tuple[AgentSource, ...]:
+def _released(what: str, name: str, released: NetworkFiles | None) -> AgentSource:
+    if released is None or not released.by_part():
+        raise OpenPairError(
+            "the networks of 'released' are not given",
+            where="--agent",
+            fix="Name their files: --base FILE --tree FILE --rwm FILE",
+        )
+    return AgentSource(name or what, RELEASED, mode=what.partition("@")[2] or None, files=released)
+
+
+def parse_agents(specs: Sequence[str], released: NetworkFiles | None = None) -> tuple[AgentSource, ...]:
     """Sources of several agents. Raises OpenPairError if two have the same name, or there are none."""
-    sources = tuple(parse_agent(spec) for spec in specs)
+    sources = tuple(parse_agent(spec, released) for spec in specs)
     if not sources:
         raise OpenPairError("no agent is given", where="--agent", fix=f"Give one of {', '.join(BUILT_IN_AGENTS)}")
     names = [source.name for source in sources]
@@ -158,12 +245,16 @@ def parse_agents(specs: Sequence[str]) -> tuple[AgentSource, ...]:
 
 
 def hash_path(path: Path) -> str:
-    """SHA-256 of a file; of a run folder: over the relative names and contents of its networks, sorted."""
+    """SHA-256 of a file; of a run folder: of its networks and their configurations."""
+    return hash_files([path] if path.is_file() else NetworkFiles.find(path).all_files())
+
+
+def hash_files(files: Sequence[Path]) -> str:
+    """SHA-256 of one file's content; of several: over their folders' and own names and contents, in order."""
     digest = hashlib.sha256()
-    files = [path] if path.is_file() else sorted(file for file in map(path.joinpath, NETWORK_FILES) if file.exists())
     for file in files:
-        if file != path:
-            digest.update(str(file.relative_to(path)).encode() + b"\0")
+        if len(files) > 1:
+            digest.update(f"{file.parent.name}/{file.name}".encode() + b"\0")
         with file.open("rb") as stream:
             while block := stream.read(1 << 20):
                 digest.update(block)

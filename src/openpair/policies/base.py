@@ -10,6 +10,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Mapping
 from typing import Any, ClassVar
 
+import torch
 from torch import Tensor, nn
 
 
@@ -36,6 +37,11 @@ class ImitationPolicy(nn.Module, ABC):
     def plan(self, **features: Tensor) -> Tensor:
         """Features by name -> the one plan (B, 8, 3) x [m], y [m], heading [rad]; output ``trajectory`` unless said."""
         return self(**features)["trajectory"]
+
+    def draw(self, count: int, generator: torch.Generator) -> dict[str, Tensor]:
+        """All that :meth:`forward` would draw at random for ``count`` scenes, as further arguments for it; on the
+        generator's device. Empty for policies without randomness."""
+        return {}
 
     @abstractmethod
     def loss(self, outputs: Mapping[str, Tensor], targets: Mapping[str, Tensor]) -> dict[str, Tensor]:

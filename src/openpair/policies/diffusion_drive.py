@@ -131,6 +131,15 @@ class DiffusionDrive(PerceptionTrunk, ImitationPolicy):
             **perception,
         }
 
+    def draw(self, count: int, generator: torch.Generator) -> dict[str, Tensor]:
+        """``noise``, and while training ``timesteps``."""
+        shape = (count, *self._trajectory_head.plan_anchor.shape)
+        drawn = {"noise": torch.randn(shape, generator=generator, device=generator.device)}
+        if self.training:
+            steps = torch.randint(0, self.config.train_steps, (count,), generator=generator, device=generator.device)
+            drawn["timesteps"] = steps
+        return drawn
+
     def plan(self, **features: Tensor) -> Tensor:
         """The likeliest plan (B, 8, 3)."""
         return self(**features)["best_trajectory"]

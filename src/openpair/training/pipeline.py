@@ -1,24 +1,18 @@
-"""Trained networks as planners: what ``openpair eval`` drives with.
-
-A run folder holds ``il/policy``, ``rl/sampler`` and ``reward/reward_model`` (each .safetensors + .json). Which of them
-a planner needs depends on its mode.
-"""
+"""Trained networks as planners: what ``openpair eval`` drives with. Which of them is needed depends on the mode."""
 
 from __future__ import annotations
 
-import json
+import zlib
 from collections import OrderedDict
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from functools import lru_cache
 from pathlib import Path
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from torch import Tensor, nn
+from torch import Tensor
 
-from openpair.checkpoints import CheckpointInfo, from_plain, load_checkpoint, to_plain
 from openpair.datasets.base import Dataset
 from openpair.datatypes.scene import Scene
 from openpair.errors import OpenPairError
@@ -29,20 +23,10 @@ from openpair.samplers.base import Sampler
 from openpair.selection.perturbations import control_candidates
 from openpair.selection.planner import Choice, choose
 from openpair.training.data import features_of
+from openpair.training.networks import NetworkFiles, TrainedNetworks, load_networks
 
-POLICY_FILE = Path("il") / "policy.safetensors"
-SAMPLER_FILE = Path("rl") / "sampler.safetensors"
-REWARD_MODEL_FILE = Path("reward") / "reward_model.safetensors"
-
-NETWORK_FILES = tuple(
-    file.with_suffix(suffix)
-    for file in (POLICY_FILE, SAMPLER_FILE, REWARD_MODEL_FILE)
-    for suffix in (".safetensors", ".json")
-)
-"""All files of a run folder that decide how it plans."""
-
-FEATURES_NOTE = "features"
-"""Note of a checkpoint that holds the configuration of its features."""
+RootPlanner = Callable[[Sequence[Scene]], NDArray[np.floating]]
+"""Scenes -> plans (B, 8, 3) of anything that plans; takes the place of the run folder's own policy."""
 
 WIDE = 1.8
 BEST_OF = 6
@@ -76,74 +60,6 @@ MODES: dict[str, Mode] = {
 """Planners of a complete run folder, by name."""
 
 
-@dataclass(frozen=True)
-class TrainedNetworks:
-    """Networks of a run folder; those that it lacks are None.
-
-    Attributes:
-        features: how they see a scene.
-        policy, sampler, reward_model: in eval mode.
-    """
-
-    features: FeatureConfig
-    policy: nn.Module | None
-    sampler: nn.Module | None
-    reward_model: nn.Module | None
-
-
-def features_note(config: FeatureConfig) -> dict[str, str]:
-    """The note that a checkpoint of a network with these inputs carries."""
-    return {FEATURES_NOTE: json.dumps(to_plain(config))}
-
-
-@lru_cache(maxsize=4)
-def load_networks(folder: Path) -> TrainedNetworks:
-    """Everything that a run folder, or a single policy's checkpoint file, holds.
-
-    Raises OpenPairError where there is no network, or where two of them see scenes differently.
-    """
-    if folder.is_file():
-        files = {"policy": folder.with_suffix(".safetensors")}
-    else:
-        named = {"policy": POLICY_FILE, "sampler": SAMPLER_FILE, "reward_model": REWARD_MODEL_FILE}
-        files = {role: folder / file for role, file in named.items() if (folder / file).exists()}
-    if not files:
-        raise OpenPairError(
-            "the folder holds no trained network",
-            where=folder,
-            fix=f"Give a folder that 'openpair train' or 'openpair demo' wrote, with {POLICY_FILE}",
-        )
-    loaded = {role: load_checkpoint(path, _KINDS[role]) for role, path in files.items()}
-    configs = {role: _feature_config(info, files[role]) for role, (_, info) in loaded.items()}
-    first = next(iter(configs.values()))
-    for role, config in configs.items():
-        if config != first:
-            raise OpenPairError(
-                f"the {role} sees scenes at other sizes than the other networks",
-                where=files[role],
-                fix="Networks that plan together must be trained with the same features",
-            )
-    networks = {role: network for role, (network, _) in loaded.items()}
-    return TrainedNetworks(first, networks.get("policy"), networks.get("sampler"), networks.get("reward_model"))
-
-
-_KINDS = {
-    "policy": "transfuser|diffusiondrive",
-    "sampler": "parallel_ir|kinematic",
-    "reward_model": "rwm|pose_aware",
-}
-
-
-def _feature_config(info: CheckpointInfo, path: Path) -> FeatureConfig:
-    if FEATURES_NOTE not in info.notes:
-        raise OpenPairError(
-            "the checkpoint does not say which features it was trained on", where=path, fix="Train it with openpair"
-        )
-    config = from_plain(FeatureConfig, json.loads(info.notes[FEATURES_NOTE]))
-    assert isinstance(config, FeatureConfig)
-    return config
-
-
 class SeenScenes:
     """Features of the scenes seen last: planners of the same run look at the same scenes one after the other.
 
@@ -172,15 +88,33 @@ class SeenScenes:
 class TrainedPlanner:
     """A mode of a run folder as an agent for evaluation.
 
+    Args:
+        networks: those that the mode needs.
+        mode: how to plan.
+        seen: gives the features of scenes.
+        name: in tables and files.
+        seed: of policies that draw at random; what they draw for a scene depends on it and on the scene alone.
+        root: plans around which candidates are made, in place of the policy's.
+
     Attributes:
         name: in tables and files.
         uses_truth: True for best-of-N rows, which the runner scores and picks from.
     """
 
-    def __init__(self, networks: TrainedNetworks, mode: Mode, seen: SeenScenes, name: str) -> None:
+    def __init__(
+        self,
+        networks: TrainedNetworks,
+        mode: Mode,
+        seen: SeenScenes,
+        name: str,
+        *,
+        seed: int = 0,
+        root: RootPlanner | None = None,
+    ) -> None:
         self.name = name
         self.uses_truth = mode.best_of > 0
         self._networks, self._mode, self._seen = networks, mode, seen
+        self._seed, self._given_root = seed, root
 
     def plan(self, scene: Scene) -> NDArray[np.float64]:
         """(8, 3) plan of one scene, ego rear-axle frame."""
@@ -220,10 +154,18 @@ class TrainedPlanner:
         return choose(features, root, self._candidates, self._networks.reward_model)
 
     def _root(self, features: Mapping[str, Tensor], scenes: Sequence[Scene]) -> Tensor:
+        if self._given_root is not None:
+            return torch.from_numpy(np.asarray(self._given_root(scenes))).float()
         if self._mode.root == "human":
             return torch.from_numpy(np.stack([scene.human_trajectory() for scene in scenes])).float()
-        assert isinstance(self._networks.policy, ImitationPolicy)
-        return self._networks.policy.plan(**features).float()
+        policy = self._networks.policy
+        assert isinstance(policy, ImitationPolicy)
+        drawn = [policy.draw(1, torch.Generator().manual_seed(self._scene_seed(scene))) for scene in scenes]
+        random = {name: torch.cat([row[name] for row in drawn]) for name in drawn[0]}
+        return policy.plan(**features, **random).float()
+
+    def _scene_seed(self, scene: Scene) -> int:
+        return zlib.crc32(f"{self._seed}/{scene.token}".encode())
 
     def _candidates(self, features: Mapping[str, Tensor], root: Tensor) -> Tensor:
         if self._mode.source == "mild":
@@ -236,37 +178,50 @@ class TrainedPlanner:
 
 
 def load_pipeline(
-    path: Path, *, mode: str | None, dataset: Dataset, name: str, seed: int = 0, seen: SeenScenes | None = None
+    source: Path | NetworkFiles,
+    *,
+    mode: str | None,
+    dataset: Dataset,
+    name: str,
+    seed: int = 0,
+    seen: SeenScenes | None = None,
+    root: RootPlanner | None = None,
 ) -> TrainedPlanner:
-    """A planner from a run folder, or from the checkpoint file of a policy.
+    """A planner from a run folder, from the checkpoint file of a policy, or from files named one by one.
 
     Args:
-        path: folder or file.
+        source: folder, file or files.
         mode: one of :data:`MODES`; None takes "pair" where all networks are there, else "il".
         dataset: gives the sensors of the scenes to come.
         name: in tables and files.
-        seed: unused; all planners are deterministic.
+        seed: of policies that draw at random.
         seen: features shared with other planners of the same run; a memory of its own otherwise.
+        root: plans that take the place of the policy's.
 
     Raises OpenPairError for an unknown mode and for a folder that lacks a network the mode needs.
     """
-    networks = load_networks(path.resolve())
-    complete = None not in (networks.policy, networks.sampler, networks.reward_model)
-    chosen = mode or ("pair" if complete else "il")
+    files = source if isinstance(source, NetworkFiles) else NetworkFiles.find(source)
+    where = source if isinstance(source, Path) else ", ".join(map(str, files.by_part().values()))
+    networks = load_networks(files)
+    complete = None not in (root or networks.policy, networks.sampler, networks.reward_model)
+    chosen = mode or ("pair" if complete or root is not None else "il")
     if chosen not in MODES:
-        raise OpenPairError(f"there is no mode '{chosen}'", where=path, fix=f"Give one of {', '.join(MODES)}")
-    lacking = missing_networks(networks, MODES[chosen])
+        raise OpenPairError(f"there is no mode '{chosen}'", where=where, fix=f"Give one of {', '.join(MODES)}")
+    if root is not None and MODES[chosen].root != "policy":
+        raise OpenPairError(f"mode '{chosen}' has a root of its own", where=where, fix="Give 'pair' or no mode")
+    lacking = missing_networks(networks, MODES[chosen], needs_policy=root is None)
     if lacking:
         raise OpenPairError(
-            f"mode '{chosen}' needs {' and '.join(lacking)}, which is not there", where=path, fix="Train it first"
+            f"mode '{chosen}' needs {' and '.join(lacking)}, which is not there", where=where, fix="Train it first"
         )
-    return TrainedPlanner(networks, MODES[chosen], seen or _shared_memory(dataset, networks.features), name)
+    memory = seen or shared_memory(dataset, networks.features)
+    return TrainedPlanner(networks, MODES[chosen], memory, name, seed=seed, root=root)
 
 
-def missing_networks(networks: TrainedNetworks, mode: Mode) -> list[str]:
+def missing_networks(networks: TrainedNetworks, mode: Mode, *, needs_policy: bool = True) -> list[str]:
     """Which networks a mode needs and a run folder lacks."""
     needed = {
-        "a policy": mode.root == "policy" and networks.policy is None,
+        "a policy": needs_policy and mode.root == "policy" and networks.policy is None,
         "a sampler": mode.source == "tree" and networks.sampler is None,
         "a reward model": mode.source != "none" and networks.reward_model is None,
     }
@@ -276,7 +231,7 @@ def missing_networks(networks: TrainedNetworks, mode: Mode) -> list[str]:
 _memories: list[tuple[Dataset, FeatureConfig, SeenScenes]] = []
 
 
-def _shared_memory(dataset: Dataset, config: FeatureConfig) -> SeenScenes:
+def shared_memory(dataset: Dataset, config: FeatureConfig) -> SeenScenes:
     """One memory per dataset and sizes in this process."""
     for known, sizes, memory in _memories:
         if known is dataset and sizes == config:

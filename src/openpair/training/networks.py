@@ -1,0 +1,139 @@
+"""The networks of a planner and the files they come from: a run folder, or files named one by one.
+
+A run folder holds ``il/policy``, ``rl/sampler`` and ``reward/reward_model`` (each .safetensors + .json). Files named
+one by one may be ours, or released ones as they were downloaded.
+"""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+from functools import lru_cache
+from pathlib import Path
+
+from torch import nn
+
+from openpair.checkpoints import (
+    CheckpointInfo,
+    from_plain,
+    load_checkpoint,
+    load_released,
+    read_state,
+    recognise,
+    to_plain,
+)
+from openpair.errors import OpenPairError
+from openpair.features.config import FeatureConfig
+
+POLICY_FILE = Path("il") / "policy.safetensors"
+SAMPLER_FILE = Path("rl") / "sampler.safetensors"
+REWARD_MODEL_FILE = Path("reward") / "reward_model.safetensors"
+
+FEATURES_NOTE = "features"
+"""Note of a checkpoint that holds the configuration of its features."""
+
+KINDS = {
+    "policy": "transfuser|diffusiondrive",
+    "sampler": "parallel_ir|kinematic",
+    "reward_model": "rwm|pose_aware",
+}
+"""Which networks can play each part."""
+
+
+@dataclass(frozen=True)
+class NetworkFiles:
+    """Where the networks of a planner lie; None for those that it does without.
+
+    Attributes:
+        policy, sampler, reward_model: checkpoint files, ours or released.
+    """
+
+    policy: Path | None = None
+    sampler: Path | None = None
+    reward_model: Path | None = None
+
+    @staticmethod
+    def find(path: Path) -> NetworkFiles:
+        """Those of a run folder, or a single policy's file. Raises OpenPairError for a folder without any."""
+        path = path.resolve()
+        if path.is_file():
+            return NetworkFiles(policy=path)
+        named = (path / file for file in (POLICY_FILE, SAMPLER_FILE, REWARD_MODEL_FILE))
+        found = NetworkFiles(*(file if file.exists() else None for file in named))
+        if not found.by_part():
+            raise OpenPairError(
+                "the folder holds no trained network",
+                where=path,
+                fix=f"Give a folder that 'openpair train' or 'openpair demo' wrote, with {POLICY_FILE}",
+            )
+        return found
+
+    def by_part(self) -> dict[str, Path]:
+        """Part ("policy" ...) -> file, for those that there are."""
+        return {part: file for part in KINDS if (file := getattr(self, part)) is not None}
+
+    def all_files(self) -> list[Path]:
+        """Every file that decides how the planner plans, each checkpoint's JSON included."""
+        pairs = [(file, file.with_suffix(".json")) for file in self.by_part().values()]
+        return [file for pair in pairs for file in dict.fromkeys(pair) if file.exists()]
+
+
+@dataclass(frozen=True)
+class TrainedNetworks:
+    """Networks of a planner; those that it does without are None.
+
+    Attributes:
+        features: how they see a scene.
+        policy, sampler, reward_model: in eval mode.
+    """
+
+    features: FeatureConfig
+    policy: nn.Module | None = None
+    sampler: nn.Module | None = None
+    reward_model: nn.Module | None = None
+
+
+def features_note(config: FeatureConfig) -> dict[str, str]:
+    """The note that a checkpoint of a network with these inputs carries."""
+    return {FEATURES_NOTE: json.dumps(to_plain(config))}
+
+
+@lru_cache(maxsize=4)
+def load_networks(files: NetworkFiles) -> TrainedNetworks:
+    """The networks in these files.
+
+    Raises OpenPairError for a file that is not what it should be, or where two networks see scenes differently.
+    """
+    loaded = {part: _load(file, part) for part, file in files.by_part().items()}
+    first = next(iter(loaded.values()))[1]
+    for part, (_, config) in loaded.items():
+        if config != first:
+            raise OpenPairError(
+                f"the {part} sees scenes at other sizes than the other networks",
+                where=files.by_part()[part],
+                fix="Networks that plan together must be trained with the same features",
+            )
+    return TrainedNetworks(first, **{part: network for part, (network, _) in loaded.items()})
+
+
+def _load(path: Path, part: str) -> tuple[nn.Module, FeatureConfig]:
+    """A network and how it sees: one of ours, which has a JSON beside it, or a released one."""
+    ours = path.with_suffix(".safetensors")
+    if ours.with_suffix(".json").exists() or not path.is_file():
+        network, info = load_checkpoint(ours, KINDS[part])
+        return network, _feature_config(info, ours)
+    state = read_state(path)
+    kind = recognise(state, where=str(path))
+    if kind not in KINDS[part].split("|"):
+        raise OpenPairError(f"this is a released '{kind}', not a {part.replace('_', ' ')}", where=path)
+    return load_released(state, kind, where=str(path)), FeatureConfig.published()
+
+
+def _feature_config(info: CheckpointInfo, path: Path) -> FeatureConfig:
+    if FEATURES_NOTE not in info.notes:
+        raise OpenPairError(
+            "the checkpoint does not say which features it was trained on", where=path, fix="Train it with openpair"
+        )
+    config = from_plain(FeatureConfig, json.loads(info.notes[FEATURES_NOTE]))
+    assert isinstance(config, FeatureConfig)
+    return config
