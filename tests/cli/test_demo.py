@@ -35,13 +35,13 @@ def demo(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 def test_the_demo_scores_every_agent_on_every_scene(demo: Path) -> None:
     summary = json.loads((demo / "summary.json").read_text())
-    assert [agent["name"] for agent in summary["agents"]] == [*BASELINES, *PLANNERS]
-    assert summary["scenes_expected"] == summary["scenes_scored"] == SCENES
+    assert list(summary["agents"]) == [*BASELINES, *PLANNERS]
+    assert summary["scenes"]["expected"] == summary["scenes"]["scored"] == SCENES
     with (demo / "scores.csv").open() as stream:
         rows = list(csv.DictReader(stream))
     assert len(rows) == SCENES * (len(BASELINES) + len(PLANNERS))
     assert all(0.0 <= float(row["score"]) <= 1.0 and row["error"] == "" for row in rows)
-    truth = {agent["name"] for agent in summary["agents"] if agent["uses_truth"]}
+    truth = {name for name, agent in summary["agents"].items() if agent["uses_truth"]}
     assert truth == {"pair_best_of_6"}
 
 

@@ -19,7 +19,7 @@ def test_opens_by_name(navsim_root: Path, argoverse2_root: Path) -> None:
     ("name", "options", "message"),
     [
         ("navsym", {}, "Did you mean 'navsim'"),
-        ("nuscenes", {}, "There are: world, navsim, argoverse2"),
+        ("nuscenes", {}, "There are: world, navsim, navsim_two_stage, argoverse2"),
         ("navsim", {"splitt": "mini"}, "Did you mean 'split'"),
         ("argoverse2", {"x": 1}, "It knows: interval, starts"),
         ("argoverse2", {}, "needs a folder"),

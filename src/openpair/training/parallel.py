@@ -51,8 +51,17 @@ def assign_devices(
 
 
 def train_interleaved(jobs: Sequence[BranchJob], listener: Listener) -> None:
-    """Train all jobs in this process, by turns."""
-    run_interleaved([job.start(job.device, listener) for job in jobs])
+    """Train all jobs in this process, by turns, with the threads that each would have on its own.
+
+    The number of threads decides in which order a CPU adds up, and so the last bits of a weight.
+    """
+    threads = torch.get_num_threads()
+    try:
+        if jobs[0].threads:
+            torch.set_num_threads(jobs[0].threads)
+        run_interleaved([job.start(job.device, listener) for job in jobs])
+    finally:
+        torch.set_num_threads(threads)
 
 
 def train_concurrently(jobs: Sequence[BranchJob], listener: Listener) -> None:
