@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -27,6 +28,33 @@ PLANS = straight_plan()[None]
 def test_wrong_shapes(plans: np.ndarray) -> None:
     with pytest.raises(OpenPairError, match=r"scene straight.*shape"):
         score_prepared(scene(V1), plans)
+
+
+@pytest.mark.parametrize(
+    ("plans", "said"),
+    [
+        (PLANS.tolist(), "a list"),
+        (None, "a NoneType"),
+        (1.0, "a float"),
+        (PLANS.astype(str), "an array of <U"),
+        (PLANS.astype(object), "an array of object"),
+        (PLANS + 1j, "an array of complex128"),
+        (torch.from_numpy(PLANS + 1j), "an array of torch.complex128"),
+    ],
+)
+def test_what_is_no_array_of_numbers(plans: Any, said: str) -> None:
+    with pytest.raises(OpenPairError, match=f"scene straight: the trajectories are {said}"):
+        score_prepared(scene(V1), plans)
+
+
+@pytest.mark.parametrize("protocol", [V1, V2])
+def test_plans_beyond_the_map_are_scored(protocol: Protocol) -> None:
+    """However far a plan goes, the score is a number and the plan left the road."""
+    plans = np.concatenate([PLANS * factor for factor in (1e3, 1e6, 1e12, 1e30, 1e300, -1e300)])
+    scores = score_prepared(scene(protocol), plans)
+    assert np.isfinite(scores.score).all()
+    assert (scores.score >= 0).all()
+    assert (scores.metrics["drivable_area_compliance"][1:] == 0).all()
 
 
 @pytest.mark.parametrize("value", [np.nan, np.inf])
@@ -166,3 +194,37 @@ def test_bad_case_files(tmp_path: Path) -> None:
     del case["in_centerline"]
     with pytest.raises(OpenPairError, match="no array 'in_centerline'"):
         prepare_case(case, "v1.1")
+
+
+MUTATIONS = {
+    "half": lambda a: a[: len(a) // 2] if a.ndim else a,
+    "empty": lambda a: a[:0] if a.ndim else a,
+    "one axis more": lambda a: a[None],
+    "flat": lambda a: a.reshape(-1),
+    "text": lambda a: np.full(a.shape, "x"),
+    "one number": lambda a: np.array(0),
+    "negative": lambda a: -a - 1 if a.dtype.kind in "iuf" else a,
+    "not finite": lambda a: a.astype(float) * np.nan if a.dtype.kind in "iubf" else a,
+    "halves": lambda a: a.astype(float) + 0.5 if a.dtype.kind in "iub" else a,
+    "huge": lambda a: a * 0 + 1e300 if a.dtype.kind == "f" else a,
+    "zero": lambda a: a * 0 if a.dtype.kind in "iuf" else a,
+}
+
+
+@pytest.mark.filterwarnings("ignore::RuntimeWarning")  # arithmetic on huge numbers overflows, which is not the matter
+@pytest.mark.parametrize("mutation", MUTATIONS)
+@pytest.mark.parametrize(("name", "protocol"), [("v1/case006", V1), ("v2/case065", V2)])
+def test_no_array_of_a_case_can_break_the_scorer(name: str, protocol: Protocol, mutation: str) -> None:
+    """Whatever is done to one array of a case: it is named, or the scores are numbers between 0 and 1."""
+    case = load(IN_REPOSITORY / f"{name}.npz")
+    refused = 0
+    for array in [key for key in case if key.startswith("in_")]:
+        changed = {**case, array: MUTATIONS[mutation](case[array])}
+        try:
+            scores = score_prepared(prepare_case(changed, protocol), case["trajs"][:3]).score
+        except OpenPairError as error:
+            assert error.where
+            refused += 1
+        else:
+            assert ((scores >= 0) & (scores <= 1)).all(), array
+    assert refused or mutation == "zero"

@@ -14,7 +14,15 @@ from openpair.simulation.reference import NUM_STEPS
 
 
 def check_plans(plans: Any, where: str) -> None:
-    """Plans must be (N, 8, 3), N >= 1, and finite. Numpy or torch."""
+    """Plans must be numbers (N, 8, 3), N >= 1, in a numpy array or a torch tensor."""
+    numeric = plans.dtype.kind in "fiu" if isinstance(plans, np.ndarray) else hasattr(plans, "is_complex")
+    if not numeric or (not isinstance(plans, np.ndarray) and plans.is_complex()):
+        what = f"an array of {plans.dtype}" if hasattr(plans, "dtype") else f"a {type(plans).__name__}"
+        raise OpenPairError(
+            f"the trajectories are {what}, not numbers in a numpy array or a torch tensor",
+            where=where,
+            fix="Give 8 poses x, y, heading at 0.5 s .. 4.0 s in the ego frame for each plan",
+        )
     if plans.ndim != 3 or tuple(plans.shape[1:]) != (NUM_POSES, 3) or plans.shape[0] == 0:
         raise OpenPairError(
             f"the trajectories have shape {tuple(plans.shape)}, not (N, {NUM_POSES}, 3) with N >= 1",
