@@ -40,7 +40,9 @@ META: Final = "store.json"
 DONE: Final = "done.npy"
 FAILURES: Final = "failures.json"
 CHUNK: Final = 16
-"""Scenes a worker takes at a time: neighbours share logs and maps."""
+"""Scenes a worker takes at least at a time: neighbours share logs and maps."""
+MAX_CHUNK: Final = 128
+"""Scenes a worker takes at most: about a town of the world. What several workers see of a town, each of them draws."""
 
 Mode = Literal["r", "r+"]
 
@@ -135,6 +137,10 @@ class FeatureStore:
         rows = self._rows[np.asarray(indices, np.int64)]
         return {name: array[rows] for name, array in self._arrays.items()}
 
+    def column(self, name: str, indices: NDArray[np.integer] | Sequence[int]) -> NDArray[Any]:
+        """(B, ...) one of the arrays in stored form, without reading the others."""
+        return self._arrays[name][self._rows[np.asarray(indices, np.int64)]]
+
     def batch(self, indices: NDArray[np.integer] | Sequence[int]) -> Arrays:
         """(B, ...) features and targets of some scenes: float32, labels bool, semantic map int64."""
         stored = self.stored(indices)
@@ -177,7 +183,8 @@ def build_store(
     done = _open_array(folder / DONE, (len(tokens),), np.dtype(np.uint8), "r+")
     waiting = np.flatnonzero(done != _STORED)
     failures: dict[str, str] = {}
-    chunks = [waiting[i : i + CHUNK] for i in range(0, len(waiting), CHUNK)]
+    size = CHUNK if workers <= 1 else min(max(CHUNK, len(waiting) // (8 * workers)), MAX_CHUNK)
+    chunks = [waiting[i : i + size] for i in range(0, len(waiting), size)]
     if progress:
         progress(len(tokens) - len(waiting), len(tokens))
     finished = len(tokens) - len(waiting)
