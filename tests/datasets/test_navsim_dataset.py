@@ -133,6 +133,58 @@ def test_damaged_log_is_one_sentence(workspace: Path) -> None:
         NavsimDataset(workspace)
 
 
+BREAKAGES = {
+    "not a complete pickle": lambda content: content[: len(content) // 2],
+    "lack token and roadblock_ids": lambda content: pickle.dumps([{"a": 1}]),
+    "which NAVSIM's files do not contain": lambda content: pickle.dumps(Path("x")),
+}
+
+
+@pytest.mark.parametrize("reason", BREAKAGES)
+def test_broken_log_among_good_ones_fails_alone(workspace: Path, reason: str) -> None:
+    whole = NavsimDataset(workspace, scene_filter=SceneFilter(frame_interval=1))
+    broken, good = sorted({key.log_name for key in whole.keys()})
+    path = workspace / f"navsim_logs/mini/{broken}.pkl"
+    path.write_bytes(BREAKAGES[reason](path.read_bytes()))
+
+    every_scene = NavsimDataset(workspace, scene_filter=SceneFilter(frame_interval=1), missing="per_scene")
+    *known, last = every_scene.keys()
+    assert [key.token for key in known] == [key.token for key in whole.keys() if key.log_name == good]
+    assert (last.log_name, last.token, last.is_whole_log) == (broken, path.name, True)
+    assert every_scene.load_scene(known[0].token).log_name == good
+    with pytest.raises(OpenPairError, match=f"none of the log's scenes.*{broken}.*{reason}"):
+        every_scene.load_scene(last.token)
+    assert len(every_scene.fingerprint()) == 64
+
+    tokens = [next(key.token for key in whole.keys() if key.log_name == name) for name in (broken, good)]
+    by_token = NavsimDataset(workspace, scene_filter=SceneFilter.of_tokens(tokens), missing="per_scene")
+    assert [(key.token, key.is_whole_log) for key in by_token.keys()] == [(tokens[1], False), (tokens[0], False)]
+    with pytest.raises(OpenPairError, match=f"1 cannot be: .*{broken}.*{reason}"):
+        by_token.load_scene(tokens[0])
+
+    with pytest.raises(OpenPairError, match=reason):
+        NavsimDataset(workspace, scene_filter=SceneFilter.of_tokens(tokens))
+    (workspace / f"navsim_logs/mini/{good}.pkl").write_bytes(b"")
+    with pytest.raises(OpenPairError, match="none of the 2 logs can be read"):
+        NavsimDataset(workspace, missing="per_scene")
+
+
+def test_broken_logs_are_never_kept_in_the_index(workspace: Path, tmp_path: Path) -> None:
+    folder = workspace / "navsim_logs/mini"
+    source = sorted(folder.glob("*.pkl"))[0].read_bytes()
+    for i in range(40):
+        (folder / f"log{i:02d}.pkl").write_bytes(source if i != 7 else source[:1000])
+    paths = sorted(folder.glob("log*.pkl"))
+    for _ in range(2):
+        index = build_index(paths, tmp_path / "cache", keep_broken=True)
+        assert list(index.broken) == ["log07"] and len(index.log_names) == 39
+    with pytest.raises(OpenPairError, match="not a complete pickle"):
+        build_index(paths, tmp_path / "cache")
+    paths[7].write_bytes(source)
+    mended = build_index(paths, tmp_path / "cache", keep_broken=True)
+    assert mended.broken == {} and len(mended.log_names) == 40
+
+
 def test_folders_and_environment(workspace: Path, tmp_path: Path) -> None:
     environment = {"OPENSCENE_DATA_ROOT": str(workspace), "NUPLAN_MAPS_ROOT": str(tmp_path)}
     assert navsim_folders(None, environment) == NavsimFolders(

@@ -65,6 +65,62 @@ def test_plans_are_scored_as_by_the_original_on_their_own_scenes(tmp_path, capsy
     assert "that plans are given for" in " ".join(capsys.readouterr().out.split())
 
 
+@pytest.fixture
+def one_log_of_two_is_broken(tmp_path):
+    """A root with a good log and a truncated one, and two tokens of each, the good log's first."""
+    with (NAVSIM / "golden" / "scenes.csv").open(newline="") as stream:
+        by_log: dict[str, list[str]] = {}
+        for row in csv.DictReader(stream):
+            by_log.setdefault(row["log_name"], []).append(row["token"])
+    (good, tokens), (broken, lost) = list(by_log.items())[:2]
+    logs = tmp_path / "root" / "navsim_logs" / "mini"
+    logs.mkdir(parents=True)
+    (tmp_path / "root" / "maps").symlink_to(NAVSIM / "maps")
+    shutil.copyfile(NAVSIM / "navsim_logs" / "mini" / f"{good}.pkl", logs / f"{good}.pkl")
+    (logs / f"{broken}.pkl").write_bytes((NAVSIM / "navsim_logs" / "mini" / f"{broken}.pkl").read_bytes()[:5000])
+    return tmp_path / "root", f"{broken}.pkl", tokens[:2], lost[:2]
+
+
+@needs_navsim
+@pytest.mark.parametrize("workers", [1, 2])
+def test_scenes_of_a_broken_log_fail_one_by_one(tmp_path, capsys, one_log_of_two_is_broken, workers):
+    root, broken, good, lost = one_log_of_two_is_broken
+    tokens = tmp_path / "tokens.txt"
+    tokens.write_text("\n".join([*lost, *good]) + "\n")
+    where = ("--dataset", "navsim", "--root", root, "--tokens", tokens, "--workers", workers)
+    assert call(*where, "--agent", "human", "--out", tmp_path / "out") == 3
+    rows = {row.token: row for row in read_scores(tmp_path / "out" / "scores.csv")}
+    assert set(rows) == {*good, *lost}
+    assert not any(rows[token].failed for token in good)
+    for token in lost:
+        assert broken in rows[token].error and "not a complete pickle" in rows[token].error
+    scenes = json.loads((tmp_path / "out" / "summary.json").read_text())["scenes"]
+    assert (scenes["expected"], scenes["scored"], scenes["failed"]) == (4, 2, 2)
+    assert "2 of 4 scenes FAILED" in capsys.readouterr().err
+
+
+@needs_navsim
+def test_broken_log_without_known_tokens_is_one_failure(tmp_path, capsys, one_log_of_two_is_broken):
+    """Neither a sample nor a file of plans makes it disappear; plans of its scenes fail by themselves."""
+    root, broken, good, lost = one_log_of_two_is_broken
+    where = ("--dataset", "navsim", "--root", root, "--workers", 1)
+    assert call(*where, "--agent", "human", "--max-scenes", 2, "--out", tmp_path / "sample") == 3
+    *scored, failed = read_scores(tmp_path / "sample" / "scores.csv")
+    assert len(scored) == 2 and not any(row.failed for row in scored)
+    assert failed.token == broken and "not a complete pickle" in failed.error
+    summary = json.loads((tmp_path / "sample" / "summary.json").read_text())
+    assert summary["scenes"]["failed"] == 1
+    assert "1 logs cannot be read" in summary["scenes"]["selection"]
+    assert "1 of 3 scenes FAILED" in capsys.readouterr().err
+
+    golden = np.load(NAVSIM / "golden" / "trajectories.npz")
+    planned = np.isin(golden["token"], [*good, lost[0]])
+    np.savez(tmp_path / "mine.npz", token=golden["token"][planned], poses=golden["human"][planned])
+    assert call(*where, "--agent", tmp_path / "mine.npz", "--out", tmp_path / "plans") == 3
+    rows = {row.token: row.failed for row in read_scores(tmp_path / "plans" / "scores.csv")}
+    assert rows == {good[0]: False, good[1]: False, lost[0]: True, broken: True}
+
+
 @needs_navsim
 def test_a_list_of_tokens_is_evaluated_whole(tmp_path):
     golden = np.load(NAVSIM / "golden" / "trajectories.npz")

@@ -39,6 +39,7 @@ SUBCOMMANDS: dict[str, Subcommand] = {
     "submit": Subcommand("submit", "Submit", "write the submission file of a NAVSIM leaderboard"),
     "doctor": Subcommand("doctor", "Doctor", "look for what is missing: folders, versions, GPU, disk, files, maps"),
     "train": Subcommand("train", "Train", "train: parallel | il | rl | reward"),
+    "fit-anchors": Subcommand("fit_anchors", "FitAnchors", "fit DiffusionDrive's anchors to a training set"),
     "import-checkpoint": Subcommand("import_checkpoint", "ImportCheckpoint", "make a released checkpoint one of ours"),
     "world": Subcommand("world", "World", "the embedded world: info | unpack | build | materialise"),
     "demo": Subcommand("demo", "Demo", "train and evaluate everything on the embedded world, write a report"),

@@ -43,7 +43,8 @@ class Train:
     """Run folder: networks, states, learning curves."""
 
     preset: str = "demo"
-    """Where the settings start from: demo, quick or published."""
+    """Where the settings start from: demo, quick or published; each with TransFuser in the imitation branch or, named
+    demo_diffusiondrive and so on, with DiffusionDrive."""
 
     dataset: Literal["world", "navsim"] = "world"
     """What kind of data."""
@@ -59,6 +60,9 @@ class Train:
 
     cache: Path | None = None
     """Folder for prepared scenes and features; default: OUT/data."""
+
+    anchors: Path | None = None
+    """DiffusionDrive: anchors of 'openpair fit-anchors'; default: fitted to the training scenes."""
 
     devices: tuple[str, ...] = ()
     """Where to train; default: every CUDA device, else the CPU."""
@@ -102,7 +106,7 @@ class Train:
             specs["validation"] = DataSpec(self.dataset, root, validation_options)
         with ProgressView() as view:
             stores = build_stores(specs, self.config, self.cache or self.out / "data", self.workers, view)
-            plan = RunPlan(self.config, stores["train"], stores.get("validation"), self.out)
+            plan = RunPlan(self.config, stores["train"], stores.get("validation"), self.out, self.anchors)
             train_branches(plan, branches, view, devices=self.devices, interleave=self.interleave)
         for branch in branches:
             print(self.out / BRANCH_FILES[branch])

@@ -11,6 +11,7 @@ import tyro
 from openpair.datatypes.columns import Protocol
 from openpair.errors import OpenPairError
 from openpair.features.config import FeatureConfig
+from openpair.policies.diffusion_drive import DiffusionDriveConfig
 from openpair.policies.transfuser import TransfuserConfig
 from openpair.rewards.pose_aware import PoseAwareConfig
 from openpair.samplers.kinematic_tree import KinematicTreeConfig
@@ -27,12 +28,12 @@ class NetworkConfig:
     """The three networks. Each has an encoder of its own, as in the paper.
 
     Attributes:
-        policy: of the imitation branch.
+        policy: of the imitation branch; the class of its configuration says which network.
         sampler: of the reinforcement branch.
         reward_model: picks the plan.
     """
 
-    policy: TransfuserConfig
+    policy: TransfuserConfig | DiffusionDriveConfig
     sampler: KinematicTreeConfig
     reward_model: PoseAwareConfig
 
@@ -163,7 +164,36 @@ def published() -> ExperimentConfig:
     )
 
 
-PRESETS: dict[str, Callable[[], ExperimentConfig]] = {"demo": demo, "quick": quick, "published": published}
+def with_diffusion_drive(base: Callable[[], ExperimentConfig]) -> Callable[[], ExperimentConfig]:
+    """The same experiment with DiffusionDrive in the imitation branch; anchors are fitted to the training scenes."""
+
+    def build() -> ExperimentConfig:
+        config = base()
+        is_small = config.features != FeatureConfig.published()
+        policy = DiffusionDriveConfig.small() if is_small else DiffusionDriveConfig.published()
+        imitation = config.imitation if is_small else published_diffusion_drive_training()
+        networks = replace(config.networks, policy=policy)
+        return replace(config, name=f"{config.name}_diffusiondrive", networks=networks, imitation=imitation)
+
+    return build
+
+
+def published_diffusion_drive_training() -> ImitationConfig:
+    """DiffusionDrive's own: 100 epochs of navtrain on 8 GPUs, batch 64 per GPU, AdamW 6e-4, 3 epochs of warm-up."""
+    batch_size = 8 * 64
+    steps_per_epoch = 103_288 // batch_size
+    optimiser = OptimiserConfig(
+        learning_rate=6e-4, weight_decay=1e-4, warmup_steps=3 * steps_per_epoch, final_fraction=1e-6 / 6e-4
+    )
+    return ImitationConfig(100 * steps_per_epoch, batch_size, optimiser, precision="bfloat16")
+
+
+_TRANSFUSER = {"demo": demo, "quick": quick, "published": published}
+
+PRESETS: dict[str, Callable[[], ExperimentConfig]] = {
+    **_TRANSFUSER,
+    **{f"{name}_diffusiondrive": with_diffusion_drive(build) for name, build in _TRANSFUSER.items()},
+}
 """Experiments by name."""
 
 

@@ -16,8 +16,12 @@ from torch import Tensor, nn
 
 from openpair.checkpoints import load_checkpoint, save_checkpoint, to_plain
 from openpair.configs.experiment import ExperimentConfig, PoolConfig
+from openpair.errors import OpenPairError
 from openpair.nn.trunk import PerceptionTrunk
-from openpair.policies.transfuser import Transfuser
+from openpair.policies.anchors import fit_anchors, read_anchors
+from openpair.policies.base import ImitationPolicy
+from openpair.policies.diffusion_drive import DiffusionDrive
+from openpair.policies.transfuser import Transfuser, TransfuserConfig
 from openpair.rewards.pose_aware import PoseAwareRewardModel
 from openpair.samplers.base import Sampler
 from openpair.samplers.kinematic_tree import KinematicTree
@@ -47,12 +51,14 @@ class RunPlan:
         train: stores of the training scenes.
         validation: stores of the validation scenes, or None.
         folder: run folder.
+        anchors: file of anchors for DiffusionDrive; None fits them to the training scenes.
     """
 
     config: ExperimentConfig
     train: StoreLocation
     validation: StoreLocation | None
     folder: Path
+    anchors: Path | None = None
 
     def starter(self, branch: str) -> Starter:
         """Starter of "il", "rl" or "reward"."""
@@ -70,7 +76,7 @@ class RunPlan:
 def start_imitation(plan: RunPlan, device: str, listener: Listener) -> BranchRun:
     """The IL branch, from its last saved step."""
     train, validation = plan.open()
-    policy = _fresh(plan, "il", lambda: Transfuser(plan.config.networks.policy), device)
+    policy = _fresh(plan, "il", lambda: _fresh_policy(plan, train), device)
     branch = ImitationBranch(
         policy,
         plan.config.imitation,
@@ -130,11 +136,30 @@ _START: dict[str, Callable[[RunPlan, str, Listener], BranchRun]] = {
 }
 
 
+def _fresh_policy(plan: RunPlan, train: TrainingData) -> ImitationPolicy:
+    """The policy of the configuration; DiffusionDrive's anchors are given, or fitted to what humans drove."""
+    config = plan.config.networks.policy
+    if isinstance(config, TransfuserConfig):
+        return Transfuser(config)
+    if plan.anchors is not None:
+        anchors = read_anchors(plan.anchors)
+        if len(anchors) != config.num_anchors:
+            raise OpenPairError(
+                f"the file holds {len(anchors)} anchors, the policy has {config.num_anchors} modes",
+                where=plan.anchors,
+                fix=f"openpair fit-anchors --count {config.num_anchors}",
+            )
+    else:
+        anchors = fit_anchors(train.human_plans(), config.num_anchors, seed=plan.config.seed)
+    return DiffusionDrive(config, anchors)
+
+
 def fingerprint(plan: RunPlan, train: TrainingData, settings: Any) -> str:
     """Changes with whatever decides the weights of a branch: seed, features, networks, its settings, its data."""
     config = plan.config
     parts = [config.seed, config.protocol, config.features, config.networks, settings, config.loop]
-    text = json.dumps([*map(to_plain, parts), train.fingerprint()])
+    given = [] if plan.anchors is None else [_file_hash(plan.anchors)]
+    text = json.dumps([*map(to_plain, parts), train.fingerprint(), *given])
     return hashlib.sha256(text.encode()).hexdigest()[:16]
 
 

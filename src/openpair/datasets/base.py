@@ -18,10 +18,13 @@ class SceneKey:
     Attributes:
         log_name: the log it is cut from; bootstrap intervals resample logs.
         token: token of its current frame.
+        is_whole_log: the log cannot be read, and nobody knows its tokens: the key stands for all its scenes, ``token``
+            is the name of the file, and loading it raises the reason.
     """
 
     log_name: str
     token: str
+    is_whole_log: bool = False
 
 
 @runtime_checkable

@@ -202,16 +202,29 @@ def scenes_to_evaluate(task: Task, keys: list[SceneKey], max_scenes: int | None 
     for source in task.agents:
         if (path := source.plans_path()) is not None:
             plans = read_plans(path)
+            if any(key.is_whole_log for key in keys):  # a plan may be for a scene of a broken log: it fails by itself
+                keys = with_unknown(keys, plans.tokens)
             plans.check_tokens_known(key.token for key in keys)
             planned.update(plans.tokens)
     if planned and not task.all_scenes and len(planned) < len(keys):
-        chosen = [key for key in keys if key.token in planned]
+        chosen = [key for key in keys if key.token in planned or key.is_whole_log]
         selection = f"the {len(chosen)} that plans are given for, of {len(keys)} of the dataset"
+    whole_logs = [key for key in chosen if key.is_whole_log]
     if max_scenes is not None and max_scenes < len(chosen):
+        chosen = [key for key in chosen if not key.is_whole_log]
+        max_scenes = min(max_scenes, len(chosen))
         step = (len(chosen) - 1) / max(max_scenes - 1, 1)
         selection = f"{max_scenes}, spread evenly over {selection.removeprefix('all ')}"
-        chosen = [chosen[round(i * step)] for i in range(max_scenes)]
+        chosen = [chosen[round(i * step)] for i in range(max_scenes)] + whole_logs
+    if whole_logs:
+        selection += f"; {len(whole_logs)} logs cannot be read and count as one failed scene each"
     return chosen, selection
+
+
+def with_unknown(keys: list[SceneKey], tokens: Sequence[str]) -> list[SceneKey]:
+    """The keys, and one without a log for each token that is not among them."""
+    known = {key.token for key in keys}
+    return keys + [SceneKey("", token) for token in tokens if token not in known]
 
 
 def _whole_mappings(task: Task, keys: list[SceneKey], max_scenes: int | None) -> tuple[list[SceneKey], str]:

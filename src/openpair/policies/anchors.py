@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
+import numpy as np
 import torch
 from torch import Tensor
 
+from openpair.datatypes.columns import NUM_POSES
 from openpair.errors import OpenPairError
 
 
@@ -45,3 +49,27 @@ def fit_anchors(trajectories: Tensor, count: int = 20, *, seed: int = 0, iterati
         centers = moved
     anchors = centers.float().unflatten(1, (-1, 2))
     return anchors[anchors[:, -1].norm(dim=-1).argsort()]
+
+
+def write_anchors(path: Path, anchors: Tensor) -> None:
+    """Write anchors (K, 8, 2) x, y [m] as a .npy file. Raises OpenPairError for another ending."""
+    if path.suffix != ".npy":
+        raise OpenPairError("a file of anchors ends in .npy", where=path)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    np.save(path, anchors.numpy(), allow_pickle=False)
+
+
+def read_anchors(path: Path) -> Tensor:
+    """Anchors (K, 8, 2) x, y [m] of a .npy file. Raises OpenPairError for a file that holds none."""
+    try:
+        anchors = np.load(path, allow_pickle=False)
+    except (OSError, ValueError, EOFError) as error:
+        raise OpenPairError(f"this is no file of anchors ({error})", where=path, fix="openpair fit-anchors") from error
+    is_array = isinstance(anchors, np.ndarray) and anchors.dtype.kind == "f"
+    if not is_array or anchors.ndim != 3 or anchors.shape[1:] != (NUM_POSES, 2) or not np.isfinite(anchors).all():
+        raise OpenPairError(
+            f"the file does not hold anchors (K, {NUM_POSES}, 2) of finite numbers",
+            where=path,
+            fix="openpair fit-anchors",
+        )
+    return torch.from_numpy(anchors.astype(np.float32))

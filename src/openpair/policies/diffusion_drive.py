@@ -119,7 +119,7 @@ class DiffusionDrive(PerceptionTrunk, ImitationPolicy):
             plans, logits = layers[-1]
         else:
             by_layer = {}
-            plans, logits = self._denoise(anchors, noise, values, output.queries)
+            plans, logits = self.denoised(noise, values, output.queries)
         mode = logits.argmax(dim=1)
         best = plans[torch.arange(batch, device=mode.device), mode]
         return {
@@ -159,7 +159,9 @@ class DiffusionDrive(PerceptionTrunk, ImitationPolicy):
         noised = add_noise(anchors, noise, self.signal[timesteps][:, None, None, None])
         return self._trajectory_head.decode(denormalise(noised.clamp(-1, 1)), timesteps, values, queries)
 
-    def _denoise(self, anchors: Tensor, noise: Tensor, values: list[Tensor], queries: Tensor) -> tuple[Tensor, Tensor]:
+    def denoised(self, noise: Tensor, values: list[Tensor], queries: Tensor) -> tuple[Tensor, Tensor]:
+        """Noise (B, M, 8, 2), value maps of each layer and queries -> plans (B, M, 8, 3) and their logits (B, M)."""
+        anchors = normalise(self._trajectory_head.plan_anchor).expand_as(noise)
         x = add_noise(anchors, noise, self.signal[self.config.start_step])
         plans, logits = x, x
         for step in self.config.denoise_steps:

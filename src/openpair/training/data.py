@@ -90,6 +90,10 @@ class TrainingData:
         inputs = {name: arrays.pop(name) for name in FEATURES_OF_BATCH}
         return SceneBatch(tuple(self.tokens[i] for i in indices), inputs, arrays)
 
+    def human_plans(self) -> torch.Tensor:
+        """(M, 8, 3) what the human drove in every scene."""
+        return torch.from_numpy(np.ascontiguousarray(self.features.column("trajectory", self._rows)))
+
     def reward(self) -> ExactReward:
         """Exact scores of candidates of these scenes."""
         return ExactReward(self.prepared.load)

@@ -70,8 +70,9 @@ class ImitationBranch(Branch):
         """One step on the policy's own loss."""
         batch = self._train.batch(self._order.indices(index)).to(self._device)
         self.network.train()
+        drawn = self._draw(len(batch.tokens), self.generator)
         with autocast(self._device, self.config.precision):
-            outputs = self.network(**batch.features)
+            outputs = self.network(**batch.features, **drawn)
         terms = self.network.loss({k: v.float() for k, v in outputs.items()}, batch.targets)
         norm = self.learn(terms["loss"], index)
         return {**{name: float(value.detach()) for name, value in terms.items()}, "gradient_norm": norm}
@@ -83,12 +84,17 @@ class ImitationBranch(Branch):
             return {}
         self.network.eval()
         distances = []
+        generator = torch.Generator().manual_seed(0)  # a generator of its own: validation changes no training
         for indices in evaluation_batches(len(self._validation.tokens), 2 * self.config.batch_size):
             batch = self._validation.batch(indices).to(self._device)
-            plan = self.network.plan(**batch.features)
+            plan = self.network.plan(**batch.features, **self._draw(len(batch.tokens), generator))
             distances.append((plan - batch.targets["trajectory"])[..., :2].norm(dim=-1))
         distance = torch.cat(distances)
         return {"distance_m": float(distance.mean()), "end_distance_m": float(distance[:, -1].mean())}
+
+    def _draw(self, count: int, generator: torch.Generator) -> dict[str, torch.Tensor]:
+        """The policy's random inputs, from a generator that is saved and restored with the branch."""
+        return {name: value.to(self._device) for name, value in self.network.draw(count, generator).items()}
 
     def export(self, folder: Path, metrics: dict[str, float]) -> None:
         """Write the finished policy."""

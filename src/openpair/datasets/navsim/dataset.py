@@ -26,6 +26,9 @@ LOGS_KEPT: Final = 3
 
 MAPS_KEPT: Final = 4
 
+BROKEN_SHOWN: Final = 3
+"""Broken logs whose reasons stand in one message."""
+
 NAMED_SPLITS: Final = {"navtrain": "trainval", "navtest": "test", "navmini": "mini", "navhard_two_stage": "test"}
 """Folder of logs of the splits that NAVSIM defines by scene filters."""
 
@@ -48,9 +51,10 @@ class NavsimDataset:
             None = that of a named split, else every window of 4 + 10 frames, without overlap, that has a route.
         index_folder: where the index of a large split is kept; None = the user's cache folder.
         progress: wraps the reading of new logs; called with an iterator and the number of its items.
-        missing: what happens to tokens and logs that the filter names but the folder lacks. "error": the dataset does
-            not open. "per_scene": the tokens stay among the keys (without a log name) and fail when they are loaded,
-            so that an evaluation lists and counts them.
+        missing: what happens to tokens and logs that the filter names but the folder lacks, and to logs that cannot
+            be read. "error": the dataset does not open. "per_scene": the tokens stay among the keys (without a log
+            name) and fail when they are loaded, so that an evaluation lists and counts them; a broken log whose tokens
+            no filter names stays as one key.
         name: name of the dataset in scenes and tables.
 
     Raises:
@@ -83,12 +87,16 @@ class NavsimDataset:
         self._missing = missing
         self._log_folder = self.folders.logs / self.split
         paths = self._log_paths()
-        index = build_index(paths, cache_folder() if index_folder is None else index_folder, progress)
+        kept = cache_folder() if index_folder is None else index_folder
+        index = build_index(paths, kept, progress, keep_broken=missing == "per_scene")
+        self._broken = {f"{name}.pkl": reason for name, reason in index.broken.items()}
+        if len(self._broken) == len(paths):
+            raise OpenPairError(f"none of the {len(paths)} logs can be read; {next(iter(self._broken.values()))}")
         self._scenes = _select(index, self.scene_filter)
         self._logs: LruCache[RawLog] = LruCache(LOGS_KEPT)
         self._maps: LruCache[RoadMap] = LruCache(MAPS_KEPT)
         known = tuple(SceneKey(log_name, token) for token, (log_name, _) in self._scenes.items())
-        self._keys = known + tuple(SceneKey("", token) for token in self._unknown_tokens())
+        self._keys = known + tuple(SceneKey("", token) for token in self._unknown_tokens()) + self._whole_logs()
 
     def __len__(self) -> int:
         return len(self._keys)
@@ -99,11 +107,19 @@ class NavsimDataset:
 
     def fingerprint(self) -> str:
         """Names the data: logs and maps by name, size and time, and the choice of scenes."""
-        logs = {self._log_folder / f"{key.log_name}.pkl" for key in self._keys if key.log_name}
+        names = {log_name for log_name, _ in self._scenes.values()}
+        logs = {self._log_folder / f"{name}.pkl" for name in names}
         return data_fingerprint([*logs, *self.folders.maps.glob("*/*/map.gpkg")], (key.token for key in self._keys))
 
     def load_scene(self, token: str) -> Scene:
         """The scene of a token. Raises OpenPairError for an unknown token or a broken log or map."""
+        if token in self._broken:
+            raise OpenPairError(f"none of the log's scenes can be read; {self._broken[token]}")
+        if token not in self._scenes and self._broken:
+            raise OpenPairError(
+                f"there is no scene '{token}' in the logs that can be read, and {len(self._broken)} cannot be: "
+                f"{'; '.join(list(self._broken.values())[:BROKEN_SHOWN])}",
+            )
         if token not in self._scenes:
             raise OpenPairError(
                 f"there is no scene '{token}'",
@@ -165,6 +181,12 @@ class NavsimDataset:
                 fix="Download the whole split, or take a filter that names what is there",
             )
         return [found[name] for name in sorted(set(wanted)) if name in found]
+
+    def _whole_logs(self) -> tuple[SceneKey, ...]:
+        """A key for each broken log, unless the filter names the tokens that are looked for."""
+        if self.scene_filter.tokens is not None and self.scene_filter.max_scenes is None:
+            return ()
+        return tuple(SceneKey(Path(file).stem, file, is_whole_log=True) for file in self._broken)
 
     def _unknown_tokens(self) -> list[str]:
         """Tokens of the filter that no log holds; raises OpenPairError unless they may fail one by one."""

@@ -11,7 +11,7 @@ import os
 import tempfile
 from collections.abc import Callable, Iterable
 from concurrent.futures import ProcessPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import numpy as np
@@ -35,18 +35,22 @@ class LogIndex:
         offset: (L+1,) int64: frames of log l are [offset[l], offset[l+1]).
         tokens: (F,) bytes, token of every frame.
         has_route: (F,) bool, True where the frame names a route.
+        broken: log name -> why the file cannot be read; such logs have no frames here.
     """
 
     log_names: tuple[str, ...]
     offset: NDArray[np.int64]
     tokens: NDArray[np.bytes_]
     has_route: NDArray[np.bool_]
+    broken: dict[str, str] = field(default_factory=dict)
 
 
 def build_index(
     paths: list[Path],
     cache_folder: Path | None,
     progress: Callable[[Iterable[LogEntry], int], Iterable[LogEntry]] = lambda entries, _: entries,
+    *,
+    keep_broken: bool = False,
 ) -> LogIndex:
     """Index of log files, read from the cache where it is up to date.
 
@@ -54,28 +58,33 @@ def build_index(
         paths: log files, sorted.
         cache_folder: where the index is kept; None keeps none.
         progress: wraps the iteration over newly read logs; called with the iterator and their number.
+        keep_broken: a log that cannot be read is named in the index, with the reason, instead of raising. It is not
+            kept in the cache: the next call tries it again.
 
     Raises:
-        OpenPairError: a log cannot be read.
+        OpenPairError: a log cannot be read, and ``keep_broken`` is not set.
     """
     kept = len(paths) >= _SAVED_FROM_LOGS and cache_folder is not None
     file = _cache_file(paths, cache_folder) if kept and cache_folder is not None else None
     known = _load(file) if file is not None else {}
-    stamps = {path.stem: _stamp(path) for path in paths}
-    entries = {name: known[name] for name, stamp in stamps.items() if name in known and known[name].stamp == stamp}
+    entries = {}
+    for path in paths:
+        if path.stem in known and known[path.stem].stamp == _stamp_or_none(path):
+            entries[path.stem] = known[path.stem]
     stale = [path for path in paths if path.stem not in entries]
     if stale:
-        for entry in progress(_read_entries(stale), len(stale)):
+        for entry in progress(_read_entries(stale, keep_broken), len(stale)):
             entries[entry.name] = entry
-        if file is not None:
-            _save(file, [entries[path.stem] for path in paths])
-    ordered = [entries[path.stem] for path in paths]
+    ordered = [entries[path.stem] for path in paths if not entries[path.stem].error]
+    if file is not None and any(not entries[path.stem].error for path in stale):
+        _save(file, ordered)
     lengths = [len(entry.tokens) for entry in ordered]
     return LogIndex(
         log_names=tuple(entry.name for entry in ordered),
         offset=np.concatenate([[0], np.cumsum(lengths)]).astype(np.int64),
         tokens=np.concatenate([entry.tokens for entry in ordered]) if ordered else np.zeros(0, _TOKEN_DTYPE),
         has_route=np.concatenate([entry.has_route for entry in ordered]) if ordered else np.zeros(0, bool),
+        broken={name: entry.error for name, entry in sorted(entries.items()) if entry.error},
     )
 
 
@@ -88,29 +97,43 @@ class LogEntry:
         stamp: (size [bytes], date of change [ns]) of the file that was read.
         tokens: (F,) bytes.
         has_route: (F,) bool.
+        error: why the file cannot be read; empty for a good one.
     """
 
     name: str
     stamp: tuple[int, int]
     tokens: NDArray[np.bytes_]
     has_route: NDArray[np.bool_]
+    error: str = ""
 
 
 def read_entry(path: Path) -> LogEntry:
     """Index of one log file. Raises OpenPairError if it is not a log."""
     rows = skim_log(path)
-    tokens = np.array([str(row["token"]) for row in rows], dtype=_TOKEN_DTYPE)
+    try:
+        tokens = np.array([str(row["token"]) for row in rows], dtype=_TOKEN_DTYPE)
+    except UnicodeEncodeError:
+        raise OpenPairError("the tokens of the log are not plain text", where=path) from None
     has_route = np.array([len(row["roadblock_ids"]) > 0 for row in rows], dtype=bool)
     return LogEntry(path.stem, _stamp(path), tokens, has_route)
 
 
-def _read_entries(paths: list[Path]) -> Iterable[LogEntry]:
+def _read_or_explain(path: Path) -> LogEntry:
+    """Index of one log file, or an entry without frames that says why there is none."""
+    try:
+        return read_entry(path)
+    except OpenPairError as error:
+        return LogEntry(path.stem, (0, 0), np.zeros(0, _TOKEN_DTYPE), np.zeros(0, bool), error=str(error))
+
+
+def _read_entries(paths: list[Path], keep_broken: bool) -> Iterable[LogEntry]:
+    read = _read_or_explain if keep_broken else read_entry
     workers = min(os.cpu_count() or 1, len(paths) // 8)
     if workers <= 1:
-        yield from map(read_entry, paths)
+        yield from map(read, paths)
         return
     with ProcessPoolExecutor(workers) as pool:
-        yield from pool.map(read_entry, paths, chunksize=4)
+        yield from pool.map(read, paths, chunksize=4)
 
 
 def _stamp(path: Path) -> tuple[int, int]:
@@ -119,6 +142,13 @@ def _stamp(path: Path) -> tuple[int, int]:
     except OSError as error:
         raise OpenPairError(f"the log cannot be read ({error.strerror})", where=path) from None
     return status.st_size, status.st_mtime_ns
+
+
+def _stamp_or_none(path: Path) -> tuple[int, int] | None:
+    try:
+        return _stamp(path)
+    except OpenPairError:
+        return None  # reading it will say why
 
 
 def _cache_file(paths: list[Path], folder: Path) -> Path:
