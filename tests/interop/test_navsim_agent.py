@@ -17,7 +17,7 @@ from openpair.configs.experiment import preset
 from openpair.interop import navsim_agent
 from openpair.interop.navsim_agent import NOW, OpenPairAgent, PlanProcess, inputs_of
 from openpair.policies.transfuser import Transfuser
-from openpair.training.pipeline import features_note
+from openpair.training.networks import features_note
 
 YAML = Path(openpair.interop.hydra.__file__).parent / "agent" / "openpair.yaml"
 
