@@ -53,3 +53,32 @@ def test_bad_input_is_said_clearly(tmp_path) -> None:  # type: ignore[no-untyped
         WorldDataset("train", root=tmp_path)
     with pytest.raises(OpenPairError, match="no scene has the token"):
         WorldDataset("val").load_scene("0" * 16)
+
+
+def test_predecessors_lie_half_a_second_earlier_and_change_no_choice() -> None:
+    plain = WorldDataset("test", max_scenes=20)
+    world = WorldDataset("test", max_scenes=20, predecessors=True)
+    assert world.chosen_keys() == plain.keys() == plain.chosen_keys()
+    tokens = [key.token for key in world.keys()]
+    added = set(tokens) - {key.token for key in plain.keys()}
+    assert added and len(set(tokens)) == len(tokens)
+    for key in plain.keys():
+        earlier = world.predecessor_of(key.token)
+        assert earlier == plain.predecessor_of(key.token)
+        if earlier is None:
+            continue
+        added.remove(earlier)
+        assert tokens.index(earlier) == tokens.index(key.token) - 1
+        scenes = [world.load_scene(token) for token in (earlier, key.token)]
+        assert scenes[0].token == earlier and {scene.log_name for scene in scenes} == {key.log_name}
+        assert np.diff([scene.current.ego.timestamp_us for scene in scenes]) == [500_000]
+    assert not added
+
+
+def test_the_first_scene_of_a_log_has_no_predecessor() -> None:
+    world = WorldDataset("test", predecessors=True)
+    first = world.chosen_keys()[0]
+    assert world.predecessor_of(first.token) is None and world.keys()[0] == first
+    assert world.fingerprint() != WorldDataset("test").fingerprint()
+    with pytest.raises(OpenPairError, match="no scene has the token"):
+        world.predecessor_of("0" * 16)

@@ -64,6 +64,8 @@ class WorldDataset:
         root: folder of a built world; None for the one that comes with the package.
         towns: keep these towns alone.
         max_scenes: keep this many scenes, spread evenly over the split.
+        predecessors: add, to each of these scenes, the one half a second earlier in the same log, where its history is
+            recorded: two-frame extended comfort compares plans of both.
 
     Raises:
         OpenPairError: unknown split or town, missing or foreign index.
@@ -78,6 +80,7 @@ class WorldDataset:
         root: Path | str | None = None,
         towns: Sequence[str] | None = None,
         max_scenes: int | None = None,
+        predecessors: bool = False,
     ) -> None:
         self.root = DATA_DIR if root is None else Path(root)
         self.split = split
@@ -102,13 +105,26 @@ class WorldDataset:
                     keys.append(SceneKey(log, token))
         if max_scenes is not None and max_scenes < len(keys):
             keys = [keys[i] for i in np.linspace(0, len(keys) - 1, max_scenes).round().astype(int)]
-        self._keys = tuple(keys)
+        self._chosen = tuple(keys)
+        self._keys = self._with_predecessors(keys) if predecessors else self._chosen
         self._town = lru_cache(maxsize=_OPEN_TOWNS)(self._open_town)
         self._frames = lru_cache(maxsize=_OPEN_LOGS)(self._decode_frames)
 
     def keys(self) -> Sequence[SceneKey]:
         """All scenes of the split, by town, log and time."""
         return self._keys
+
+    def chosen_keys(self) -> Sequence[SceneKey]:
+        """The scenes that were asked for: those of :meth:`keys` without added predecessors."""
+        return self._chosen
+
+    def predecessor_of(self, token: str) -> str | None:
+        """Token of the scene half a second earlier in the same log; None where too little history is recorded.
+
+        Raises OpenPairError for an unknown token.
+        """
+        _, log, frame = self._find(token)
+        return scene_token(log, frame - 1) if frame >= NUM_HISTORY_FRAMES else None
 
     def __len__(self) -> int:
         return len(self._keys)
@@ -129,9 +145,7 @@ class WorldDataset:
 
     def load_scene(self, token: str) -> Scene:
         """The scene of a token. Raises OpenPairError for an unknown one."""
-        if token not in self._place:
-            raise OpenPairError(f"no scene has the token '{token}'", where=f"world, split '{self.split}'")
-        town_name, log, frame = self._place[token]
+        town_name, log, frame = self._find(token)
         frames = self._frames(town_name, log)
         window = frames[frame - NUM_HISTORY_FRAMES + 1 : frame + NUM_FUTURE_FRAMES + 1]
         return Scene(self.name, log, self._town(town_name).road_map, window, NUM_HISTORY_FRAMES - 1)
@@ -166,6 +180,25 @@ class WorldDataset:
         from openpair.sensors.render import render_scene
 
         return render_scene(scene, size=size, depth=depth)
+
+    def _find(self, token: str) -> tuple[str, str, int]:
+        """Town, log and current frame of a scene."""
+        if token not in self._place:
+            raise OpenPairError(f"no scene has the token '{token}'", where=f"world, split '{self.split}'")
+        return self._place[token]
+
+    def _with_predecessors(self, keys: Sequence[SceneKey]) -> tuple[SceneKey, ...]:
+        """The scenes and those half a second before them, each once, in order of time within a log."""
+        order: dict[str, dict[int, str]] = {}
+        for key in keys:
+            town, log, frame = self._place[key.token]
+            frames = order.setdefault(log, {})
+            earlier = self.predecessor_of(key.token)
+            if earlier is not None:
+                self._place[earlier] = (town, log, frame - 1)
+                frames[frame - 1] = earlier
+            frames[frame] = key.token
+        return tuple(SceneKey(log, frames[frame]) for log, frames in order.items() for frame in sorted(frames))
 
     def _open_town(self, name: str) -> OpenTown:
         return OpenTown(StoredTown.from_file(self.root / f"{name}{SUFFIX}"))
