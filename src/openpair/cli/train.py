@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import tyro
 
-from openpair.configs.experiment import PRESETS, ExperimentConfig, preset
+from openpair.configs.experiment import BASES, ExperimentConfig, preset
 from openpair.errors import OpenPairError
 
 if TYPE_CHECKING:
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from openpair.configs.runs import RunPlan
     from openpair.training.data import DataSpec, StoreLocation
 
-What = Literal["parallel", "il", "rl", "reward"]
+What = Literal["parallel", "il", "rl", "reward", "sequential", "sequential_regularised", "iterative"]
 
 
 @dataclass(frozen=True)
@@ -29,7 +29,8 @@ class Train:
 
     "parallel" trains the imitation and the reinforcement branch at the same time: a process each (and a device each,
     where there are several), or by turns with --interleave. Neither reads the other's weights. "il", "rl" and "reward"
-    train one of them; "reward" needs a finished "rl" in the same folder. The same command resumes an interrupted run.
+    train one of them; "reward" needs a finished "rl" in the same folder. "sequential", "sequential_regularised" and
+    "iterative" fine-tune the finished "il" itself, for comparison. The same command resumes an interrupted run.
 
     Every setting of the preset can be changed: --imitation.steps 5000, --reinforcement.advantage group_normalised.
 
@@ -43,8 +44,8 @@ class Train:
     """Run folder: networks, states, learning curves."""
 
     preset: str = "demo"
-    """Where the settings start from: demo, quick or published; each with TransFuser in the imitation branch or, named
-    demo_diffusiondrive and so on, with DiffusionDrive."""
+    """Where the settings start from: demo, quick or published, with TransFuser, our tree and our reward model. Append
+    _diffusiondrive, _parallel_ir (the published tree) or _rwm (the published reward model), or several in this order."""
 
     dataset: Literal["world", "navsim"] = "world"
     """What kind of data."""
@@ -73,7 +74,7 @@ class Train:
     workers: int = 0
     """Processes that prepare data; 0 means one per CPU core."""
 
-    config: Annotated[ExperimentConfig, tyro.conf.arg(name="")] = field(default_factory=PRESETS["demo"])
+    config: Annotated[ExperimentConfig, tyro.conf.arg(name="")] = field(default_factory=BASES["demo"])
     """The settings, from the preset."""
 
     @staticmethod
@@ -84,7 +85,7 @@ class Train:
     def run(self) -> int:
         """Prepare data, train, say where the networks are."""
         from openpair.cli.progress import ProgressView
-        from openpair.configs.runs import BRANCH_FILES, RunPlan
+        from openpair.configs.runs import BRANCH_FILES, SEQUENTIAL_SCHEMES, RunPlan
         from openpair.training.data import DataSpec
 
         branches = ("il", "rl") if self.what == "parallel" else (self.what,)
@@ -93,6 +94,12 @@ class Train:
                 "the reward model learns from leaves of a trained sampler, and there is none",
                 where=self.out,
                 fix=f"Run 'openpair train rl --out {self.out}' first",
+            )
+        if self.what in SEQUENTIAL_SCHEMES and not (self.out / BRANCH_FILES["il"]).exists():
+            raise OpenPairError(
+                "a sequential scheme fine-tunes a trained imitation policy, and there is none",
+                where=self.out,
+                fix=f"Run 'openpair train il --out {self.out}' first",
             )
         root = None if self.root is None else str(self.root)
         validation = self.validation_split or ("val" if self.dataset == "world" else None)

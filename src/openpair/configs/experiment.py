@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
+from itertools import product
 from typing import Annotated
 
 import tyro
@@ -14,8 +15,11 @@ from openpair.features.config import FeatureConfig
 from openpair.policies.diffusion_drive import DiffusionDriveConfig
 from openpair.policies.transfuser import TransfuserConfig
 from openpair.rewards.pose_aware import PoseAwareConfig
+from openpair.rewards.world_model import RewardWorldModelConfig
 from openpair.samplers.kinematic_tree import KinematicTreeConfig
+from openpair.samplers.parallel_ir import ParallelIRConfig
 from openpair.selection.perturbations import RootNoise
+from openpair.training.fine_tuning import FineTuningConfig
 from openpair.training.imitation import ImitationConfig
 from openpair.training.loop import LoopConfig
 from openpair.training.optimiser import OptimiserConfig
@@ -27,15 +31,17 @@ from openpair.training.reward_model import RewardModelConfig
 class NetworkConfig:
     """The three networks. Each has an encoder of its own, as in the paper.
 
+    The class of each configuration says which network it is.
+
     Attributes:
-        policy: of the imitation branch; the class of its configuration says which network.
+        policy: of the imitation branch.
         sampler: of the reinforcement branch.
         reward_model: picks the plan.
     """
 
     policy: TransfuserConfig | DiffusionDriveConfig
-    sampler: KinematicTreeConfig
-    reward_model: PoseAwareConfig
+    sampler: KinematicTreeConfig | ParallelIRConfig
+    reward_model: PoseAwareConfig | RewardWorldModelConfig
 
 
 @dataclass(frozen=True)
@@ -71,6 +77,9 @@ class ExperimentConfig:
         reinforcement: training of the RL branch.
         reward_model: training of the reward model.
         pool: its candidates.
+        sequential: the imitation policy fine-tuned by reward alone.
+        sequential_regularised: the same with the imitation loss beside the reward.
+        iterative: phases of reward and of imitation by turns.
         loop: logging, validation and saving.
     """
 
@@ -85,6 +94,9 @@ class ExperimentConfig:
     reinforcement: ReinforcementConfig
     reward_model: RewardModelConfig
     pool: PoolConfig = field(default_factory=PoolConfig)
+    sequential: FineTuningConfig = field(default_factory=FineTuningConfig)
+    sequential_regularised: FineTuningConfig = field(default_factory=lambda: FineTuningConfig(imitation_weight=0.1))
+    iterative: FineTuningConfig = field(default_factory=lambda: FineTuningConfig(imitation_phase=50))
     loop: LoopConfig = field(default_factory=LoopConfig)
 
 
@@ -140,7 +152,7 @@ def published() -> ExperimentConfig:
         networks=NetworkConfig(
             policy=TransfuserConfig.published(),
             sampler=KinematicTreeConfig.published(),
-            reward_model=PoseAwareConfig.small(),
+            reward_model=PoseAwareConfig.published(),
         ),
         imitation=ImitationConfig(
             steps=50 * steps_per_epoch // 2,
@@ -164,18 +176,28 @@ def published() -> ExperimentConfig:
     )
 
 
-def with_diffusion_drive(base: Callable[[], ExperimentConfig]) -> Callable[[], ExperimentConfig]:
+def with_diffusion_drive(config: ExperimentConfig) -> ExperimentConfig:
     """The same experiment with DiffusionDrive in the imitation branch; anchors are fitted to the training scenes."""
+    policy = DiffusionDriveConfig.small() if is_small(config) else DiffusionDriveConfig.published()
+    imitation = config.imitation if is_small(config) else published_diffusion_drive_training()
+    return replace(config, networks=replace(config.networks, policy=policy), imitation=imitation)
 
-    def build() -> ExperimentConfig:
-        config = base()
-        is_small = config.features != FeatureConfig.published()
-        policy = DiffusionDriveConfig.small() if is_small else DiffusionDriveConfig.published()
-        imitation = config.imitation if is_small else published_diffusion_drive_training()
-        networks = replace(config.networks, policy=policy)
-        return replace(config, name=f"{config.name}_diffusiondrive", networks=networks, imitation=imitation)
 
-    return build
+def with_parallel_ir(config: ExperimentConfig) -> ExperimentConfig:
+    """The same experiment with the published tree in the reinforcement branch."""
+    sampler = ParallelIRConfig.small() if is_small(config) else ParallelIRConfig.published()
+    return replace(config, networks=replace(config.networks, sampler=sampler))
+
+
+def with_rwm(config: ExperimentConfig) -> ExperimentConfig:
+    """The same experiment with the published reward world model."""
+    model = RewardWorldModelConfig.small() if is_small(config) else RewardWorldModelConfig.published()
+    return replace(config, networks=replace(config.networks, reward_model=model))
+
+
+def is_small(config: ExperimentConfig) -> bool:
+    """Whether an experiment's networks are the demo's size."""
+    return config.features != FeatureConfig.published()
 
 
 def published_diffusion_drive_training() -> ImitationConfig:
@@ -188,17 +210,37 @@ def published_diffusion_drive_training() -> ImitationConfig:
     return ImitationConfig(100 * steps_per_epoch, batch_size, optimiser, precision="bfloat16")
 
 
-_TRANSFUSER = {"demo": demo, "quick": quick, "published": published}
+BASES: dict[str, Callable[[], ExperimentConfig]] = {"demo": demo, "quick": quick, "published": published}
+"""Experiments by name, with TransFuser, our sampler and our reward model."""
 
-PRESETS: dict[str, Callable[[], ExperimentConfig]] = {
-    **_TRANSFUSER,
-    **{f"{name}_diffusiondrive": with_diffusion_drive(build) for name, build in _TRANSFUSER.items()},
+VARIATIONS: dict[str, Callable[[ExperimentConfig], ExperimentConfig]] = {
+    "diffusiondrive": with_diffusion_drive,
+    "parallel_ir": with_parallel_ir,
+    "rwm": with_rwm,
 }
-"""Experiments by name."""
+"""Published networks in the place of the base's; any of them, in this order."""
+
+
+def preset_names() -> tuple[str, ...]:
+    """Every preset: demo, demo_diffusiondrive, demo_diffusiondrive_rwm ..."""
+    chosen = product(*([(), (name,)] for name in VARIATIONS))
+    suffixes = ["".join(f"_{name}" for names in some for name in names) for some in chosen]
+    return tuple(base + suffix for base in BASES for suffix in suffixes)
 
 
 def preset(name: str) -> ExperimentConfig:
-    """An experiment by name. Raises OpenPairError for an unknown one."""
-    if name not in PRESETS:
-        raise OpenPairError(f"there is no preset '{name}'", where="--preset", fix=f"Give one of {', '.join(PRESETS)}")
-    return PRESETS[name]()
+    """An experiment by name: of :data:`BASES`, followed by any :data:`VARIATIONS`.
+
+    Raises OpenPairError for an unknown one.
+    """
+    if name not in preset_names():
+        raise OpenPairError(
+            f"there is no preset '{name}'",
+            where="--preset",
+            fix=f"Give one of {', '.join(BASES)}, followed by any of {', '.join(f'_{v}' for v in VARIATIONS)}, in order",
+        )
+    config = BASES[name.partition("_")[0]]()
+    for variation, change in VARIATIONS.items():
+        if f"_{variation}" in name:
+            config = change(config)
+    return replace(config, name=name)

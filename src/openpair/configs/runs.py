@@ -14,7 +14,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from openpair.checkpoints import load_checkpoint, save_checkpoint, to_plain
+from openpair.checkpoints import build_network, load_checkpoint, network_kind, save_checkpoint, to_plain
 from openpair.configs.experiment import ExperimentConfig, PoolConfig
 from openpair.errors import OpenPairError
 from openpair.nn.trunk import PerceptionTrunk
@@ -22,23 +22,30 @@ from openpair.policies.anchors import fit_anchors, read_anchors
 from openpair.policies.base import ImitationPolicy
 from openpair.policies.diffusion_drive import DiffusionDrive
 from openpair.policies.transfuser import Transfuser, TransfuserConfig
-from openpair.rewards.pose_aware import PoseAwareRewardModel
 from openpair.samplers.base import Sampler
-from openpair.samplers.kinematic_tree import KinematicTree
 from openpair.selection.perturbations import NUM_CONTROL_CANDIDATES, control_candidates, noisy_roots, perturb
 from openpair.training.batch import SceneBatch
 from openpair.training.branch import Branch
 from openpair.training.candidate_pool import CandidatePool, Proposer, build_pool
 from openpair.training.data import StoreLocation, TrainingData
+from openpair.training.fine_tuning import FineTuningBranch
 from openpair.training.imitation import ImitationBranch
 from openpair.training.loop import BranchRun, Listener, Progress
-from openpair.training.networks import POLICY_FILE, REWARD_MODEL_FILE, SAMPLER_FILE, features_note
+from openpair.training.networks import KINDS, POLICY_FILE, REWARD_MODEL_FILE, SAMPLER_FILE, features_note
 from openpair.training.parallel import Starter
 from openpair.training.pipeline import WIDE
 from openpair.training.reinforcement import ReinforcementBranch
 from openpair.training.reward_model import RewardModelBranch
 
-BRANCH_FILES = {"il": POLICY_FILE, "rl": SAMPLER_FILE, "reward": REWARD_MODEL_FILE}
+SEQUENTIAL_SCHEMES = ("sequential", "sequential_regularised", "iterative")
+"""Schemes that fine-tune the finished imitation policy itself; what the parallel scheme is measured against."""
+
+BRANCH_FILES = {
+    "il": POLICY_FILE,
+    "rl": SAMPLER_FILE,
+    "reward": REWARD_MODEL_FILE,
+    **{scheme: Path(scheme) / POLICY_FILE.name for scheme in SEQUENTIAL_SCHEMES},
+}
 """Finished network of each branch, below the run folder."""
 
 
@@ -91,7 +98,7 @@ def start_imitation(plan: RunPlan, device: str, listener: Listener) -> BranchRun
 def start_reinforcement(plan: RunPlan, device: str, listener: Listener) -> BranchRun:
     """The RL branch, from its last saved step."""
     train, validation = plan.open()
-    sampler = _fresh(plan, "rl", lambda: KinematicTree(plan.config.networks.sampler), device)
+    sampler = _fresh(plan, "rl", lambda: _network_of(plan.config.networks.sampler), device)
     branch = ReinforcementBranch(
         sampler,
         plan.config.reinforcement,
@@ -114,7 +121,7 @@ def start_reward_model(plan: RunPlan, device: str, listener: Listener) -> Branch
         for name, data in (("train", train), ("validation", validation))
         if data is not None
     }
-    model = _fresh(plan, "reward", lambda: PoseAwareRewardModel(plan.config.networks.reward_model), device)
+    model = _fresh(plan, "reward", lambda: _network_of(plan.config.networks.reward_model), device)
     if plan.config.reward_model.start_from_sampler and isinstance(sampler, PerceptionTrunk):
         copy_trunk(sampler, model)
     branch = RewardModelBranch(
@@ -129,11 +136,38 @@ def start_reward_model(plan: RunPlan, device: str, listener: Listener) -> Branch
     return _run(plan, branch, train, plan.config.reward_model, listener)
 
 
+def start_sequential(scheme: str, plan: RunPlan, device: str, listener: Listener) -> BranchRun:
+    """A sequential scheme, from its last saved step; it begins with the finished imitation policy of the run."""
+    train, validation = plan.open()
+    settings = getattr(plan.config, scheme)
+    policy, reference = (load_checkpoint(plan.folder / POLICY_FILE, KINDS["policy"])[0].to(device) for _ in range(2))
+    assert isinstance(policy, ImitationPolicy) and isinstance(reference, ImitationPolicy)
+    branch = FineTuningBranch(
+        scheme,
+        policy,
+        reference,
+        settings,
+        train,
+        (validation, validation.reward()) if validation else None,
+        reward=train.reward(),
+        seed=plan.branch_seed(scheme),
+        save=_saver(plan, scheme, train),
+    )
+    identity = fingerprint(plan, train, [settings, _file_hash(plan.folder / POLICY_FILE)])
+    return BranchRun(branch, plan.folder / scheme, plan.config.loop, identity, listener)
+
+
 _START: dict[str, Callable[[RunPlan, str, Listener], BranchRun]] = {
     "il": start_imitation,
     "rl": start_reinforcement,
     "reward": start_reward_model,
+    **{scheme: partial(start_sequential, scheme) for scheme in SEQUENTIAL_SCHEMES},
 }
+
+
+def _network_of(config: Any) -> nn.Module:
+    """A fresh network of the kind that the class of its configuration says."""
+    return build_network(network_kind(config), config)
 
 
 def _fresh_policy(plan: RunPlan, train: TrainingData) -> ImitationPolicy:
@@ -232,8 +266,8 @@ def proposer(settings: PoolConfig, sampler: Sampler, device: str) -> Proposer:
     return propose
 
 
-def copy_trunk(source: PerceptionTrunk, target: PerceptionTrunk) -> list[str]:
-    """Copy encoder, decoder and perception heads from one network to another that is built on the same trunk.
+def copy_trunk(source: PerceptionTrunk, target: nn.Module) -> list[str]:
+    """Copy encoder, decoder and perception heads from one network to another, as far as it has them.
 
     Returns the names of the parameters that were copied: all that both have, in the same shape.
     """

@@ -29,6 +29,14 @@ class ExactScores:
     score: Tensor
     metrics: Tensor
 
+    def known_metrics(self) -> tuple[str, ...]:
+        """Names of the rows that the protocol has."""
+        return tuple(n for n, row in zip(HEAD_NAMES, self.metrics.unbind(1), strict=True) if not row.isnan().all())
+
+    def metric(self, name: str) -> Tensor:
+        """(B, N) one sub-metric by the name of its row."""
+        return self.metrics[:, HEAD_NAMES.index(name)]
+
 
 class ExactReward:
     """Looks up prepared scenes by token and scores candidates on them.

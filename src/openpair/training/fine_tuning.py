@@ -1,0 +1,232 @@
+"""The sequential schemes: the imitation network itself is fine-tuned by GRPO on exact scores.
+
+They are what the parallel scheme is measured against (arXiv 2603.13842, introduction):
+
+- one-shot: imitation, then reinforcement (``imitation_weight`` 0);
+- one-shot with a regulariser: the imitation loss stays in the objective;
+- iterative: phases of imitation and of reinforcement by turns (``imitation_phase``).
+
+The policy is Gaussian around the network's plan: TransFuser's head, or the result of DiffusionDrive's denoising for
+its likeliest mode (:mod:`openpair.rl.plan_policy`). Samples per scene equal the leaves that the parallel scheme draws,
+so both spend the same number of scene evaluations.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import torch
+from torch import Tensor
+
+from openpair.policies.base import ImitationPolicy
+from openpair.rewards.exact import ExactReward
+from openpair.rl.advantages import group_normalised
+from openpair.rl.grpo import adapt_kl_weight, clipped_surrogate, explore_sigma
+from openpair.rl.plan_policy import change_solver, log_density, mean_action, mean_kl, moved
+from openpair.selection.perturbations import PerturbationConfig
+from openpair.training.batch import SceneBatch, SceneSource, evaluation_batches
+from openpair.training.branch import Branch
+from openpair.training.optimiser import OptimiserConfig, Precision, autocast, make_optimiser
+from openpair.training.order import BatchOrder
+
+
+@dataclass(frozen=True)
+class FineTuningConfig:
+    """Settings of a sequential scheme.
+
+    Attributes:
+        steps: optimiser steps with reinforcement; phases of imitation come on top.
+        batch_size: scenes per step.
+        samples_per_scene: plans drawn, scored and compared per scene.
+        exploration: size of the smooth changes that one unit of noise makes.
+        sigma_start, sigma_end: noise at the first and the last step, in units of ``exploration``.
+        updates_per_batch: optimiser steps on the same samples.
+        clip_range: of the probability ratio.
+        kl_weight: start value of the dynamic weight of the KL to the imitation policy; 0 leaves it out.
+        kl_target: KL that the dynamic weight aims at [nat].
+        imitation_weight: weight of the imitation loss beside the reward: the regulariser.
+        imitation_phase: iterative scheme: after as many steps of reinforcement follow as many of pure imitation.
+        optimiser: learning rate and schedule.
+        precision: of the forward pass.
+        validation_scenes: at most so many scenes are used to validate.
+    """
+
+    steps: int = 350
+    batch_size: int = 16
+    samples_per_scene: int = 60
+    exploration: PerturbationConfig = field(default_factory=PerturbationConfig)
+    sigma_start: float = 1.0
+    sigma_end: float = 0.5
+    updates_per_batch: int = 1
+    clip_range: float = 0.2
+    kl_weight: float = 0.0
+    kl_target: float = 1.0
+    imitation_weight: float = 0.0
+    imitation_phase: int = 0
+    optimiser: OptimiserConfig = field(default_factory=lambda: OptimiserConfig(learning_rate=1e-4))
+    precision: Precision = "float32"
+    validation_scenes: int = 128
+
+    @property
+    def total_steps(self) -> int:
+        """Optimiser steps in all, phases of imitation included."""
+        return self.steps * (2 if self.imitation_phase else 1)
+
+
+def is_imitation_step(index: int, phase: int) -> bool:
+    """Whether an iterative scheme imitates at this step: phases of reinforcement and imitation by turns."""
+    return phase > 0 and (index // phase) % 2 == 1
+
+
+class FineTuningBranch(Branch):
+    """Fine-tunes an imitation policy by reward.
+
+    Args:
+        name: of the scheme; its run folder.
+        policy: the trained imitation policy, on its device; it is changed.
+        reference: the same policy, which stays as it is: drift and KL are measured against it.
+        config: settings.
+        train: scenes to learn from.
+        validation: scenes of the validation towns with their reward, or None.
+        reward: exact scores of plans of the training scenes by token.
+        seed: data order and exploration.
+        save: writes the finished network: (folder, network, metrics).
+    """
+
+    def __init__(
+        self,
+        name: str,
+        policy: ImitationPolicy,
+        reference: ImitationPolicy,
+        config: FineTuningConfig,
+        train: SceneSource,
+        validation: tuple[SceneSource, ExactReward] | None,
+        *,
+        reward: ExactReward,
+        seed: int,
+        save: Callable[[Path, torch.nn.Module, dict[str, float]], None],
+    ) -> None:
+        self.name = name
+        self.network: ImitationPolicy = policy
+        self.config = config
+        self.total_steps = config.total_steps
+        self.optimiser_config = config.optimiser
+        self.optimiser = make_optimiser(policy, config.optimiser)
+        self.generator = torch.Generator().manual_seed(seed)
+        self._reference = reference.eval().requires_grad_(False)
+        self._train, self._validation, self._reward, self._save = train, validation, reward, save
+        self._order = BatchOrder(len(train.tokens), config.batch_size, seed)
+        self._device = next(policy.parameters()).device
+        self._kl_weight = config.kl_weight
+
+    def scalars(self) -> dict[str, float]:
+        return {"kl_weight": self._kl_weight}
+
+    def restore_scalars(self, scalars: dict[str, float]) -> None:
+        self._kl_weight = scalars["kl_weight"]
+
+    def step(self, index: int) -> dict[str, float]:
+        """Draw plans around the policy's, score them, and improve the policy; or imitate, where it is time to."""
+        batch = self._train.batch(self._order.indices(index)).to(self._device)
+        if is_imitation_step(index, self.config.imitation_phase):
+            loss = self._imitation_loss(batch)
+            return {"imitation_loss": float(loss.detach()), "gradient_norm": self.learn(loss, index)}
+        return self._reinforce(batch, index)
+
+    def _reinforce(self, batch: SceneBatch, index: int) -> dict[str, float]:
+        config = self.config
+        sigma = explore_sigma(index, self.total_steps, config.sigma_start, config.sigma_end)
+        # Running statistics, as when it drives: the policy that explores is the one that will be judged.
+        self.network.eval()
+        drawn = self._draw(self.network, len(batch.tokens), self.generator)
+        plan = self._plan(self.network, batch, drawn)
+        sampled_at = plan.detach()
+        noise = torch.randn(len(plan), config.samples_per_scene, 4, generator=self.generator).to(plan)
+        actions = sigma * noise
+        samples = moved(sampled_at, actions, config.exploration)
+        scores = self._score(batch, torch.cat((samples, batch.targets["trajectory"][:, None]), dim=1))
+        rewards, human = scores[:, :-1], scores[:, -1]
+        advantage = group_normalised(rewards[:, None], human)[:, 0]
+        solver = change_solver(sampled_at, config.exploration)
+        old_log_prob = log_density(actions, torch.zeros_like(actions[:, 0]), sigma)
+        anchor = None
+        if config.kl_weight > 0:
+            with torch.no_grad():
+                anchor = mean_action(self._plan(self._reference, batch, drawn), sampled_at, solver)
+        figures = {
+            "sample_score": float(rewards.mean()),
+            "best_sample_score": float(rewards.amax(dim=-1).mean()),
+            "human_score": float(human.mean()),
+            "sigma": sigma,
+        }
+        for repeat in range(config.updates_per_batch):
+            if repeat > 0:
+                plan = self._plan(self.network, batch, drawn)
+            mean = mean_action(plan, sampled_at, solver)
+            log_prob = log_density(actions, mean, sigma)
+            loss = clipped_surrogate(log_prob, old_log_prob, advantage, config.clip_range)
+            figures["policy_loss"] = float(loss.detach())
+            if anchor is not None:
+                kl = mean_kl(mean, anchor, sigma).mean()
+                loss = loss + self._kl_weight * kl
+                figures["kl"], figures["kl_weight"] = float(kl.detach()), self._kl_weight
+            if config.imitation_weight > 0:
+                imitation = self._imitation_loss(batch)
+                loss = loss + config.imitation_weight * imitation
+                figures["imitation_loss"] = float(imitation.detach())
+            figures["gradient_norm"] = self.learn(loss, index)
+            self.network.eval()
+        if anchor is not None:
+            self._kl_weight = adapt_kl_weight(self._kl_weight, figures["kl"], config.kl_target)
+        return figures
+
+    def _imitation_loss(self, batch: SceneBatch) -> Tensor:
+        self.network.train()
+        drawn = self._draw(self.network, len(batch.tokens), self.generator)
+        with autocast(self._device, self.config.precision):
+            outputs = self.network(**batch.features, **drawn)
+        return self.network.loss({k: v.float() for k, v in outputs.items()}, batch.targets)["loss"]
+
+    def _plan(self, policy: ImitationPolicy, batch: SceneBatch, drawn: dict[str, Tensor]) -> Tensor:
+        with autocast(self._device, self.config.precision):
+            return policy.plan(**batch.features, **drawn).float()
+
+    def _draw(self, policy: ImitationPolicy, count: int, generator: torch.Generator) -> dict[str, Tensor]:
+        return {name: value.to(self._device) for name, value in policy.draw(count, generator).items()}
+
+    def _score(self, batch: SceneBatch, plans: Tensor) -> Tensor:
+        """Exact scores (B, N) of plans (B, N, 8, 3)."""
+        return self._reward.score(batch.tokens, plans).score
+
+    @torch.no_grad()
+    def validate(self) -> dict[str, float]:
+        """Score of the plan with its sub-metrics, distance to the human's, and drift: distance to the policy that
+        imitation had left, mean over the 4 s [m]."""
+        if self._validation is None:
+            return {}
+        source, reward = self._validation
+        self.network.eval()
+        generator = torch.Generator().manual_seed(0)
+        rows: dict[str, list[Tensor]] = {}
+        count = min(self.config.validation_scenes, len(source.tokens))
+        for indices in evaluation_batches(count, 2 * self.config.batch_size):
+            batch = source.batch(indices).to(self._device)
+            drawn = self._draw(self.network, len(batch.tokens), generator)
+            plan = self.network.plan(**batch.features, **drawn)
+            before = self._reference.plan(**batch.features, **drawn)
+            scores = reward.score(batch.tokens, plan[:, None])
+            figures = {
+                "score": scores.score[:, 0],
+                "drift_m": (plan - before)[..., :2].norm(dim=-1).mean(dim=-1),
+                "distance_m": (plan - batch.targets["trajectory"])[..., :2].norm(dim=-1).mean(dim=-1),
+            }
+            figures |= {name: scores.metric(name)[:, 0] for name in scores.known_metrics()}
+            for name, values in figures.items():
+                rows.setdefault(name, []).append(values)
+        return {name: float(torch.cat(values).mean()) for name, values in rows.items()}
+
+    def export(self, folder: Path, metrics: dict[str, float]) -> None:
+        """Write the finished policy."""
+        self._save(folder, self.network, metrics)
