@@ -34,6 +34,21 @@ def test_two_processes_end_with_the_weights_of_one(tmp_path: Path) -> None:
     assert {event.branch for event in heard} == set(names)
 
 
+def test_jobs_wait_for_those_they_come_after_and_for_a_free_place(tmp_path: Path) -> None:
+    heard: list[Progress] = []
+    jobs = [
+        BranchJob(name, partial(start_line, tmp_path / name, 0.1), threads=1, after=after)
+        for name, after in (("last", ("first", "second")), ("first", ()), ("second", ("first",)))
+    ]
+    train_concurrently(jobs, heard.append, at_once=2)
+    finished = [event.branch for event in heard if event.step == event.total_steps]
+    assert finished == ["first", "second", "last"]
+    order = [event.branch for event in heard]
+    assert order.index("second") > max(i for i, name in enumerate(order) if name == "first")
+    with pytest.raises(ValueError, match="wait for each other"):
+        train_concurrently([BranchJob("a", jobs[0].start, after=("a",))], heard.append)
+
+
 def test_a_failing_branch_ends_the_run_with_its_own_words(tmp_path: Path) -> None:
     jobs = [
         BranchJob("good", partial(start_line, tmp_path / "good", 0.1), threads=1),

@@ -31,12 +31,14 @@ class BranchJob:
         start: builds its run.
         device: where it trains.
         threads: CPU threads it may use; 0 leaves torch's default.
+        after: names of jobs that must be done first.
     """
 
     name: str
     start: Starter
     device: str = "cpu"
     threads: int = 0
+    after: tuple[str, ...] = ()
 
 
 def assign_devices(
@@ -64,33 +66,47 @@ def train_interleaved(jobs: Sequence[BranchJob], listener: Listener) -> None:
         torch.set_num_threads(threads)
 
 
-def train_concurrently(jobs: Sequence[BranchJob], listener: Listener) -> None:
+def train_concurrently(jobs: Sequence[BranchJob], listener: Listener, *, at_once: int = 0) -> None:
     """Train all jobs at the same time, one process each.
+
+    Args:
+        jobs: in order of preference; a job starts when those that it comes ``after`` are done.
+        listener: told how far each is.
+        at_once: so many processes at most; 0 for as many as there are jobs.
 
     Raises OpenPairError where a job fails; the others are stopped, and resume from their saved state next time.
     """
     context = mp.get_context("spawn")
     events: Any = context.Queue()
-    workers = [context.Process(target=_work, args=(job, events), name=job.name, daemon=True) for job in jobs]
-    for worker in workers:
-        worker.start()
-    running = len(workers)
+    waiting, running, done = list(jobs), dict[str, Any](), set[str]()
+    unknown = {name for job in jobs for name in job.after} - {job.name for job in jobs}
+    if unknown:
+        raise ValueError(f"jobs wait for {', '.join(sorted(unknown))}, which nobody does")
     try:
-        while running:
+        while waiting or running:
+            for job in [job for job in waiting if done.issuperset(job.after)]:
+                if at_once and len(running) >= at_once:
+                    break
+                waiting.remove(job)
+                running[job.name] = context.Process(target=_work, args=(job, events), name=job.name, daemon=True)
+                running[job.name].start()
+            if not running:
+                raise ValueError(f"{', '.join(job.name for job in waiting)} wait for each other")
             try:
                 event = events.get(timeout=1.0)
             except queue.Empty:
-                _raise_if_killed(workers)
+                _raise_if_killed(list(running.values()))
                 continue
             if isinstance(event, Progress):
                 listener(event)
             elif isinstance(event, _Failed):
                 raise event.error
             else:
-                running -= 1
+                done.add(event.name)
+                running.pop(event.name).join()
     finally:
-        for worker in workers:
-            if running and worker.is_alive():
+        for worker in running.values():
+            if worker.is_alive():
                 worker.terminate()
             worker.join()
 
