@@ -82,6 +82,14 @@ class CheckpointInfo:
     notes: dict[str, str] = field(default_factory=dict)
 
 
+def network_kind(config: Any) -> str:
+    """The kind of network that a configuration describes. Raises OpenPairError for one that describes none."""
+    for kind, (_, config_class) in NETWORKS.items():
+        if isinstance(config, config_class):
+            return kind
+    raise OpenPairError(f"a {type(config).__name__} describes no network", where="config")
+
+
 def build_network(kind: str, config: Any = None) -> nn.Module:
     """A fresh network of a kind; without a configuration the published size, or the small one where none is published.
 

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Annotated
 import tyro
 
 from openpair.cli.train import build_stores, option, train_branches
-from openpair.configs.experiment import PRESETS, ExperimentConfig, preset
+from openpair.configs.experiment import BASES, ExperimentConfig, preset
 
 if TYPE_CHECKING:
     from openpair.evaluation.sources import AgentSource
@@ -50,7 +50,7 @@ class Demo:
     workers: int = 0
     """Processes that prepare data and evaluate; 0 means one per CPU core."""
 
-    config: Annotated[ExperimentConfig, tyro.conf.arg(name="")] = field(default_factory=PRESETS["demo"])
+    config: Annotated[ExperimentConfig, tyro.conf.arg(name="")] = field(default_factory=BASES["demo"])
     """The settings, from the preset."""
 
     @staticmethod

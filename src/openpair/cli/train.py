@@ -45,7 +45,7 @@ class Train:
 
     preset: str = "demo"
     """Where the settings start from: demo, quick or published, with TransFuser, our tree and our reward model. Append
-    _diffusiondrive, _parallel_ir (the published tree) or _rwm (the published reward model), or several in this order."""
+    _diffusiondrive, _parallel_ir (the published tree) or _rwm (the published reward model), or several, in order."""
 
     dataset: Literal["world", "navsim"] = "world"
     """What kind of data."""

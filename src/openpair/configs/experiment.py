@@ -237,7 +237,7 @@ def preset(name: str) -> ExperimentConfig:
         raise OpenPairError(
             f"there is no preset '{name}'",
             where="--preset",
-            fix=f"Give one of {', '.join(BASES)}, followed by any of {', '.join(f'_{v}' for v in VARIATIONS)}, in order",
+            fix=f"Give {', '.join(BASES)}, followed by any of {', '.join(f'_{v}' for v in VARIATIONS)}, in order",
         )
     config = BASES[name.partition("_")[0]]()
     for variation, change in VARIATIONS.items():

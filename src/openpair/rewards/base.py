@@ -63,10 +63,18 @@ class RewardContext:
 
 
 class RewardModel(nn.Module, ABC):
-    """Base of all learned reward models."""
+    """Base of all learned reward models.
+
+    Attributes:
+        kind: name of the network in checkpoints and on the command line.
+        config: the dataclass it was built from.
+        sees_the_set: True where the value of a candidate depends on the others that it is scored with. Training then
+            scores the sets of a scene one by one, as they come at inference.
+    """
 
     kind: ClassVar[str]
     config: Any
+    sees_the_set: ClassVar[bool] = False
 
     @abstractmethod
     def encode(self, features: Mapping[str, Tensor]) -> RewardContext:
@@ -80,6 +88,13 @@ class RewardModel(nn.Module, ABC):
             ``sim_rewards`` (B, 9, N) in [0, 1], rows as :data:`HEAD_NAMES`; ``sim_logits`` (B, 1, N), the greater the
             better; ``reward_logits`` (B, 9, N), the sub-scores before the sigmoid, for the loss.
         """
+
+    def score_sets(self, context: RewardContext, sets: Tensor) -> dict[str, Tensor]:
+        """Outputs of :meth:`score` for R sets of candidates (B, R, K, 8, 3), side by side: N = R * K."""
+        if not self.sees_the_set:
+            return self.score(context, sets.flatten(1, 2))
+        rows = [self.score(context, one) for one in sets.unbind(dim=1)]
+        return {name: torch.cat([row[name] for row in rows], dim=-1) for name in rows[0]}
 
     def forward(self, *, agent_trajectory: Tensor, **features: Tensor) -> dict[str, Tensor]:
         """Features by name and candidates (B, N, 8, 3) -> outputs of :meth:`score` and of the perception heads."""

@@ -117,6 +117,7 @@ class RewardWorldModel(RewardModel):
     """The released architecture. A candidate's score depends on the whole set: candidates attend to each other."""
 
     kind: ClassVar[str] = "rwm"
+    sees_the_set: ClassVar[bool] = True
 
     def __init__(self, config: RewardWorldModelConfig | None = None) -> None:
         super().__init__()

@@ -81,13 +81,13 @@ class RewardModelBranch(Branch):
         batch = self._train.batch(indices).to(self._device)
         chosen = torch.randperm(self._pool.num_sets, generator=self.generator)[: self.config.sets_per_step]
         rows = torch.as_tensor(indices)
-        candidates = self._pool.candidates[rows][:, chosen].flatten(1, 2).to(self._device)
+        sets = self._pool.candidates[rows][:, chosen].to(self._device)
         scores = self._pool.scores[rows][:, chosen].flatten(1, 2).to(self._device)
         metrics = self._pool.metrics[rows][:, chosen].transpose(1, 2).flatten(2, 3).to(self._device)
         self.network.train()
         with autocast(self._device, self.config.precision):
             context = self.network.encode(batch.features)
-        outputs = {**context.perception, **self.network.score(context, candidates)}
+        outputs = {**context.perception, **self.network.score_sets(context, sets)}
         targets = {**batch.targets, "candidate_metrics": metrics, "candidate_scores": scores}
         terms = self.network.loss(outputs, targets)
         norm = self.learn(terms["loss"], index)
