@@ -1,6 +1,7 @@
 """The whole path, logs and maps in, tables out, against the tables of the original evaluator."""
 
 import csv
+import json
 from dataclasses import dataclass, field, replace
 from functools import partial
 from pathlib import Path
@@ -8,6 +9,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from openpair.cli.main import main
 from openpair.datasets.navsim.dataset import NavsimDataset
 from openpair.datasets.navsim.scene_filter import SceneFilter
 from openpair.datatypes.columns import Protocol
@@ -144,3 +146,53 @@ def test_a_scene_stands_for_itself_unless_asked_otherwise(dataset, agents):
     evaluation = evaluate_golden(dataset, agents, Protocol.V1_1, prepare_scene)
     different = {token for token, off in deviations(evaluation, Protocol.V1_1).items() if off >= 1e-6}
     assert different == CARRIED
+
+
+@pytest.mark.parametrize(
+    ("options", "version", "different"),
+    [
+        (("--protocol", "v1.1"), "v1.1", {"8cee95964dc6b01a"}),
+        (("--protocol", "v2.2"), "v2.2", {"8cee95964dc6b01a", "7f52322d61844ce4"}),
+    ],
+)
+def test_exemptions_are_carried_from_scene_to_scene_on_request(tmp_path, monkeypatch, options, version, different):
+    """The original's order-dependence as an option of the command: with it, no scene differs from its tables."""
+    monkeypatch.setattr("openpair.datasets.navsim.dataset.cache_folder", lambda: tmp_path / "cache")
+    monkeypatch.setattr(runner, "cut_into_chunks", partial(runner.cut_into_chunks, size=2))
+    plans = tmp_path / "table1.npz"
+    trajectories = np.load(GOLDEN / "golden" / "trajectories.npz")
+    np.savez(plans, token=trajectories["token"], poses=trajectories["table"][:, 1])
+
+    def run(name: str, *more: str) -> dict[str, float]:
+        out = tmp_path / name
+        where = ["--dataset", "navsim", "--root", str(GOLDEN), "--tokens", str(GOLDEN / "golden" / "scenes.csv")]
+        with pytest.raises(SystemExit) as stop:
+            main(["eval", *where, "--agent", str(plans), *options, *more, "--out", str(out)])
+        assert not stop.value.code
+        with (out / "scores.csv").open(newline="") as stream:
+            return {row["token"]: float(row["score"]) for row in csv.DictReader(stream)}
+
+    golden = {token: float(row["score"]) for token, row in golden_table(version, "table1").items()}
+    alone, carried = run("alone", "--workers", "1"), run("carried", "--workers", "2", "--carry-exemptions")
+    assert carried == pytest.approx(golden, abs=1e-6)
+    assert {token for token in golden if abs(alone[token] - golden[token]) > 1e-6} == different
+    variants = [json.loads((tmp_path / name / "summary.json").read_text())["variant"] for name in ("alone", "carried")]
+    assert "exemptions" not in variants[0] and "carried" in variants[1]["exemptions"]
+
+
+def test_what_goes_against_carried_exemptions_is_refused(dataset, agents, tmp_path, capsys):
+    def pool(open_worker, items):
+        raise AssertionError("nothing is handed out")
+
+    with pytest.raises(OpenPairError, match="in one process"):
+        evaluate_golden_on(pool, dataset, agents)
+    where = ["--dataset", "navsim", "--root", str(GOLDEN), "--out", str(tmp_path / "out"), "--carry-exemptions"]
+    for more in (["--prepared", str(tmp_path)], ["--protocol", "v2.2", "--stages", "2", "--mapping", "m.yaml"]):
+        with pytest.raises(SystemExit) as stop:
+            main(["eval", *where, *more])
+        assert stop.value.code == 2 and "every scene stands for itself" in capsys.readouterr().err
+
+
+def evaluate_golden_on(pool, dataset, agents):
+    task = Task(DatasetSource("navsim", ready=dataset), agents, Protocol.V1_1, carry_exemptions=True)
+    return evaluate(task, show_progress=False, pool=pool)

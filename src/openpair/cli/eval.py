@@ -89,6 +89,11 @@ class Eval:
     human_filter: bool = True
     """v2.2: forgive sub-metrics that the human himself failed, as NAVSIM does by default."""
 
+    carry_exemptions: Annotated[bool, tyro.conf.FlagCreatePairsOff] = False
+    """Do as NAVSIM's own scripts do in one process: what touched the ego in one scene is left out of the reference
+    planner's world in all later ones, so that scores depend on the order of scenes (that of scores.csv). Works in one
+    process and begins anew after an interruption."""
+
     workers: int = 0
     """Processes; 0 means one per CPU core."""
 
@@ -114,6 +119,8 @@ class Eval:
         from openpair.pools import WorkersDied
 
         protocol = Protocol(self.protocol)
+        if self.carry_exemptions:
+            self._check_order_matters()
         name, options = self.dataset_and_options()
         names = self.agent or (BUILT_IN_AGENTS if self.stages == 1 else TWO_STAGE_AGENTS)
         task = Task(
@@ -124,6 +131,7 @@ class Eval:
             self.human_filter,
             all_scenes=self.tokens is not None,
             stages=self.stages,
+            carry_exemptions=self.carry_exemptions,
         )
         if self.prepared is not None:
             task = replace(task, prepare=self._prepare(task))
@@ -146,6 +154,14 @@ class Eval:
             return EXIT_WORKERS_DIED
         self._print(evaluation)
         return evaluation.exit_status(allow_failures=self.allow_failures)
+
+    def _check_order_matters(self) -> None:
+        """Refuse what does not go with scenes that depend on those before them."""
+        for option, given in (("--prepared", self.prepared is not None), ("--stages 2", self.stages == 2)):
+            if given:
+                raise OpenPairError(
+                    "there every scene stands for itself", where=option, fix="Leave it or --carry-exemptions out"
+                )
 
     def _prepare(self, task: Task) -> PrepareFromStore:
         """Reads prepared scenes from the store; one that is of no use is refused here, not once per scene."""

@@ -34,7 +34,9 @@ from openpair.scoring.extended_comfort import MAX_GAP_S, extended_comfort
 STAGES = ("combined", "stage_one", "stage_two")
 EXTENDED_COMFORT = "two_frame_extended_comfort"
 
-Prepare = Callable[[Scene, Protocol], ScoringScene]
+Prepare = Callable[..., ScoringScene]
+"""(scene, protocol) -> prepared scene; see :func:`openpair.preparation.prepare.prepare_scene`."""
+
 Score = Callable[..., PlanScores]
 """(prepared scene, plans (N, 8, 3), human_filter=bool) -> scores; see :func:`openpair.scoring.score_prepared`."""
 
@@ -51,6 +53,9 @@ class Task:
         all_scenes: evaluate every scene of the dataset even if plans are given for some alone; the others then count
             as failed.
         stages: 1 = recorded traffic is replayed; 2 = traffic answers the plans, and scenes come in mappings (navhard).
+        carry_exemptions: do as one process of the original does: what touched the ego in one scene is left out of the
+            reference planner's world in all later ones. Scenes then depend on their order and are evaluated in one
+            process, in the dataset's order.
         prepare: scene -> prepared scene (exchange it to read prepared scenes from a store).
         score: prepared scene, plans -> scores (one stage).
     """
@@ -62,6 +67,7 @@ class Task:
     human_filter: bool = True
     all_scenes: bool = False
     stages: int = 1
+    carry_exemptions: bool = False
     prepare: Prepare = prepare_scene
     score: Score = score_prepared
 
@@ -111,6 +117,7 @@ class ChunkEvaluator:
     dataset: Dataset
     agents: list[Agent] = field(default_factory=list)
     _prepared: dict[str, ScoringScene] = field(default_factory=dict)
+    _carried: set[str] = field(default_factory=set)
     _last_map: tuple[RoadMap, bytes] | None = None
 
     @staticmethod
@@ -124,7 +131,8 @@ class ChunkEvaluator:
     def prepare(self, scene: Scene) -> ScoringScene:
         """The prepared scene, made once per chunk."""
         if scene.token not in self._prepared:
-            prepared = self.task.prepare(scene, self.task.protocol)
+            carried = {"carried_exemptions": self._carried} if self.task.carry_exemptions else {}
+            prepared = self.task.prepare(scene, self.task.protocol, **carried)
             self._prepared[scene.token] = without_human(prepared) if scene.is_synthetic else prepared
         return self._prepared[scene.token]
 
@@ -132,7 +140,8 @@ class ChunkEvaluator:
         """Rows of all agents on the scenes of a chunk, scene by scene in order."""
         is_v2 = self.task.protocol is Protocol.V2_2
         keys = [chunk.before, *chunk.keys] if is_v2 and chunk.before is not None else list(chunk.keys)
-        self._prepared.clear()
+        before = None if chunk.before is None else chunk.before.token
+        self._prepared = {token: scene for token, scene in self._prepared.items() if token == before}
         scenes: dict[str, Scene] = {}
         scene_errors: dict[str, str] = {}
         digests: dict[str, str] = {}

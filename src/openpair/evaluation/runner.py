@@ -102,6 +102,10 @@ def evaluate(
     reason.
     """
     started = time.perf_counter()
+    if task.carry_exemptions and pool is not None:
+        raise OpenPairError(
+            "exemptions are carried from scene to scene in one process", where="--ray", fix="Leave one of the two out"
+        )
     workers = _number_of_workers(task, workers)
     dataset = task.dataset.open()
     keys, selection = scenes_to_evaluate(task, list(dataset.keys()), max_scenes)
@@ -242,11 +246,12 @@ def _whole_mappings(task: Task, keys: list[SceneKey], max_scenes: int | None) ->
 def _fingerprint(task: Task, keys: Sequence[SceneKey], hashes: dict[str, str | None]) -> str:
     """Hash of what must be equal for unfinished results to be taken up again.
 
-    An agent built in memory has no file to recognise it by, so its unfinished results are never taken up.
+    An agent built in memory has no file to recognise it by, and what scenes carry on to the next ones is in no file:
+    such unfinished results are never taken up.
     """
-    in_memory = any(source.ready is not None for source in task.agents)
+    once = task.carry_exemptions or any(source.ready is not None for source in task.agents)
     settings = {
-        "once": secrets.token_hex(8) if in_memory else "",
+        "once": secrets.token_hex(8) if once else "",
         "version": __version__,
         "dataset": [task.dataset.name, str(task.dataset.root), repr(sorted(task.dataset.options.items()))],
         "agents": [[a.name, a.kind, str(a.path), a.mode, a.entry, hashes[a.name]] for a in task.agents],
@@ -274,11 +279,11 @@ def _compute(
 
 
 def _number_of_workers(task: Task, workers: int) -> int:
-    """Processes to use: those asked for, one per core for 0, and 1 where the task cannot travel."""
+    """Processes to use: those asked for, one per core for 0; 1 where order matters or the task cannot travel."""
     if workers < 0:
         raise OpenPairError(f"there cannot be {workers} workers", where="--workers", fix="Give 0 for one per core")
     workers = workers or os.cpu_count() or 1
-    if workers == 1:
+    if workers == 1 or task.carry_exemptions:
         return 1
     try:
         pickle.dumps(task)

@@ -212,6 +212,8 @@ def _variant(task: Task) -> dict[str, Any]:
     """Conventions of a protocol on which papers differ."""
     traffic = "log replay" if task.stages == 1 else "vehicles answer the plan (IDM), in both stages"
     variant: dict[str, Any] = {"traffic": traffic, "stages": task.stages}
+    if task.carry_exemptions:
+        variant["exemptions"] = "carried from scene to scene, in this order, as one process of the original does"
     if task.protocol is Protocol.V2_2:
         variant["human_filter"] = task.human_filter
         variant["issue_151"] = "fixed: the score follows from the filtered sub-metrics"
