@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
+import importlib
 import lzma
 import os
 import pickle
 import struct
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from importlib.abc import MetaPathFinder
 from pathlib import Path
+from types import ModuleType
 from typing import Any
 
 import numpy as np
@@ -18,6 +23,7 @@ from shapely.geometry import MultiPolygon, Polygon
 
 sys.path.insert(0, str(Path(__file__).parents[1] / "scoring"))
 
+from docs_examples import python_block
 from scoring_golden import IN_REPOSITORY, load
 
 from openpair.datasets.navsim import metric_cache
@@ -31,13 +37,47 @@ CASES = sorted((IN_REPOSITORY / "v1").glob("*.npz")) + sorted((IN_REPOSITORY / "
 BY_NAME = pytest.mark.parametrize("path", CASES, ids=[f"{path.parent.name}-{path.stem}" for path in CASES])
 
 
+@contextmanager
+def no_import_of(*packages: str) -> Iterator[None]:
+    """Fails if the body so much as looks for one of these packages or a module of theirs, installed or not."""
+    sought: list[str] = []
+
+    class Witness(MetaPathFinder):
+        def find_spec(self, name: str, path: Any, target: Any = None) -> None:
+            if name.partition(".")[0] in packages:
+                sought.append(name)
+
+    loaded = {name: module for name, module in sys.modules.items() if name.partition(".")[0] in packages}
+    for name in loaded:  # another test's stand-ins would answer an import unseen
+        del sys.modules[name]
+    witness = Witness()
+    sys.meta_path.insert(0, witness)
+    try:
+        yield
+        found = [name for name in sys.modules if name.partition(".")[0] in packages]
+    finally:
+        sys.meta_path.remove(witness)
+        sys.modules.update(loaded)
+    assert not sought + found
+
+
+def test_imports_are_noticed(monkeypatch: pytest.MonkeyPatch) -> None:
+    stand_in = ModuleType("nuplan")
+    monkeypatch.setitem(sys.modules, "nuplan", stand_in)
+    for package in ("navsim", "nuplan"):  # neither installed nor loaded; loaded by somebody before
+        with pytest.raises(AssertionError, match=package), no_import_of("nuplan", "navsim"), suppress(ImportError):
+            importlib.import_module(package)
+    assert sys.modules["nuplan"] is stand_in
+    with no_import_of("nuplan", "navsim"):
+        importlib.import_module("json")
+
+
 @BY_NAME
 def test_a_cache_scores_as_the_case_it_was_made_from(path: Path, tmp_path: Path) -> None:
     case = load(path)
     file = CacheWriter(case).write(tmp_path / "log" / "unknown" / "token" / "metric_cache.pkl")
-    assert not any(name.startswith(("nuplan", "navsim")) for name in sys.modules)
-    scene = read_metric_cache(file)
-    assert not any(name.startswith(("nuplan", "navsim")) for name in sys.modules)
+    with no_import_of("nuplan", "navsim"):
+        scene = read_metric_cache(file)
     expected = scene_from_case(case, scene.protocol)
     assert scene.token == "token"
     assert scene.protocol is (Protocol.V1_1 if path.parent.name == "v1" else Protocol.V2_2)
@@ -189,3 +229,12 @@ def test_a_folder_of_caches(tmp_path: Path) -> None:
     writer.write(tmp_path / "other" / "unknown" / "a" / "metric_cache.pkl")
     with pytest.raises(OpenPairError, match="scene a has two metric caches"):
         find_metric_caches(tmp_path)
+
+
+def test_example_of_the_docs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    case = load(IN_REPOSITORY / "v1" / "case006.npz")
+    CacheWriter(case).write(tmp_path / "metric_cache" / "log" / "unknown" / "abc" / "metric_cache.pkl")
+    monkeypatch.chdir(tmp_path)
+    names: dict[str, Any] = {"token": "abc", "plans": case["trajs"]}
+    exec(compile(python_block("NAVSIM's own metric caches"), "docs/scoring.md", "exec"), names)
+    np.testing.assert_allclose(names["scores"].score, case["out_score"], atol=1e-8)

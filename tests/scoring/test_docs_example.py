@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-import re
-
 import pytest
+from docs_examples import python_block
 from scoring_golden import ROOT
 
 
 def test_reward_example(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
-    text = (ROOT / "docs" / "scoring.md").read_text()
-    (code,) = re.findall(r"```python\n(.*?)```", text, flags=re.DOTALL)
+    code = python_block("As a reward in your own training loop")
     monkeypatch.chdir(ROOT)
     names: dict = {}
     exec(compile(code, "docs/scoring.md", "exec"), names)
