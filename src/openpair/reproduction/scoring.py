@@ -1,0 +1,297 @@
+"""Exact scores of all plans of a seed: both protocols, v2.2 with and without human filter, extended comfort included.
+
+All agents of a scene are scored in one call. Extended comfort compares an agent's plan with its own plan of the scene
+half a second before. Best-of-N agents: the true score of the protocol picks, before extended comfort, which takes two
+scenes to know.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from openpair.datasets.base import Dataset, SceneKey
+from openpair.datatypes.columns import Protocol
+from openpair.datatypes.scores import PlanScores, metric_names
+from openpair.errors import OpenPairError
+from openpair.evaluation.records import ScoreRow, read_scores, scores_csv, write_atomically
+from openpair.preparation.store import PreparedStore
+from openpair.reproduction.baselines import Baseline, baselines
+from openpair.reproduction.code_version import source_hash
+from openpair.reproduction.plan_files import AgentPlans, plan_paths, read_agent_plans
+from openpair.scoring import score_prepared
+from openpair.scoring.epdms import epdms
+from openpair.scoring.extended_comfort import MAX_GAP_S, extended_comfort
+from openpair.training.data import DataSpec, OnProgress, build_prepared_scenes
+
+V1, V2, UNFILTERED = "v1.1", "v2.2", "v2.2-unfiltered"
+VARIANTS: dict[Protocol, tuple[str, ...]] = {Protocol.V1_1: (V1,), Protocol.V2_2: (V2, UNFILTERED)}
+"""Tables of scores that one pass over the scenes of a protocol gives."""
+
+PLANS, SCORES, INPUTS = "plans", "scores", "inputs.json"
+EXTENDED_COMFORT = "two_frame_extended_comfort"
+TEST_SCENES = DataSpec(options={"split": "test"})
+Agent = AgentPlans | Baseline
+SCORING_CODE = ("scoring", "simulation", "preparation", "geometry", "reproduction/scoring.py")
+
+
+def seed_folder(run: Path, seed: int) -> Path:
+    """Where everything of a seed lies."""
+    return run / f"seed-{seed}"
+
+
+def scores_path(run: Path, seed: int, variant: str) -> Path:
+    """Scores of a seed: :data:`V1`, :data:`V2` or :data:`UNFILTERED`."""
+    return seed_folder(run, seed) / SCORES / f"{variant}.csv"
+
+
+def with_predecessors(spec: DataSpec) -> DataSpec:
+    """The same scenes and those half a second before, where the dataset can add them."""
+    return replace(spec, options={**spec.options, "predecessors": True}) if spec.name == "world" else spec
+
+
+def chosen_tokens(dataset: Dataset) -> set[str]:
+    """Scenes that count; the others are there for extended comfort alone."""
+    keys = dataset.chosen_keys() if hasattr(dataset, "chosen_keys") else dataset.keys()
+    return {key.token for key in keys}
+
+
+def score_seed(
+    run: Path,
+    seed: int,
+    *,
+    spec: DataSpec = TEST_SCENES,
+    stores: Path | None = None,
+    workers: int = 1,
+    on_progress: OnProgress = lambda what, done, total: None,
+) -> list[Path]:
+    """Score all plans of a seed and write ``scores/v1.1.csv``, ``v2.2.csv`` and ``v2.2-unfiltered.csv``.
+
+    Agents whose plans, scenes and scoring code are as they were are not scored again; every file is there whole or not
+    at all. A scene that cannot be scored is a row with its reason.
+
+    Args:
+        run: run folder; plans lie in ``seed-<seed>/plans/<base>.<agent>.npz``. Human, constant velocity and PDM-Closed
+            are scored beside them.
+        seed: which seed.
+        spec: the scenes that count; those before them are added here.
+        stores: where prepared scenes are kept for all seeds; default ``<run>/data``.
+        workers: processes that prepare scenes.
+        on_progress: told how far it is.
+
+    Returns the files. Raises OpenPairError for plans that cannot be read, or of scenes that the dataset does not have.
+    """
+    paths = plan_paths(seed_folder(run, seed) / PLANS)
+    plans = [read_agent_plans(path) for path in paths]
+    dataset = with_predecessors(spec).open()
+    _check_known(plans, paths, dataset)
+    given = {agent.name for agent in plans}
+    agents: list[Agent] = [*plans, *(agent for agent in baselines(dataset) if agent.name not in given)]
+    folder = seed_folder(run, seed) / SCORES
+    folder.mkdir(parents=True, exist_ok=True)
+    written = []
+    for protocol, variants in VARIANTS.items():
+        scenes = spec if protocol is Protocol.V1_1 else with_predecessors(spec)
+        source = scenes.open()
+        memory = ScoreFiles(folder, protocol, source)
+        kept, todo = memory.take_up(agents)
+        if todo:
+            store = build_prepared_scenes(
+                scenes, stores or run / "data", protocol, workers=workers, on_progress=on_progress
+            )
+            fresh = score_agents(todo, source, PreparedStore(store, protocol=protocol), on_progress=on_progress)
+            for variant in variants:
+                kept[variant].extend(fresh[variant])
+        written += memory.write(agents, kept, changed=bool(todo))
+    return written
+
+
+def score_agents(
+    agents: Sequence[Agent],
+    dataset: Dataset,
+    store: PreparedStore,
+    *,
+    on_progress: OnProgress = lambda what, done, total: None,
+) -> dict[str, list[ScoreRow]]:
+    """Rows of every variant of the store's protocol: one per scene that counts and agent, by scene, then by agent."""
+    variants, keys = VARIANTS[store.protocol], list(dataset.keys())
+    counting = chosen_tokens(dataset)
+    rows: dict[str, list[ScoreRow]] = {variant: [] for variant in variants}
+    earlier = {variant: SceneResult("") for variant in variants}
+    for number, key in enumerate(keys):
+        results = _score_scene(agents, key, store, dataset.name)
+        for variant, result in results.items():
+            complete = with_extended_comfort(earlier[variant], result) if store.protocol is Protocol.V2_2 else result
+            if key.token in counting:
+                rows[variant].extend(complete.rows)
+            earlier[variant] = result
+        on_progress(f"score {store.protocol.value}", number + 1, len(keys))
+    return rows
+
+
+@dataclass(frozen=True)
+class SceneResult:
+    """All agents on one scene, and what the next scene compares itself with.
+
+    Attributes:
+        log: of the scene.
+        rows: one per agent.
+        time_us: time stamp; None where the scene could not be prepared.
+        states: agent -> (41, 11) simulated states of the plan that counts.
+    """
+
+    log: str
+    rows: list[ScoreRow] = field(default_factory=list)
+    time_us: int | None = None
+    states: dict[str, NDArray[np.float64]] = field(default_factory=dict)
+
+
+def _score_scene(agents: Sequence[Agent], key: SceneKey, store: PreparedStore, dataset: str) -> dict[str, SceneResult]:
+    """Every variant's result of one scene, without extended comfort."""
+    variants = VARIANTS[store.protocol]
+
+    def row(agent: str, error: str = "", **values: Any) -> ScoreRow:
+        return ScoreRow(dataset, key.log_name, key.token, agent, store.protocol.value, error=error, **values)
+
+    try:
+        scene = store.load(key.token)
+        plans = {agent.name: agent.of(scene) for agent in agents}
+        given = [plan for plan in plans.values() if plan is not None]
+        scores = score_prepared(scene, np.concatenate(given)) if given else None
+    except OpenPairError as error:
+        failed = SceneResult(key.log_name, [row(agent.name, str(error)) for agent in agents])
+        return dict.fromkeys(variants, failed)
+    results = {}
+    for variant in variants:
+        result = SceneResult(key.log_name, time_us=scene.time_us)
+        start = 0
+        for name, plan in plans.items():
+            if plan is None or scores is None:
+                result.rows.append(row(name, "the agent has no plan of this scene"))
+                continue
+            score, metrics = values_of(scores, variant)
+            best = start + int(np.argmax(score[start : start + len(plan)]))
+            start += len(plan)
+            if not math.isfinite(score[best]):
+                result.rows.append(row(name, "the score is not a number"))
+                continue
+            own = {metric: float(values[best]) for metric, values in metrics.items()}
+            result.rows.append(row(name, metrics=own, score=float(score[best])))
+            result.states[name] = np.asarray(scores.evidence["simulated_states"][best])
+        results[variant] = result
+    return results
+
+
+def values_of(scores: PlanScores, variant: str) -> tuple[NDArray[np.float64], dict[str, NDArray[np.float64]]]:
+    """Scores (N,) and sub-metrics of a variant."""
+    if variant != UNFILTERED:
+        return scores.score, scores.metrics
+    names = metric_names(scores.protocol)
+    evidence = {name: scores.evidence.get(f"unfiltered_{name}", scores.metrics[name]) for name in names}
+    return scores.evidence["score_unfiltered"], evidence
+
+
+def with_extended_comfort(earlier: SceneResult, later: SceneResult) -> SceneResult:
+    """The later scene's rows with extended comfort in metrics and score, where the scenes are neighbours in time.
+
+    Elsewhere it stays undefined and out of the score, as in the original. An agent without a plan of the earlier scene
+    fails: its score would be made of other parts than the others'.
+    """
+    if later.time_us is None or earlier.time_us is None or earlier.log != later.log:
+        return later
+    gap_s = (later.time_us - earlier.time_us) * 1e-6
+    if not 0 < gap_s <= MAX_GAP_S:
+        return later
+    rows = []
+    for row in later.rows:
+        if row.failed:
+            rows.append(row)
+        elif row.agent not in earlier.states:
+            reason = "the agent has no scored plan of the scene half a second before"
+            rows.append(replace(row, metrics={}, score=None, error=reason))
+        else:
+            comfort = float(extended_comfort(earlier.states[row.agent], later.states[row.agent], gap_s))
+            metrics = {**row.metrics, EXTENDED_COMFORT: comfort}
+            rows.append(replace(row, metrics=metrics, score=float(epdms(metrics))))
+    return replace(later, rows=rows)
+
+
+class ScoreFiles:
+    """The files of scores of one protocol, and what they were made from.
+
+    ``inputs.json`` holds, for each protocol, hashes of the scenes, of the scoring code, of every agent's plans and of
+    the files themselves: a file that was exchanged or cut short is made again.
+    """
+
+    def __init__(self, folder: Path, protocol: Protocol, dataset: Dataset) -> None:
+        self.folder, self.protocol = folder, protocol
+        self._order = {key.token: number for number, key in enumerate(dataset.keys())}
+        self._scenes, self._code = dataset.fingerprint(), source_hash(SCORING_CODE)
+
+    def take_up(self, agents: Sequence[Agent]) -> tuple[dict[str, list[ScoreRow]], list[Agent]]:
+        """Rows by variant that are still good, and the agents that are to be scored."""
+        empty: dict[str, list[ScoreRow]] = {variant: [] for variant in VARIANTS[self.protocol]}
+        inputs = _read_inputs(self.folder).get(self.protocol.value, {})
+        if (inputs.get("scenes"), inputs.get("code")) != (self._scenes, self._code):
+            return empty, list(agents)
+        if inputs.get("files") != self._file_hashes():
+            return empty, list(agents)
+        same = {agent.name for agent in agents if inputs["plans"].get(agent.name) == agent.sha256}
+        kept = {
+            variant: [row for row in read_scores(self.folder / f"{variant}.csv") if row.agent in same]
+            for variant in empty
+        }
+        return kept, [agent for agent in agents if agent.name not in same]
+
+    def write(self, agents: Sequence[Agent], rows: Mapping[str, list[ScoreRow]], *, changed: bool) -> list[Path]:
+        """Write rows and what they were made from; returns the files."""
+        inputs = _read_inputs(self.folder)
+        own = inputs.get(self.protocol.value, {})
+        hashes = {agent.name: agent.sha256 for agent in agents}
+        paths = [self.folder / f"{variant}.csv" for variant in rows]
+        if changed or own.get("plans") != hashes:
+            rank = {name: number for number, name in enumerate(hashes)}
+            for path, variant in zip(paths, rows, strict=True):
+                ordered = sorted(rows[variant], key=lambda row: (self._order[row.token], rank[row.agent]))
+                write_atomically(path, scores_csv(ordered, self.protocol))
+            inputs[self.protocol.value] = {
+                "scenes": self._scenes,
+                "code": self._code,
+                "plans": hashes,
+                "files": self._file_hashes(),
+            }
+            write_atomically(self.folder / INPUTS, json.dumps(inputs, indent=1, sort_keys=True) + "\n")
+        return paths
+
+    def _file_hashes(self) -> dict[str, str]:
+        paths = [self.folder / f"{variant}.csv" for variant in VARIANTS[self.protocol]]
+        return {path.name: hashlib.sha256(path.read_bytes()).hexdigest() for path in paths if path.exists()}
+
+
+def _read_inputs(folder: Path) -> dict[str, Any]:
+    try:
+        inputs = json.loads((folder / INPUTS).read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return {}
+    return inputs if isinstance(inputs, dict) else {}
+
+
+def _check_known(plans: Sequence[AgentPlans], paths: Sequence[Path], dataset: Dataset) -> None:
+    """Raises OpenPairError for plans of scenes that the dataset does not have."""
+    known = {key.token for key in dataset.keys()}
+    for agent, path in zip(plans, paths, strict=True):
+        foreign = sorted(agent.rows.keys() - known)
+        if foreign:
+            raise OpenPairError(
+                f"{len(foreign)} of {len(agent.rows)} plans are of scenes that are not evaluated ({foreign[0]} ...)",
+                where=path,
+                fix="Plan and score the same scenes",
+            )
