@@ -229,7 +229,7 @@ def test_named_splits(workspace: Path, tmp_path: Path, monkeypatch: pytest.Monke
     by_name = NavsimDataset(workspace, split="navmini")
     assert by_name.split == by_file.split == "mini"
     assert [key.token for key in by_name.keys()] == [key.token for key in by_file.keys()] == tokens[1:2]
-    with pytest.raises(OpenPairError, match="no scene filter 'navtest'"):
+    with pytest.raises(OpenPairError, match=r"no scene_filter/navtest\.yaml"):
         NavsimDataset(workspace, split="navtest")
 
 

@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from openpair.cli.doctor import Check
-from openpair.datasets.environment import NavsimFolders, navsim_folders
+from openpair.datasets.environment import NavsimFolders, config_file, navsim_folders, settings
 from openpair.errors import OpenPairError
 
 VARIABLES = {
@@ -31,9 +31,14 @@ def data_checks(root: Path | None, split: str | None, samples: int, environment:
         root: the data folder; None = where the environment says.
         split: this split alone; None = all.
         samples: files of each kind to open.
-        environment: the process's variables.
+        environment: the process's variables; those that a file of settings adds are looked at as well.
     """
-    checks = [_variable(name, holds, environment) for name, holds in VARIABLES.items() if environment.get(name)]
+    try:
+        file, environment = config_file(environment), settings(environment)
+    except OpenPairError as error:
+        return [_missing("settings", error, "Correct the file")]
+    checks = [] if file is None else [Check("settings", "ok", str(file))]
+    checks += [_variable(name, holds, environment) for name, holds in VARIABLES.items() if environment.get(name)]
     if root is None and not environment.get("OPENSCENE_DATA_ROOT"):
         return [
             *checks,

@@ -47,7 +47,9 @@ class Eval:
     holds sensor logs. world: may be left out for the world that comes with OpenPaIR."""
 
     split: str | None = None
-    """Part of the dataset; world: train, val or test (the default)."""
+    """Part of the dataset; world: train, val or test (the default). navsim: a folder below navsim_logs/, or a split as
+    NAVSIM names it (navtrain, navtest, navmini, navhard_two_stage ...), whose scene filter is found below
+    NAVSIM_DEVKIT_ROOT."""
 
     tokens: Path | None = None
     """navsim: which scenes; NAVSIM's scene filter (.yaml) or a list of tokens (.csv with a column token, or .txt).
@@ -58,10 +60,12 @@ class Eval:
     plans in both stages. Two stages also write OUT/mappings.csv: one row per mapping and agent."""
 
     mapping: Path | None = None
-    """--stages 2: which second-stage scenes follow which; NAVSIM's train_test_split/<name>.yaml."""
+    """--stages 2: which second-stage scenes follow which; NAVSIM's train_test_split/<name>.yaml. May be left out where
+    --split is NAVSIM's name of the set and NAVSIM_DEVKIT_ROOT is set."""
 
     second_stage: Path | None = None
-    """--stages 2: folder with synthetic_scene_pickles/; default: navhard_two_stage/ below the root."""
+    """--stages 2: folder with synthetic_scene_pickles/; default: below the root, named as the set (navhard_two_stage/
+    unless --split says otherwise)."""
 
     agent: Annotated[tuple[str, ...], tyro.conf.UseAppendAction] = ()
     """Who drives; repeat it for several. human, constant_velocity, pdm_closed, a file of plans (PLANS.npz: token (N,),
@@ -129,7 +133,7 @@ class Eval:
             protocol,
             self.seed,
             self.human_filter,
-            all_scenes=self.tokens is not None,
+            all_scenes=getattr(options.get("scene_filter"), "tokens", None) is not None,
             stages=self.stages,
             carry_exemptions=self.carry_exemptions,
         )
@@ -191,19 +195,25 @@ class Eval:
 
     def _two_stage_options(self) -> dict[str, Any]:
         """Options of a two-stage set."""
+        from openpair.datasets.environment import mapping_file
+        from openpair.datasets.navsim.dataset import NAMED_SPLITS
+
         if self.dataset != "navsim" or self.protocol != "v2.2":
             raise OpenPairError(
                 "two stages belong to navsim and v2.2", where="--stages", fix="Use --dataset navsim --protocol v2.2"
             )
-        if self.mapping is None:
+        if self.tokens is not None:
+            raise OpenPairError("the mapping names the scenes", where="--tokens", fix="Leave it out")
+        mapping = self.mapping
+        if mapping is None and self.split in NAMED_SPLITS:
+            mapping = mapping_file(self.split)
+        if mapping is None:
             raise OpenPairError(
                 "two stages need to know which second-stage scenes follow which",
                 where="--mapping",
                 fix="Name NAVSIM's train_test_split/<name>.yaml that holds reactive_all_mapping",
             )
-        if self.tokens is not None:
-            raise OpenPairError("the mapping names the scenes", where="--tokens", fix="Leave it out")
-        options = {"split": self.split, "mapping": self.mapping, "second_stage": self.second_stage}
+        options = {"split": self.split, "mapping": mapping, "second_stage": self.second_stage}
         return {key: value for key, value in options.items() if value is not None}
 
     def _dataset_options(self) -> dict[str, Any]:
@@ -217,10 +227,14 @@ class Eval:
                 f"the dataset {self.dataset} takes no list of scenes", where="--tokens", fix="Leave it out"
             )
         if self.dataset == "navsim":
+            from openpair.datasets.environment import navsim_folders, scene_filter_file
+            from openpair.datasets.navsim.dataset import is_named_filter
             from openpair.datasets.navsim.scene_filter import SceneFilter, read_scene_filter
 
-            every_scene = SceneFilter(frame_interval=1)
-            options["scene_filter"] = every_scene if self.tokens is None else read_scene_filter(self.tokens)
+            chosen = self.tokens
+            if chosen is None and is_named_filter(navsim_folders(self.root), self.split):
+                chosen = scene_filter_file(str(self.split))
+            options["scene_filter"] = SceneFilter(frame_interval=1) if chosen is None else read_scene_filter(chosen)
             options["missing"] = "per_scene"
         return options
 

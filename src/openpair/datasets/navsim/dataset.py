@@ -29,7 +29,14 @@ MAPS_KEPT: Final = 4
 BROKEN_SHOWN: Final = 3
 """Broken logs whose reasons stand in one message."""
 
-NAMED_SPLITS: Final = {"navtrain": "trainval", "navtest": "test", "navmini": "mini", "navhard_two_stage": "test"}
+NAMED_SPLITS: Final = {
+    "navtrain": "trainval",
+    "navtest": "test",
+    "navmini": "mini",
+    "navhard_two_stage": "test",
+    "warmup_two_stage": "test",
+    "warmup_test_e2e": "mini",
+}
 """Folder of logs of the splits that NAVSIM defines by scene filters."""
 
 Progress = Callable[[Iterable[LogEntry], int], Iterable[LogEntry]]
@@ -76,8 +83,8 @@ class NavsimDataset:
     ) -> None:
         self.name = name
         self.folders = root if isinstance(root, NavsimFolders) else navsim_folders(None if root is None else Path(root))
-        if scene_filter is None and split in NAMED_SPLITS and not (self.folders.logs / split).is_dir():
-            scene_filter = scene_filter_file(split)
+        if scene_filter is None and is_named_filter(self.folders, split):
+            scene_filter = scene_filter_file(str(split))
         self.split = _choose_split(self.folders.logs, split)
         if scene_filter is None:
             scene_filter = SceneFilter()
@@ -202,6 +209,11 @@ class NavsimDataset:
                 fix="Check that split and scene filter belong together, and its frame_interval and has_route",
             )
         return unknown
+
+
+def is_named_filter(folders: NavsimFolders, split: str | None) -> bool:
+    """True for a split that NAVSIM defines by a scene filter, unless a folder of logs has that name."""
+    return split in NAMED_SPLITS and not (folders.logs / split).is_dir()
 
 
 def _choose_split(logs: Path, split: str | None) -> str:

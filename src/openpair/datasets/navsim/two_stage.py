@@ -12,7 +12,7 @@ import yaml
 
 from openpair.datasets.base import SceneKey, data_fingerprint
 from openpair.datasets.environment import NavsimFolders
-from openpair.datasets.navsim.dataset import NavsimDataset
+from openpair.datasets.navsim.dataset import NAMED_SPLITS, NavsimDataset
 from openpair.datasets.navsim.scene_filter import SceneFilter
 from openpair.datasets.navsim.sensor_files import read_sensors
 from openpair.datasets.navsim.synthetic import FOLDER, read_synthetic_scene
@@ -71,9 +71,10 @@ class TwoStageDataset:
     Args:
         root: NAVSIM's data folder, as for :class:`~openpair.datasets.navsim.dataset.NavsimDataset`.
         mapping: file for :func:`read_mappings`.
-        split: folder of the recorded logs below navsim_logs/; None = the only one there is.
+        split: folder of the recorded logs below navsim_logs/, or NAVSIM's name of the set ("warmup_two_stage"); None =
+            the only folder there is.
         second_stage: folder of the second stage; holds synthetic_scene_pickles/ and, for agents with sensors,
-            sensor_blobs/; None = navhard_two_stage below the root.
+            sensor_blobs/; None = the folder below the root that is named as the set, or navhard_two_stage.
         index_folder: where the index of a large split is kept; None = the user's cache folder.
 
     Raises:
@@ -101,7 +102,8 @@ class TwoStageDataset:
             index_folder=index_folder,
             missing="per_scene",
         )
-        base = self._first.folders.logs.parent / FOLDER.parent if second_stage is None else Path(second_stage)
+        usual = split if split in NAMED_SPLITS else FOLDER.parent
+        base = self._first.folders.logs.parent / usual if second_stage is None else Path(second_stage)
         self._pickles, self._sensors = base / FOLDER.name, base / "sensor_blobs"
         if not self._pickles.is_dir():
             raise OpenPairError(
