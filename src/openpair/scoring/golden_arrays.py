@@ -12,6 +12,7 @@ from openpair.datatypes.scoring_scene import ScoringScene
 from openpair.scoring.aggregation import ResultIndex
 from openpair.scoring.ego_areas import AreaIndex
 from openpair.scoring.epdms import epdms, with_extended_comfort
+from openpair.scoring.golden_reference import reference_arrays
 from openpair.scoring.history import history_states
 from openpair.scoring.prepared import prepare
 from openpair.scoring.score import score_prepared
@@ -38,6 +39,7 @@ def golden_arrays(
         "out_ttc_time_idx": evidence["ttc_time_idx"],
         "out_progress_raw": evidence["progress_raw"],
         "out_pdm_progress_raw": np.full(count, reference.table[0, ResultIndex.PROGRESS]),
+        **reference_arrays(scene, trajectories, scores, strict=strict),
     }
     for name, values in scores.metrics.items():
         if name != "two_frame_extended_comfort":
@@ -46,7 +48,7 @@ def golden_arrays(
         arrays.update(_v1_arrays(scores))
     else:
         arrays.update(_v2_arrays(scene, scores, strict))
-    return {name: np.ascontiguousarray(values) for name, values in arrays.items()}
+    return {name: np.asarray(values, order="C") for name, values in arrays.items()}
 
 
 def ego_coordinates(states: NDArray[np.float64]) -> NDArray[np.float64]:
@@ -67,7 +69,6 @@ def _v1_arrays(scores: PlanScores) -> dict[str, NDArray]:
     return {
         "out_multi_metrics": np.stack([m[name] for name in multi], axis=-1),
         "out_weighted_metrics": np.stack([m[name] for name in weighted], axis=-1),
-        "out_comfort_flags_future_only": scores.evidence["comfort_flags"],
         "out_score_prefilter": scores.score,
         "out_score": scores.score,
     }
