@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+
 import pytest
 import torch
 
@@ -9,7 +11,9 @@ from openpair.datatypes.tree import layout_from_codes
 from openpair.rl.advantages import (
     ESTIMATORS,
     best_of_set,
+    best_of_set_soft,
     group_normalised,
+    mixed,
     per_code,
     per_code_truncated,
     sum_over_descendants,
@@ -45,6 +49,33 @@ def test_best_of_set_credits_the_leaf_that_the_best_would_miss() -> None:
     std = rewards.flatten().std(unbiased=False)
     torch.testing.assert_close(advantage[0, :, 1], torch.tensor([0.15, -0.15]) / (std + 1e-4))
     assert (advantage[0, :, [0, 2]] == 0).all()
+
+
+def test_a_soft_best_of_two_by_hand() -> None:
+    # softmax over {0, ln 3} (T = 1) is {1/4, 3/4}: value 3/4 ln 3; without the first ln 3, without the second 0.
+    best = math.log(3.0)
+    rewards = torch.tensor([[[0.0, best], [0.0, 0.0]]])
+    advantage = best_of_set_soft(rewards, torch.tensor([0.0]), temperature=1.0)
+    credit = torch.tensor([-0.25 * best, 0.75 * best])  # in the first tree; 0 in the second
+    std = rewards.flatten().std(unbiased=False)
+    torch.testing.assert_close(advantage[0], torch.stack([credit / 2, -credit / 2]) / (std + 1e-4))
+
+
+def test_a_cold_soft_best_is_the_best_and_a_warm_one_reaches_more_leaves() -> None:
+    rewards = torch.tensor([[[0.5, 0.9, 0.7], [0.4, 0.6, 0.65]]])
+    human = torch.tensor([0.0])
+    cold = best_of_set_soft(rewards, human, temperature=1e-3)
+    torch.testing.assert_close(cold, best_of_set(rewards, human), atol=1e-4, rtol=1e-4)
+    assert (best_of_set(rewards, human)[0, :, 0] == 0).all()
+    assert (best_of_set_soft(rewards, human, temperature=0.2)[0].abs() > 1e-3).all()
+
+
+def test_mixed_adds_a_share_of_per_code_and_nothing_by_default() -> None:
+    rewards = torch.rand(2, 3, 4, generator=torch.Generator().manual_seed(0))
+    human = torch.zeros(2)
+    assert torch.equal(mixed(rewards, human), best_of_set(rewards, human))
+    expected = best_of_set(rewards, human) + 0.5 * per_code(rewards, human)
+    torch.testing.assert_close(mixed(rewards, human, per_code_weight=0.5), expected)
 
 
 @pytest.mark.parametrize("name", sorted(ESTIMATORS))

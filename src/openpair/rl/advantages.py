@@ -13,6 +13,9 @@ from torch import Tensor
 STD_FLOOR = 1e-4
 """Added to a standard deviation before dividing: a group of equal rewards gets advantage 0, not NaN."""
 
+SOFT_TEMPERATURE = 0.1
+"""Of :func:`best_of_set_soft`: a leaf 0.1 below the best has 37% of its weight."""
+
 
 def group_normalised(rewards: Tensor, human_reward: Tensor) -> Tensor:
     """The paper's estimator: all leaves of a scene and the human form one group, (r - mean) / std.
@@ -86,6 +89,50 @@ def best_of_set(rewards: Tensor, human_reward: Tensor) -> Tensor:
     return centred / (rewards.flatten(1).std(dim=1, unbiased=False)[:, None, None] + STD_FLOOR)
 
 
+def best_of_set_soft(rewards: Tensor, human_reward: Tensor, temperature: float = SOFT_TEMPERATURE) -> Tensor:
+    """As :func:`best_of_set`, with a soft best: several leaves of a tree learn, not only the first.
+
+    The value of a set is the mean of its rewards under the weights softmax(r / T); the credit of a leaf is by how much
+    the value would fall without it, which is negative for leaves that draw weight away from better ones. T towards 0
+    gives :func:`best_of_set`, a large T the leaf's distance from the mean of its tree.
+
+    Args:
+        rewards: (B, S, L) with L >= 2.
+        human_reward: (B,), unused.
+        temperature: T, in units of score; above 0.
+
+    Returns:
+        (B, S, L).
+    """
+    value = _soft_best(rewards, temperature)
+    num_leaves = rewards.shape[-1]
+    itself = torch.eye(num_leaves, dtype=torch.bool, device=rewards.device)
+    others = rewards[..., None, :].expand(*rewards.shape, num_leaves)[..., ~itself]
+    without = _soft_best(others.unflatten(-1, (num_leaves, num_leaves - 1)), temperature)
+    credit = value[..., None] - without
+    centred = credit - credit.mean(dim=1, keepdim=True)
+    return centred / (rewards.flatten(1).std(dim=1, unbiased=False)[:, None, None] + STD_FLOOR)
+
+
+def _soft_best(rewards: Tensor, temperature: float) -> Tensor:
+    """(..., L) -> (...): the mean under softmax(r / T)."""
+    return ((rewards / temperature).softmax(dim=-1) * rewards).sum(-1)
+
+
+def mixed(rewards: Tensor, human_reward: Tensor, per_code_weight: float = 0.0) -> Tensor:
+    """``best_of_set`` plus ``per_code_weight`` times ``per_code``: leaves that are not the best learn a little too.
+
+    Args:
+        rewards: (B, S, L) with S >= 2 and L >= 2.
+        human_reward: (B,), unused.
+        per_code_weight: of the second part; 0 leaves it out.
+
+    Returns:
+        (B, S, L).
+    """
+    return best_of_set(rewards, human_reward) + per_code_weight * per_code(rewards, human_reward)
+
+
 def sum_over_descendants(leaf_values: Tensor, leaf_nodes: Tensor, num_nodes: int) -> Tensor:
     """Value of every node = sum over the leaves below it.
 
@@ -110,5 +157,7 @@ ESTIMATORS: dict[str, Estimator] = {
     "per_code": per_code,
     "per_code_truncated": per_code_truncated,
     "best_of_set": best_of_set,
+    "best_of_set_soft": best_of_set_soft,
+    "mixed": mixed,
 }
 """Advantage estimators by the name a configuration gives."""

@@ -24,7 +24,8 @@ from torch import Tensor
 
 from openpair.datatypes.tree import TrajectoryTree
 from openpair.rewards.exact import ExactReward
-from openpair.rl.advantages import ESTIMATORS
+from openpair.rl.advantages import SOFT_TEMPERATURE
+from openpair.rl.credit import credit
 from openpair.rl.grpo import adapt_kl_weight, clipped_surrogate, explore_sigma
 from openpair.samplers.base import Sampler, SamplerContext
 from openpair.selection.perturbations import RootNoise, noisy_roots
@@ -43,7 +44,10 @@ class ReinforcementConfig:
         batch_size: scenes per step.
         trees_per_scene: S, trees drawn per scene.
         updates_per_batch: optimiser steps on the same trees; from the second on the clipped ratio differs from 1.
-        advantage: name of the estimator (:data:`openpair.rl.advantages.ESTIMATORS`).
+        advantage: name of the estimator, of leaves (:data:`openpair.rl.advantages.ESTIMATORS`) or of nodes
+            (:data:`openpair.rl.tree_advantages.NODE_ESTIMATORS`).
+        soft_temperature: ``best_of_set_soft``: temperature of the soft best, in units of score.
+        per_code_weight: ``mixed``: share of the per-code advantage beside the best of the set.
         clip_range: of the probability ratio.
         sigma_start: exploration at the first step, raw action units.
         sigma_end: exploration at the last step.
@@ -63,6 +67,8 @@ class ReinforcementConfig:
     trees_per_scene: int = 4
     updates_per_batch: int = 1
     advantage: str = "best_of_set"
+    soft_temperature: float = SOFT_TEMPERATURE
+    per_code_weight: float = 0.0
     clip_range: float = 0.2
     sigma_start: float = 0.8
     sigma_end: float = 0.4
@@ -111,7 +117,12 @@ class ReinforcementBranch(Branch):
         self._train, self._validation, self._reward, self._save = train, validation, reward, save
         self._order = BatchOrder(len(train.tokens), config.batch_size, seed)
         self._device = next(sampler.parameters()).device
-        self._estimate = ESTIMATORS[config.advantage]
+        self._credit = credit(
+            config.advantage,
+            sampler.layout,
+            temperature=config.soft_temperature,
+            per_code_weight=config.per_code_weight,
+        )
         self._kl_weight = config.kl_weight
 
     def scalars(self) -> dict[str, float]:
@@ -132,7 +143,7 @@ class ReinforcementBranch(Branch):
             context, root, num_samples=config.trees_per_scene, sigma=sigma, generator=self.generator
         )
         rewards, human = self._score(batch, tree.leaves)
-        advantage = self._estimate(rewards, human)
+        advantage = self._credit.estimate(rewards, human)
         figures = {
             "leaf_score": float(rewards.mean()),
             "best_leaf_score": float(rewards.amax(dim=-1).mean()),
@@ -140,7 +151,7 @@ class ReinforcementBranch(Branch):
             "sigma": sigma,
         }
         old_mean = tree.mean.detach()
-        old_log_prob = self.network.path_sum(self.network.log_prob(old_mean, tree.actions, sigma))
+        old_log_prob = self._log_prob(old_mean, tree, sigma)
         for repeat in range(config.updates_per_batch):
             if repeat == 0:
                 mean = tree.mean
@@ -164,7 +175,7 @@ class ReinforcementBranch(Branch):
         sigma: float,
     ) -> dict[str, float]:
         """One optimiser step on trees that are already scored."""
-        log_prob = self.network.path_sum(self.network.log_prob(mean, tree.actions, sigma))
+        log_prob = self._log_prob(mean, tree, sigma)
         policy_loss = clipped_surrogate(log_prob, old_log_prob, advantage, self.config.clip_range)
         reference = old_mean if self.config.kl_reference == "old" else self.network.prior_mean
         kl = self.network.kl(mean, reference, sigma).mean()
@@ -178,6 +189,11 @@ class ReinforcementBranch(Branch):
             "kl_weight": self._kl_weight,
             "gradient_norm": norm,
         }
+
+    def _log_prob(self, mean: Tensor, tree: TrajectoryTree, sigma: float) -> Tensor:
+        """Log-probabilities of what the advantage rates: paths (B, S, L), or nodes (B, S, M)."""
+        per_node = self.network.log_prob(mean, tree.actions, sigma)
+        return per_node if self._credit.per_node else self.network.path_sum(per_node)
 
     def _encode(self, batch: SceneBatch) -> SamplerContext:
         with autocast(self._device, self.config.precision):

@@ -1,0 +1,76 @@
+"""Options of the RL branch: which advantage, which sampler, how many leaves."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+
+import numpy as np
+import pytest
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from openpair.rewards.exact import ExactReward, ExactScores
+from openpair.rl.advantages import ESTIMATORS
+from openpair.rl.tree_advantages import NODE_ESTIMATORS
+from openpair.samplers.kinematic_tree import KinematicTree, KinematicTreeConfig
+from openpair.training.batch import SceneBatch
+from openpair.training.reinforcement import ReinforcementBranch, ReinforcementConfig
+
+HUMAN = torch.stack((torch.arange(1, 9) * 4.0, torch.zeros(8), torch.zeros(8)), dim=-1)
+SETTINGS = ReinforcementConfig(steps=2, batch_size=2, trees_per_scene=2, perception_weight=0.0)
+
+
+class TwoScenes:
+    """Two scenes of noise in which the human drives straight on."""
+
+    tokens = ("a", "b")
+
+    def batch(self, indices: NDArray[np.int64]) -> SceneBatch:
+        generator = torch.Generator().manual_seed(0)
+        features = {
+            "camera_feature": torch.rand(2, 3, 64, 256, generator=generator),
+            "lidar_feature": torch.rand(2, 1, 128, 128, generator=generator),
+            "status_feature": torch.rand(2, 8, generator=generator),
+        }
+        targets = {
+            "trajectory": HUMAN.expand(2, 8, 3),
+            "agent_states": torch.zeros(2, 30, 5),
+            "agent_labels": torch.zeros(2, 30, dtype=torch.bool),
+            "bev_semantic_map": torch.zeros(2, 128, 128, dtype=torch.long),
+        }
+        rows = torch.as_tensor(indices)
+        return SceneBatch(
+            tuple(self.tokens[i] for i in indices),
+            {name: value[rows] for name, value in features.items()},
+            {name: value[rows] for name, value in targets.items()},
+        )
+
+
+class FartherIsBetter(ExactReward):
+    """Scores a plan by how far it gets: 0 at the origin, 1 at 40 m."""
+
+    def __init__(self) -> None:
+        super().__init__(lambda token: pytest.fail("no scene is asked for"))
+
+    def score(self, tokens: Sequence[str], candidates: Tensor) -> ExactScores:
+        return ExactScores((candidates[..., -1, 0] / 40).clamp(0, 1), torch.full((*candidates.shape[:1], 9, 1), 1.0))
+
+
+def branch_with(config: ReinforcementConfig, sampler: KinematicTree | None = None) -> ReinforcementBranch:
+    torch.manual_seed(0)
+    network = sampler or KinematicTree(replace(KinematicTreeConfig.small(), aux_perception=False))
+    return ReinforcementBranch(
+        network, config, TwoScenes(), None, reward=FartherIsBetter(), seed=0, save=lambda *_: None
+    )
+
+
+@pytest.mark.parametrize("name", [*ESTIMATORS, *NODE_ESTIMATORS])
+def test_every_estimator_moves_the_tree(name: str) -> None:
+    branch = branch_with(replace(SETTINGS, advantage=name, per_code_weight=0.5))
+    before = {key: value.clone() for key, value in branch.network.state_dict().items()}
+    figures = branch.step(0)
+    assert all(np.isfinite(value) for value in figures.values())
+    changed = [key for key, value in branch.network.state_dict().items() if not torch.equal(value, before[key])]
+    assert any(key.startswith("action_heads") for key in changed)
