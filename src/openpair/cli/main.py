@@ -42,6 +42,7 @@ SUBCOMMANDS: dict[str, Subcommand] = {
     "fit-anchors": Subcommand("fit_anchors", "FitAnchors", "fit DiffusionDrive's anchors to a training set"),
     "import-checkpoint": Subcommand("import_checkpoint", "ImportCheckpoint", "make a released checkpoint one of ours"),
     "world": Subcommand("world", "World", "the embedded world: info | unpack | build | materialise"),
+    "reproduce": Subcommand("reproduce", "Reproduce", "compare all schemes over several seeds, write the results page"),
     "demo": Subcommand("demo", "Demo", "train and evaluate everything on the embedded world, write a report"),
     "bench": Subcommand("bench", "Bench", "measure speed: score | sensors | models"),
 }

@@ -232,7 +232,7 @@ def _pool(
     if not path.exists():
         pool = build_pool(
             data,
-            data.reward(),
+            data.reward(threads=torch.get_num_threads()),
             proposer(settings, sampler.eval(), device),
             seed=plan.branch_seed("reward"),
             on_progress=lambda done, total: listener(Progress(f"candidates {name}", done, total, {})),

@@ -1,4 +1,4 @@
-"""Plans of every agent of a seed, in batches, straight from a store of features: no planner of its own, the parts of one.
+"""Plans of every agent of a seed, in batches, straight from a store of features.
 
 What each agent is: :data:`openpair.reproduction.agents.LABELS`. All share the reward model of their run; the tree and
 the reward model have never seen a policy's plan, and serve a second policy unchanged.
@@ -128,18 +128,23 @@ class PlannedAgent:
     best_of: int = 0
     margin: float = 0.0
 
+    def valued(self, view: SceneView) -> tuple[Tensor, Tensor]:
+        """Candidates (B, N, 8, 3), the root last, and their predicted scores (B, N), the root's with its margin."""
+        assert self.candidates is not None and self.reward_model is not None
+        root, model = self.root(view), self.reward_model
+        every = torch.cat((self.candidates(view, root), root[:, None]), dim=1)
+        context = view.once(model, lambda: model.encode(view.features))
+        value = model.score(context, every)["sim_logits"][:, 0].sigmoid()
+        value[:, -1] += self.margin
+        return every, value
+
     @torch.no_grad()
     def plan(self, view: SceneView) -> Tensor:
         """(B, 8, 3), or (B, best_of, 8, 3): x [m], y [m], heading [rad], ego rear-axle frame."""
-        root = self.root(view)
-        if self.candidates is None or self.reward_model is None:
-            return root
-        every = torch.cat((self.candidates(view, root), root[:, None]), dim=1)
-        model = self.reward_model
-        context = view.once(model, lambda: model.encode(view.features))
-        value = model.score(context, every)["sim_logits"][:, 0].sigmoid()
-        value = value + self.margin * torch.nn.functional.one_hot(torch.tensor(every.shape[1] - 1), every.shape[1])
-        rows = torch.arange(len(root))
+        if self.candidates is None:
+            return self.root(view)
+        every, value = self.valued(view)
+        rows = torch.arange(len(every))
         if self.best_of:
             return every[rows[:, None], value.topk(self.best_of, dim=1).indices]
         return every[rows, value.argmax(dim=1)]
@@ -188,5 +193,3 @@ def load_reward_model(path: Path) -> RewardModel:
     network = load_checkpoint(path, "pose_aware|rwm")[0]
     assert isinstance(network, RewardModel)
     return network
-
-

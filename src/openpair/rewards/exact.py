@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 
 import numpy as np
@@ -43,10 +44,12 @@ class ExactReward:
 
     Args:
         load_scene: token -> prepared scene; cheap, since it is asked for every scene of every step.
+        threads: scenes scored at the same time; never changes a score.
     """
 
-    def __init__(self, load_scene: Callable[[str], ScoringScene]) -> None:
+    def __init__(self, load_scene: Callable[[str], ScoringScene], *, threads: int = 1) -> None:
         self._load_scene = load_scene
+        self._threads = threads
 
     def score(self, tokens: Sequence[str], candidates: Tensor) -> ExactScores:
         """Score candidates (B, N, 8, 3) x [m], y [m], heading [rad], ego rear-axle frame of each scene.
@@ -55,7 +58,12 @@ class ExactReward:
         never a score.
         """
         poses = candidates.detach().to("cpu", torch.float64).numpy()
-        rows = [self._score_scene(token, plans) for token, plans in zip(tokens, poses, strict=True)]
+        scenes = list(zip(tokens, poses, strict=True))
+        if self._threads > 1:
+            with ThreadPoolExecutor(self._threads) as pool:
+                rows = list(pool.map(lambda scene: self._score_scene(*scene), scenes))
+        else:
+            rows = [self._score_scene(*scene) for scene in scenes]
         device = candidates.device
         return ExactScores(
             score=torch.from_numpy(np.stack([score for score, _ in rows])).to(device),

@@ -26,6 +26,7 @@ import torch
 from torch import Tensor, nn
 
 from openpair.datatypes.tree import TrajectoryTree, TreeLayout
+from openpair.errors import OpenPairError
 
 
 @dataclass(frozen=True)
@@ -63,8 +64,11 @@ class Sampler(nn.Module, ABC):
     prior_mean: Tensor
 
     @abstractmethod
-    def encode(self, features: Mapping[str, Tensor]) -> SamplerContext:
-        """Features by name (as for an imitation policy) -> context, with gradient to the sampler's own encoder."""
+    def encode(self, features: Mapping[str, Tensor], *, perceive: bool = True) -> SamplerContext:
+        """Features by name (as for an imitation policy) -> context, with gradient to the sampler's own encoder.
+
+        Without ``perceive`` the auxiliary perception heads, which no tree needs, are not run.
+        """
 
     @abstractmethod
     def expand(
@@ -94,6 +98,13 @@ class Sampler(nn.Module, ABC):
     def evaluate_actions(self, context: SamplerContext, tree: TrajectoryTree) -> Tensor:
         """Mean (B, S, M, A), with gradient, at the nodes of a tree on the parent paths that its actions made."""
         return self.expand(context, tree.root, num_samples=tree.actions.shape[1], actions=tree.actions).mean
+
+    def leaves_of(self, root: Tensor, actions: Tensor) -> Tensor:
+        """Leaves (B, S, L, 8, 3) of raw actions (B, S, M, A) around roots (B, 8, 3), with gradient to the actions.
+
+        Raises OpenPairError for samplers whose decoder does not offer it.
+        """
+        raise OpenPairError(f"the leaves of '{self.kind}' carry no gradient", fix="Set reinforcement.imitation_weight 0")
 
     def log_prob(self, mean: Tensor, actions: Tensor, sigma: float) -> Tensor:
         """Log density (B, S, M) of each node's action under N(mean, sigma^2), over its meaningful components.

@@ -131,9 +131,9 @@ class KinematicTree(PerceptionTrunk, Sampler):
             nn.init.zeros_(last.bias)
             nn.init.constant_(last.bias[component], self.config.initial_bias)
 
-    def encode(self, features: Mapping[str, Tensor]) -> SamplerContext:
+    def encode(self, features: Mapping[str, Tensor], *, perceive: bool = True) -> SamplerContext:
         output = self.trunk(features["camera_feature"], features.get("lidar_feature"), features["status_feature"])
-        perception = self.perceive(output) if self.config.aux_perception else {}
+        perception = self.perceive(output) if perceive and self.config.aux_perception else {}
         return SamplerContext(
             output.queries.float(), features["status_feature"], perception, output.backbone.bev.float()
         )
@@ -162,8 +162,9 @@ class KinematicTree(PerceptionTrunk, Sampler):
             mean = mean.expand(-1, num_samples, -1, -1)
             action = actions[:, :, level.nodes] if actions is not None else mean + noise[:, :, level.nodes]
             action = action.detach().float()
-            offsets = self._extend(offsets, action, level, depth)
-            paths, speeds = self._drive(curve, offsets)
+            with torch.no_grad():
+                offsets = self._extend(offsets, action, level, depth)
+                paths, speeds = self._drive(curve, offsets)
             means.append(mean)
             taken.append(action)
         return TrajectoryTree(
@@ -202,7 +203,13 @@ class KinematicTree(PerceptionTrunk, Sampler):
         encoded: Tensor = self.path_encoder(torch.cat((numbers.to(seen.dtype), seen, status.to(seen.dtype)), dim=-1))
         return encoded
 
-    @torch.no_grad()
+    def leaves_of(self, root: Tensor, actions: Tensor) -> Tensor:
+        """Leaves (B, S, L, 8, 3) of raw actions (B, S, M, 2) around roots (B, 8, 3), with gradient to the actions."""
+        offsets = root.new_zeros(len(root), actions.shape[1], 1, NUM_LEVELS, ACTION_SIZE)
+        for depth, level in enumerate(self.levels):
+            offsets = self._extend(offsets, actions[:, :, level.nodes], level, depth)
+        return self._drive(root_path(root), offsets)[0][:, :, self.leaf_slots]
+
     def _extend(self, offsets: Tensor, action: Tensor, level: Level, depth: int) -> Tensor:
         """Offsets (B, S, nodes above, 4, 2) of the parents, raw actions (B, S, m, 2) -> offsets (B, S, m, 4, 2)."""
         limits = self.config.limits
@@ -222,7 +229,6 @@ class KinematicTree(PerceptionTrunk, Sampler):
         out[:, :, :, depth, 1] = torch.where(left | right, turn, straighten)
         return out
 
-    @torch.no_grad()
     def _drive(self, curve: RootPath, offsets: Tensor) -> tuple[Tensor, Tensor]:
         """Offsets (B, S, m, 4, 2) -> poses (B, S, m, 8, 3) and speeds (B, S, m, 8)."""
         batch, samples, nodes = offsets.shape[:3]

@@ -164,9 +164,9 @@ class ParallelIR(PerceptionTrunk, Sampler):
         self.register_buffer("action_mask", mask, persistent=False)
         self.register_buffer("prior_mean", mask * (self.config.initial_bias or 0.0), persistent=False)
 
-    def encode(self, features: Mapping[str, Tensor]) -> SamplerContext:
+    def encode(self, features: Mapping[str, Tensor], *, perceive: bool = True) -> SamplerContext:
         output = self.trunk(features["camera_feature"], features.get("lidar_feature"), features["status_feature"])
-        perception = self.perceive(output) if self.config.aux_perception else {}
+        perception = self.perceive(output) if perceive and self.config.aux_perception else {}
         return SamplerContext(output.queries.float(), features["status_feature"], perception)
 
     def expand(

@@ -6,7 +6,7 @@ import hashlib
 import json
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
-from functools import partial
+from functools import cached_property, partial
 from pathlib import Path
 from typing import Any
 
@@ -29,6 +29,7 @@ from openpair.rewards.exact import ExactReward
 from openpair.sensors import RENDERER_VERSION
 from openpair.sensors.render import render_front_view
 from openpair.training.batch import SceneBatch
+from openpair.training.read_ahead import ReadAhead
 
 RECORDED_SIZE = (1920, 1080)
 FEATURES_OF_BATCH = ("camera_feature", "lidar_feature", "status_feature")
@@ -85,7 +86,14 @@ class TrainingData:
     _rows: NDArray[np.int64]
 
     def batch(self, indices: NDArray[np.int64]) -> SceneBatch:
-        """Scenes at these positions of :attr:`tokens`."""
+        """Scenes at these positions of :attr:`tokens`; those that an epoch's order names next are read meanwhile."""
+        return self._ahead.batch(indices)
+
+    @cached_property
+    def _ahead(self) -> ReadAhead:
+        return ReadAhead(self._read_batch)
+
+    def _read_batch(self, indices: NDArray[np.int64]) -> SceneBatch:
         arrays = {k: torch.from_numpy(np.ascontiguousarray(v)) for k, v in self._read(indices).items()}
         inputs = {name: arrays.pop(name) for name in FEATURES_OF_BATCH}
         return SceneBatch(tuple(self.tokens[i] for i in indices), inputs, arrays)
@@ -94,9 +102,9 @@ class TrainingData:
         """(M, 8, 3) what the human drove in every scene."""
         return torch.from_numpy(np.ascontiguousarray(self.features.column("trajectory", self._rows)))
 
-    def reward(self) -> ExactReward:
-        """Exact scores of candidates of these scenes."""
-        return ExactReward(self.prepared.load)
+    def reward(self, *, threads: int = 1) -> ExactReward:
+        """Exact scores of candidates of these scenes, so many scenes at the same time."""
+        return ExactReward(self.prepared.load, threads=threads)
 
     def failures(self) -> dict[str, str]:
         """Scenes that are left out, with the reason."""

@@ -8,6 +8,8 @@ Departures from the paper, each measured in docs/log.md:
   paper's estimator is ``group_normalised``.
 - KL holds the policy near its start, not near its last update: without it the leaves become copies of the root.
 - Roots are the human's plan with smooth noise: at inference the root is a policy's plan, which errs.
+- Where ``imitation_weight`` is set, the leaf nearest to the human plan is drawn to it (the paper names an L1 loss for
+  the tree but not how it enters): a gradient through the geometry, which teaches the tree to mend roots that err.
 - The encoder also learns from perception (agents, map), as it does in the imitation branch: reward alone teaches an
   encoder little.
 """
@@ -55,6 +57,7 @@ class ReinforcementConfig:
         kl_target: KL per node that the dynamic weight aims at [nat].
         kl_reference: ``prior``: the policy at the start of training; ``old``: the policy before the update (the paper),
             which holds nothing back where ``updates_per_batch`` is 1.
+        imitation_weight: weight of the L1 between the human plan and the leaf at the mean that comes nearest to it [1/m].
         perception_weight: weight of the encoder's perception losses.
         root_noise: how far the human plan is moved before it becomes the root.
         optimiser: learning rate and schedule.
@@ -75,6 +78,7 @@ class ReinforcementConfig:
     kl_weight: float = 0.1
     kl_target: float = 0.2
     kl_reference: Literal["prior", "old"] = "prior"
+    imitation_weight: float = 0.0
     perception_weight: float = 0.1
     root_noise: RootNoise = field(default_factory=RootNoise)
     optimiser: OptimiserConfig = field(default_factory=OptimiserConfig)
@@ -181,8 +185,15 @@ class ReinforcementBranch(Branch):
         kl = self.network.kl(mean, reference, sigma).mean()
         perception = self.network.perception_loss(context, batch.targets)["loss"]
         loss = policy_loss + self._kl_weight * kl + self.config.perception_weight * perception
+        imitated: dict[str, float] = {}
+        if self.config.imitation_weight > 0:
+            leaves = self.network.leaves_of(tree.root, self.network.expand(context, tree.root).mean)[:, 0]
+            distance = nearest_leaf_l1(leaves, batch.targets["trajectory"])
+            loss = loss + self.config.imitation_weight * distance
+            imitated["nearest_leaf_l1"] = float(distance.detach())
         norm = self.learn(loss, index)
         return {
+            **imitated,
             "policy_loss": float(policy_loss.detach()),
             "perception_loss": float(perception.detach()),
             "kl": float(kl.detach()),
@@ -238,3 +249,11 @@ class ReinforcementBranch(Branch):
     def export(self, folder: Path, metrics: dict[str, float]) -> None:
         """Write the finished sampler."""
         self._save(folder, self.network, metrics)
+
+
+def nearest_leaf_l1(leaves: Tensor, human: Tensor) -> Tensor:
+    """Mean absolute error between human plans (B, 8, 3) and the leaf of (B, L, 8, 3) that comes nearest; a scalar.
+
+    Only the nearest leaf learns from it, so that the set keeps its spread.
+    """
+    return (leaves - human[:, None]).abs().mean(dim=(2, 3)).amin(dim=1).mean()

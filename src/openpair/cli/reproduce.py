@@ -1,0 +1,61 @@
+"""``openpair reproduce``: the comparison of schemes, from nothing to docs/results.md."""
+
+from __future__ import annotations
+
+import os
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
+
+Part = Literal["train", "validate", "plan", "score", "report"]
+PARTS: tuple[Part, ...] = ("train", "validate", "plan", "score", "report")
+
+
+@dataclass(frozen=True)
+class Reproduce:
+    """Train every scheme on the embedded world for several seeds, choose on the validation towns, judge on the test
+    towns, and write the tables.
+
+    Schemes: imitation alone; with a reward model over simple neighbours of its plan (the fair control) and over an
+    untrained tree; fine-tuned by reinforcement, with and without a regulariser, and by turns; and in parallel (PaIR).
+    The same trees and reward model also serve a second imitation policy, without retraining.
+
+    Every part resumes: run the same command again. Writes RUN/seed-N/..., DOCS/results.md, DOCS/results.json and
+    figures in DOCS/images.
+    """
+
+    out: Path = Path("runs/reproduce")
+    """Run folder: data, networks, plans, scores."""
+
+    docs: Path | None = None
+    """Folder for results.md and results.json; default: OUT."""
+
+    size: str = "world"
+    """What is run: world (the published comparison; hours on 2 cores) or small (a minute; its figures mean nothing)."""
+
+    seeds: tuple[int, ...] = (0, 1, 2)
+    """Seeds of the experiment."""
+
+    parts: tuple[Part, ...] = PARTS
+    """Parts to do, in this order: train, validate, plan, score, report."""
+
+    workers: int = 0
+    """Processes; 0 means one per CPU core. Never changes a result."""
+
+    def run(self) -> int:
+        """Do the parts; say where the results are."""
+        from openpair.cli.progress import ProgressView
+        from openpair.reproduction.driver import Reproduction, all_parts
+        from openpair.reproduction.settings import reproduction
+
+        workers = self.workers or os.cpu_count() or 1
+        with ProgressView() as view:
+            task = Reproduction(reproduction(self.size), self.out, self.seeds, workers, view.update)
+            all_parts(task, self.parts)
+        if "report" in self.parts:
+            from openpair.reproduction.page import write_results
+
+            docs = self.docs or self.out
+            write_results(self.out, docs, seeds=self.seeds)
+            print(docs / "results.md")
+        return 0

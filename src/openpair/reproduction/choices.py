@@ -1,0 +1,70 @@
+"""What the validation towns choose: the control's width, the sequential scheme that gets a reward model, a margin."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+from openpair.configs.runs import SEQUENTIAL_SCHEMES
+from openpair.errors import OpenPairError
+from openpair.evaluation.records import write_atomically
+from openpair.reproduction.agents import BASE
+from openpair.reproduction.settings import ROOT_MARGINS
+
+CONTROLS = ("il_rwm_mild", "il_rwm_wide")
+
+
+@dataclass(frozen=True)
+class Choices:
+    """Choices by name.
+
+    Attributes:
+        il_rwm: which control is the fair one: the better on validation.
+        sequential: the best sequential scheme on validation; it is the one that gets the reward model, too.
+        root_margin: how much better than a human root a candidate must be predicted.
+    """
+
+    il_rwm: str = "il_rwm_wide"
+    sequential: str = "sequential_regularised"
+    root_margin: float = 0.03
+
+    def write(self, path: Path) -> None:
+        """Keep them."""
+        write_atomically(path, json.dumps(asdict(self), indent=2) + "\n")
+
+    @staticmethod
+    def read(path: Path) -> Choices:
+        """Those that were kept. Raises OpenPairError where there are none."""
+        try:
+            return Choices(**json.loads(path.read_text()))
+        except (OSError, ValueError, TypeError) as error:
+            raise OpenPairError(
+                f"the choices of the validation towns cannot be read ({error})",
+                where=path,
+                fix="Run the part 'validate' first",
+            ) from error
+
+
+def margin_name(margin: float) -> str:
+    """Name of a human root's margin in validation tables."""
+    return f"human_pair, margin {margin:.2f}"
+
+
+def best_of(scores: Sequence[dict[str, float]], names: Sequence[str]) -> str:
+    """The name with the greatest mean over seeds; the first on a tie, and where none was measured."""
+    measured = [name for name in names if all(name in seed for seed in scores)]
+    if not measured:
+        return names[0]
+    return max(measured, key=lambda name: sum(seed[name] for seed in scores))
+
+
+def choose_all(seed_folders: Sequence[Path]) -> Choices:
+    """The choices that validation.json of all seeds together make."""
+    tables = [json.loads((folder / "validation.json").read_text())["agents"] for folder in seed_folders]
+    scores = [{name: float(row["score"]) for name, row in table.items()} for table in tables]
+    control = best_of(scores, [f"{BASE}.{name}" for name in CONTROLS]).removeprefix(f"{BASE}.")
+    scheme = best_of(scores, [f"{BASE}.{name}" for name in SEQUENTIAL_SCHEMES]).removeprefix(f"{BASE}.")
+    names = {margin_name(margin): margin for margin in ROOT_MARGINS}
+    return Choices(control, scheme, names[best_of(scores, list(names))])

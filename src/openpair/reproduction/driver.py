@@ -1,0 +1,293 @@
+"""From nothing to results: data, training of every scheme for every seed, choices on validation, plans, scores, page.
+
+Every part resumes, and is skipped where it is done. The test towns are opened only when everything is trained and
+chosen.
+"""
+
+from __future__ import annotations
+
+import json
+import time
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
+from functools import partial
+from pathlib import Path
+
+import torch
+
+from openpair.checkpoints import to_plain
+from openpair.configs.experiment import ExperimentConfig
+from openpair.configs.runs import BRANCH_FILES, SEQUENTIAL_SCHEMES, RunPlan
+from openpair.evaluation.records import write_atomically
+from openpair.features.cache import FeatureStore
+from openpair.reproduction.agents import BASE, HUMAN
+from openpair.reproduction.choices import Choices, choose_all
+from openpair.reproduction.planning import (
+    Candidates,
+    PlannedAgent,
+    Root,
+    human_root,
+    load_policy,
+    load_reward_model,
+    load_sampler,
+    mild,
+    plan_all,
+    policy_root,
+    tree,
+    wide,
+)
+from openpair.reproduction.scoring import PLANS, score_seed, seed_folder, with_predecessors
+from openpair.reproduction.settings import ReproductionConfig, ablation_experiment, second_experiment
+from openpair.reproduction.validation import validate_seed
+from openpair.samplers.base import Sampler
+from openpair.training.data import DataSpec, OnProgress, StoreLocation, build_features_of, build_training_data
+from openpair.training.loop import BranchRun, Listener, Progress
+from openpair.training.parallel import BranchJob, Starter, train_concurrently
+from openpair.training.pipeline import BEST_OF
+
+SECOND = "diffusiondrive"
+ABLATIONS = "ablations"
+
+
+@dataclass(frozen=True)
+class Reproduction:
+    """A reproduction on its way.
+
+    Attributes:
+        config: what is run.
+        run: folder for everything it makes.
+        seeds: seeds of the experiment.
+        workers: processes.
+        on_progress: told (what, done, total).
+    """
+
+    config: ReproductionConfig
+    run: Path
+    seeds: tuple[int, ...]
+    workers: int
+    on_progress: OnProgress
+
+    def spec(self, split: str) -> DataSpec:
+        """Scenes of a split of the embedded world."""
+        experiment = self.config.experiment
+        limits = {
+            "train": experiment.train_scenes,
+            "val": experiment.validation_scenes,
+            "test": self.config.test_scenes,
+        }
+        return DataSpec(options={"split": split, "max_scenes": limits[split]})
+
+    def stores(self) -> dict[str, StoreLocation]:
+        """Scenes to learn from and to choose on, prepared once for all seeds."""
+        experiment = self.config.experiment
+        return {
+            split: build_training_data(
+                self.spec(split),
+                self.run / "data" / split,
+                experiment.features,
+                experiment.protocol,
+                workers=self.workers,
+                on_progress=lambda what, done, total, split=split: self.on_progress(f"{what} ({split})", done, total),
+            )
+            for split in ("train", "val")
+        }
+
+    def test_features(self) -> FeatureStore:
+        """What the networks see of the test towns, half a second before each scene included."""
+        folder = build_features_of(
+            with_predecessors(self.spec("test")),
+            self.run / "data" / "test",
+            self.config.experiment.features,
+            workers=self.workers,
+            on_progress=lambda what, done, total: self.on_progress(f"{what} (test)", done, total),
+        )
+        return FeatureStore(folder)
+
+    def experiment(self, seed: int, base: ExperimentConfig | None = None) -> ExperimentConfig:
+        """An experiment with a seed."""
+        return replace(base or self.config.experiment, seed=seed)
+
+    def train(self, seed: int) -> None:
+        """Train every scheme of a seed; what is trained already is left as it is."""
+        stores = self.stores()
+        jobs = list(training_jobs(self, seed, stores))
+        self.keep_settings(seed)
+        if all((folder / "finished").exists() for folder in (seed_folder(self.run, seed),)):
+            return
+        cores = max(self.workers, 1)
+        train_concurrently(
+            [replace(job, threads=1) for job in jobs],
+            lambda p: self.on_progress(f"seed {seed} {p.branch}", p.step, p.total_steps),
+            at_once=cores,
+        )
+        (seed_folder(self.run, seed) / "finished").touch()
+        self.note_seconds(seed, {job.name: branch_seconds(self.run, seed, job.name) for job in jobs})
+
+    def keep_settings(self, seed: int) -> None:
+        """Write the configuration beside the networks."""
+        folder = seed_folder(self.run, seed)
+        folder.mkdir(parents=True, exist_ok=True)
+        write_atomically(folder / "experiment.json", json.dumps(to_plain(self.experiment(seed)), indent=2) + "\n")
+
+    def note_seconds(self, seed: int, seconds: dict[str, float]) -> None:
+        """Add to the seed's timing.json."""
+        path = seed_folder(self.run, seed) / "timing.json"
+        known = json.loads(path.read_text()) if path.exists() else {}
+        write_atomically(path, json.dumps({**known, **seconds}, indent=2, sort_keys=True) + "\n")
+
+    @contextmanager
+    def timed(self, seed: int, part: str) -> Iterator[None]:
+        """Note how long a part of a seed takes."""
+        started = time.perf_counter()
+        yield
+        self.note_seconds(seed, {part: time.perf_counter() - started})
+
+    def validate(self) -> Choices:
+        """Judge every agent and ablation on the validation towns, and choose what is left to choose."""
+        validation = self.stores()["val"].open()
+        for seed in self.seeds:
+            with self.timed(seed, "validation"):
+                validate_seed(
+                    seed_folder(self.run, seed),
+                    agents_of_seed(self.run, seed, Choices()),
+                    ablation_samplers(self, seed),
+                    validation,
+                    seed=seed,
+                    on_progress=lambda done, total, seed=seed: self.on_progress(f"seed {seed} validation", done, total),
+                )
+        choices = choose_all([seed_folder(self.run, seed) for seed in self.seeds])
+        choices.write(self.run / "choices.json")
+        return choices
+
+    def plan(self, choices: Choices) -> None:
+        """Plans of every agent on the test scenes."""
+        store = self.test_features()
+        for seed in self.seeds:
+            with self.timed(seed, "plans"):
+                plan_all(
+                    agents_of_seed(self.run, seed, choices),
+                    store,
+                    seed_folder(self.run, seed) / PLANS,
+                    seed=seed,
+                    on_progress=lambda done, total, seed=seed: self.on_progress(f"seed {seed} plans", done, total),
+                )
+
+    def score(self) -> None:
+        """Exact scores of all plans."""
+        for seed in self.seeds:
+            with self.timed(seed, "scores"):
+                score_seed(
+                    self.run,
+                    seed,
+                    spec=self.spec("test"),
+                    stores=self.run / "data" / "test",
+                    workers=self.workers,
+                    on_progress=self.on_progress,
+                )
+
+
+def start_named(starter: Starter, name: str, device: str, listener: Listener) -> BranchRun:
+    """A branch that reports under the name of its job: several branches of one kind train at the same time."""
+    return starter(device, lambda p: listener(Progress(f"{name} {p.branch}", p.step, p.total_steps, p.figures)))
+
+
+def training_jobs(reproduction: Reproduction, seed: int, stores: dict[str, StoreLocation]) -> Iterator[BranchJob]:
+    """All that is trained for a seed. Both branches of the parallel scheme come first, then what builds on them."""
+    folder = seed_folder(reproduction.run, seed)
+    config = reproduction.config
+
+    def job(
+        name: str, branch: str, experiment: ExperimentConfig, where: Path, after: tuple[str, ...] = ()
+    ) -> BranchJob:
+        plan = RunPlan(reproduction.experiment(seed, experiment), stores["train"], stores["val"], where)
+        return BranchJob(name, partial(start_named, plan.starter(branch), name), after=after)
+
+    yield job("il", "il", config.experiment, folder)
+    yield job("rl", "rl", config.experiment, folder)
+    yield job("reward", "reward", config.experiment, folder, ("rl",))
+    for scheme in SEQUENTIAL_SCHEMES:
+        yield job(scheme, scheme, config.experiment, folder, ("il",))
+    if config.second_policy:
+        yield job(SECOND, "il", second_experiment(config), folder / SECOND)
+    for table in config.ablations.values():
+        for name, preset_name in table.items():
+            yield job(name, "rl", ablation_experiment(config, preset_name), folder / ABLATIONS / name)
+
+
+def branch_seconds(run: Path, seed: int, job: str) -> float:
+    """Seconds that a job has trained."""
+    folder = seed_folder(run, seed)
+    places = {SECOND: folder / SECOND / "il"}
+    place = places.get(job, folder / job)
+    if not place.exists():
+        place = folder / ABLATIONS / job / "rl"
+    return float(json.loads((place / "state.json").read_text())["seconds"])
+
+
+def agents_of_seed(run: Path, seed: int, choices: Choices) -> list[PlannedAgent]:
+    """Every agent whose networks are trained, as tables name them."""
+    folder = seed_folder(run, seed)
+    sampler = load_sampler(folder / BRANCH_FILES["rl"])
+    model = load_reward_model(folder / BRANCH_FILES["reward"])
+    leaves = tree(sampler)
+    agents: list[PlannedAgent] = []
+
+    def add(name: str, root: Root, candidates: Candidates | None = None, best_of: int = 0, margin: float = 0.0) -> None:
+        chooser = None if candidates is None else model
+        agents.append(PlannedAgent(name, root, candidates, chooser, best_of, margin))
+
+    policies = {BASE: folder / BRANCH_FILES["il"], SECOND: folder / SECOND / BRANCH_FILES["il"]}
+    for base, path in policies.items():
+        if not path.exists():
+            continue
+        root = policy_root(load_policy(path))
+        add(f"{base}.il", root)
+        add(f"{base}.il_rwm_mild", root, mild)
+        add(f"{base}.il_rwm_wide", root, wide)
+        add(f"{base}.pair", root, leaves)
+        add(f"{base}.pair_best_of_6", root, leaves, BEST_OF)
+        if base == BASE:
+            add(f"{base}.il_rwm_untrained_tree", root, tree(untrained(sampler, seed)))
+    controls = {"il_rwm_mild": mild, "il_rwm_wide": wide}
+    for scheme in SEQUENTIAL_SCHEMES:
+        path = folder / BRANCH_FILES[scheme]
+        if not path.exists():
+            continue
+        root = policy_root(load_policy(path))
+        add(f"{BASE}.{scheme}", root)
+        if scheme == choices.sequential:
+            add(f"{BASE}.sequential_rwm", root, controls[choices.il_rwm])
+    add(f"{HUMAN}.human_pair", human_root, leaves, margin=choices.root_margin)
+    return agents
+
+
+def untrained(sampler: Sampler, seed: int) -> Sampler:
+    """A tree with the weights that it starts from."""
+    torch.manual_seed(seed)
+    return type(sampler)(sampler.config).eval()
+
+
+def ablation_samplers(reproduction: Reproduction, seed: int) -> dict[str, dict[str, Sampler]]:
+    """Table -> row -> trained sampler, the main one first; those that are trained."""
+    folder = seed_folder(reproduction.run, seed)
+    main = load_sampler(folder / BRANCH_FILES["rl"])
+    tables: dict[str, dict[str, Sampler]] = {}
+    for table, rows in reproduction.config.ablations.items():
+        paths = {name: folder / ABLATIONS / name / BRANCH_FILES["rl"] for name in rows}
+        tables[table] = {"as published here": main} | {n: load_sampler(p) for n, p in paths.items() if p.exists()}
+    return tables
+
+
+def all_parts(reproduction: Reproduction, parts: Sequence[str]) -> None:
+    """Do the named parts in their order: train, validate, plan, score."""
+    if "train" in parts:
+        for seed in reproduction.seeds:
+            reproduction.train(seed)
+    choices = None
+    if "validate" in parts:
+        choices = reproduction.validate()
+    if "plan" in parts:
+        reproduction.plan(choices or Choices.read(reproduction.run / "choices.json"))
+    if "score" in parts:
+        reproduction.score()

@@ -1,0 +1,85 @@
+"""What ``openpair reproduce`` runs: the main comparison, a second policy, ablations. Named sizes of it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, field, replace
+
+from openpair.configs.experiment import ExperimentConfig, demo, preset, quick
+from openpair.errors import OpenPairError
+
+ROOT_MARGINS = (0.0, 0.03, 0.06)
+"""How much better than a human root a candidate must be predicted; the validation towns choose."""
+
+
+@dataclass(frozen=True)
+class ReproductionConfig:
+    """A reproduction.
+
+    Attributes:
+        name: of the size.
+        experiment: data, networks and training of every scheme.
+        second_policy: preset whose imitation policy is plugged in without retraining anything else; "" for none.
+        ablations: name of the table -> rows: name -> preset of another RL branch, trained and judged on validation.
+        ablation_steps: RL steps of those.
+        test_scenes: so many scenes of the test towns; None for all.
+    """
+
+    name: str
+    experiment: ExperimentConfig
+    second_policy: str = "demo_diffusiondrive"
+    ablations: dict[str, dict[str, str]] = field(default_factory=dict)
+    ablation_steps: int = 0
+    test_scenes: int | None = None
+
+
+def world() -> ReproductionConfig:
+    """The published one: the embedded world, three seeds, hours on two cores."""
+    return ReproductionConfig(
+        name="world",
+        experiment=demo(),
+        second_policy="demo_diffusiondrive",
+    )
+
+
+def small() -> ReproductionConfig:
+    """A few steps of everything: shows that every part runs; its figures mean nothing."""
+    experiment = quick()
+    schemes = {
+        name: replace(getattr(experiment, name), steps=2, batch_size=4, samples_per_scene=4, imitation_phase=phase)
+        for name, phase in (("sequential", 0), ("sequential_regularised", 0), ("iterative", 1))
+    }
+    return ReproductionConfig(
+        name="small",
+        experiment=replace(experiment, **schemes),
+        second_policy="quick_diffusiondrive",
+        test_scenes=8,
+    )
+
+
+SIZES: dict[str, Callable[[], ReproductionConfig]] = {"world": world, "small": small}
+"""Reproductions by name."""
+
+
+def reproduction(name: str) -> ReproductionConfig:
+    """A reproduction by name. Raises OpenPairError for an unknown one."""
+    if name not in SIZES:
+        raise OpenPairError(f"there is no size '{name}'", where="--size", fix=f"Give one of {', '.join(SIZES)}")
+    return SIZES[name]()
+
+
+def second_experiment(config: ReproductionConfig) -> ExperimentConfig:
+    """The experiment whose imitation policy is the second one."""
+    other = preset(config.second_policy)
+    imitation = replace(config.experiment.imitation)
+    networks = replace(config.experiment.networks, policy=other.networks.policy)
+    return replace(config.experiment, name=other.name, networks=networks, imitation=imitation)
+
+
+def ablation_experiment(config: ReproductionConfig, name: str) -> ExperimentConfig:
+    """The experiment of an ablation: the RL branch of another preset, for :attr:`ablation_steps`."""
+    other = preset(name)
+    steps = config.ablation_steps or config.experiment.reinforcement.steps
+    networks = replace(config.experiment.networks, sampler=other.networks.sampler)
+    reinforcement = replace(config.experiment.reinforcement, steps=steps, advantage=other.reinforcement.advantage)
+    return replace(config.experiment, name=other.name, networks=networks, reinforcement=reinforcement)

@@ -1,0 +1,95 @@
+"""Every agent and every ablation on the validation towns, by exact v1.1 scores. The test towns are not opened here."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+from pathlib import Path
+
+import torch
+from torch import Tensor
+
+from openpair.evaluation.records import write_atomically
+from openpair.reproduction.agents import BASE
+from openpair.reproduction.choices import margin_name
+from openpair.reproduction.planning import PlannedAgent, SceneView, tree, views
+from openpair.reproduction.settings import ROOT_MARGINS
+from openpair.rewards.exact import ExactReward
+from openpair.samplers.base import Sampler
+from openpair.training.data import TrainingData
+
+Rows = dict[str, dict[str, list[Tensor]]]
+
+
+def validate_seed(
+    folder: Path,
+    agents: Sequence[PlannedAgent],
+    ablations: dict[str, dict[str, Sampler]],
+    data: TrainingData,
+    *,
+    seed: int,
+    on_progress: Callable[[int, int], None],
+) -> None:
+    """Write ``folder/validation.json``: table -> row -> figure -> percent (drift: metres).
+
+    Table "agents" has the score and sub-metrics of each agent's plan and, for agents that choose, the best candidate's
+    score and the regret; each ablation has the mean leaf, the best of the set, what the reward model chooses, and the
+    best of its six favourites.
+    """
+    reward = data.reward()
+    single = [agent for agent in agents if agent.best_of == 0]
+    single += [
+        replace(a, name=margin_name(m), margin=m) for a in agents if a.name == "human.human_pair" for m in ROOT_MARGINS
+    ]
+    pair = next(agent for agent in agents if agent.name == f"{BASE}.pair")
+    il = next(agent for agent in agents if agent.name == f"{BASE}.il")
+    tables: dict[str, Rows] = {"agents": {}, **{table: {} for table in ablations}}
+    done = 0
+    with torch.no_grad():
+        for view in views(data.features, seed, data.tokens):
+            il_plan = il.plan(view)
+            for agent in single:
+                _note(tables["agents"], agent.name, judge_plan(agent, view, reward, il_plan))
+            for table, samplers in ablations.items():
+                for name, sampler in samplers.items():
+                    _note(tables[table], name, judge_set(replace(pair, candidates=tree(sampler)), view, reward))
+            done += len(view.tokens)
+            on_progress(done, len(data.tokens))
+    means = {
+        table: {
+            row: {figure: round(float(torch.cat(v).mean()), 6) for figure, v in figures.items()}
+            for row, figures in rows.items()
+        }
+        for table, rows in tables.items()
+    }
+    write_atomically(folder / "validation.json", json.dumps(means, indent=1) + "\n")
+
+
+def judge_plan(agent: PlannedAgent, view: SceneView, reward: ExactReward, il_plan: Tensor) -> dict[str, Tensor]:
+    """Figures (B,) of an agent's plans: score and sub-metrics [percent], and distance to the IL plan [m]."""
+    plan = agent.plan(view)
+    exact = reward.score(view.tokens, plan[:, None])
+    figures = {"score": 100 * exact.score[:, 0]}
+    figures |= {name: 100 * exact.metric(name)[:, 0] for name in exact.known_metrics()}
+    return figures | {"drift_m": (plan - il_plan)[..., :2].norm(dim=-1).mean(dim=-1)}
+
+
+def judge_set(agent: PlannedAgent, view: SceneView, reward: ExactReward) -> dict[str, Tensor]:
+    """Figures (B,) of a set of candidates and of the choice among them [percent]."""
+    every, value = agent.valued(view)
+    score = 100 * reward.score(view.tokens, every).score
+    favourites = value.topk(6, dim=1).indices
+    chosen = score.gather(1, value.argmax(dim=1, keepdim=True))[:, 0]
+    return {
+        "mean_leaf": score[:, :-1].mean(dim=1),
+        "best_of_set": score.amax(dim=1),
+        "chosen": chosen,
+        "regret": score.amax(dim=1) - chosen,
+        "best_of_6": score.gather(1, favourites).amax(dim=1),
+    }
+
+
+def _note(rows: Rows, name: str, figures: dict[str, Tensor]) -> None:
+    for figure, values in figures.items():
+        rows.setdefault(name, {}).setdefault(figure, []).append(values)
