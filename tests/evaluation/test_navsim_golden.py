@@ -108,12 +108,12 @@ def test_every_number_equals_the_original(dataset, agents, protocol, as_original
     evaluation = evaluate_golden(dataset, agents, protocol, as_original[protocol])
     assert evaluation.summary.scenes_scored == 105
     worst = deviations(evaluation, protocol)
-    assert max(worst.values()) < 1e-6, {token: off for token, off in worst.items() if off >= 1e-6}
+    assert max(worst.values()) < 1e-9, {token: off for token, off in worst.items() if off >= 1e-9}
 
 
 def test_without_the_human_filter_as_well(dataset, agents, as_original):
     evaluation = evaluate_golden(dataset, agents, Protocol.V2_2, as_original[Protocol.V2_2], human_filter=False)
-    assert max(deviations(evaluation, Protocol.V2_2, "v2.2_nofilter").values()) < 1e-6
+    assert max(deviations(evaluation, Protocol.V2_2, "v2.2_nofilter").values()) < 1e-9
     assert evaluation.summary.variant["human_filter"] is False
 
 
@@ -144,7 +144,7 @@ def test_prepared_scenes_from_a_store_give_the_same_scores(tokens, agents, tmp_p
 
 def test_a_scene_stands_for_itself_unless_asked_otherwise(dataset, agents):
     evaluation = evaluate_golden(dataset, agents, Protocol.V1_1, prepare_scene)
-    different = {token for token, off in deviations(evaluation, Protocol.V1_1).items() if off >= 1e-6}
+    different = {token for token, off in deviations(evaluation, Protocol.V1_1).items() if off >= 1e-9}
     assert different == CARRIED
 
 
@@ -174,8 +174,8 @@ def test_exemptions_are_carried_from_scene_to_scene_on_request(tmp_path, monkeyp
 
     golden = {token: float(row["score"]) for token, row in golden_table(version, "table1").items()}
     alone, carried = run("alone", "--workers", "1"), run("carried", "--workers", "2", "--carry-exemptions")
-    assert carried == pytest.approx(golden, abs=1e-6)
-    assert {token for token in golden if abs(alone[token] - golden[token]) > 1e-6} == different
+    assert carried == pytest.approx(golden, rel=0, abs=1e-9)
+    assert {token for token in golden if abs(alone[token] - golden[token]) > 1e-9} == different
     variants = [json.loads((tmp_path / name / "summary.json").read_text())["variant"] for name in ("alone", "carried")]
     assert "exemptions" not in variants[0] and "carried" in variants[1]["exemptions"]
 

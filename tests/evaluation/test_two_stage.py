@@ -58,8 +58,8 @@ def test_every_number_equals_the_original(evaluation):
         assert not row.failed, row.error
         stage = "_stage_two" if len(row.token) == 17 else "_stage_one"
         for name, value in row.metrics.items():
-            assert value == pytest.approx(float(golden[name + stage]), abs=1e-6), (row.token, row.agent, name)
-        assert row.score == pytest.approx(float(golden["score"]), abs=1e-6), (row.token, row.agent)
+            assert value == pytest.approx(float(golden[name + stage]), rel=0, abs=1e-9), (row.token, row.agent, name)
+        assert row.score == pytest.approx(float(golden["score"]), rel=0, abs=1e-9), (row.token, row.agent)
         compared += 1
     assert compared == 3 * 24
 
@@ -67,13 +67,13 @@ def test_every_number_equals_the_original(evaluation):
 def test_means_over_mappings_equal_the_original(evaluation):
     for agent in evaluation[0].summary.agents:
         golden = golden_table(agent.name)
-        assert agent.score.mean == pytest.approx(float(golden["extended_pdm_score_combined"]["score"]), abs=1e-9)
+        assert agent.score.mean == pytest.approx(float(golden["extended_pdm_score_combined"]["score"]), rel=0, abs=1e-9)
         assert (agent.score.num_scenes, agent.scenes_scored) == (3, 24)
         for stage in ("stage_one", "stage_two"):
             row = golden[f"extended_pdm_score_{stage}"]
             for name in NAMES:
                 theirs = float(row["score" if name == "score" else f"{name}_{stage}"])
-                assert agent.stages[stage][name] == pytest.approx(theirs, abs=1e-8), (agent.name, stage, name)
+                assert agent.stages[stage][name] == pytest.approx(theirs, rel=0, abs=1e-9), (agent.name, stage, name)
 
 
 def test_files_say_what_was_done(evaluation):

@@ -13,7 +13,7 @@ ORDER_DEPENDENT = {"8cee95964dc6b01a", "7f52322d61844ce4"}
 
 
 def differences(whole_path, prepared, version):
-    """(token, agent, column, theirs, ours) wherever a value differs by more than 1e-6; and how many were compared."""
+    """(token, agent, column, theirs, ours) wherever a value differs by more than 1e-9; and how many were compared."""
     plans = whole_path.plans()
     tables = {agent: whole_path.table(version, agent) for agent in AGENTS}
     found, compared = [], 0
@@ -29,7 +29,7 @@ def differences(whole_path, prepared, version):
                 if name == "two_frame_extended_comfort":  # needs two scenes; scored elsewhere
                     continue
                 compared += 1
-                if not abs(value - theirs[name]) <= 1e-6:
+                if not abs(value - theirs[name]) <= 1e-9:
                     found.append((token, agent, name, theirs[name], value))
     return found, compared
 
