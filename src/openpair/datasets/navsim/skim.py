@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import io
 from pathlib import Path
 from typing import Any
 
-from openpair.datasets.navsim.unpickle import PlainUnpickler, loads_plain, without_garbage_collection
+from openpair.datasets.navsim.unpickle import READ_BYTES, PlainUnpickler, load_plain, without_garbage_collection
 from openpair.errors import OpenPairError
 
 
@@ -44,18 +43,14 @@ def skim_log(path: Path) -> list[dict[str, Any]]:
         OpenPairError: the file is no log; the message is that of a full read.
     """
     try:
-        data = path.read_bytes()
-    except OSError as error:
-        raise OpenPairError(f"the file cannot be read ({error.strerror})", where=path) from None
-    try:
-        with without_garbage_collection():
-            rows = SkimUnpickler(io.BytesIO(data)).load()
+        with path.open("rb", buffering=READ_BYTES) as file, without_garbage_collection():
+            rows = SkimUnpickler(file).load()
     except Exception:
-        rows = loads_plain(data, path)  # says what is wrong
+        rows = load_plain(path)  # says what is wrong
     if not isinstance(rows, list) or not all(isinstance(row, dict) for row in rows):
         raise OpenPairError("the file is a pickle, but not a NAVSIM log", where=path)
     if not all(isinstance(row.get("token"), str) and hasattr(row.get("roadblock_ids"), "__len__") for row in rows):
-        rows = loads_plain(data, path)
+        rows = load_plain(path)
         missing = [key for key in ("token", "roadblock_ids") if any(key not in row for row in rows)]
         if missing:
             raise OpenPairError(f"frames lack {' and '.join(missing)}: a log of another format or version", where=path)
