@@ -34,6 +34,14 @@ class SceneBatch:
             {k: v.to(device, non_blocking=True) for k, v in self.targets.items()},
         )
 
+    def pinned(self) -> SceneBatch:
+        """The same batch in page-locked memory, from which a GPU copies while the CPU goes on."""
+        return SceneBatch(
+            self.tokens,
+            {k: v.pin_memory() for k, v in self.features.items()},
+            {k: v.pin_memory() for k, v in self.targets.items()},
+        )
+
 
 class SceneSource(Protocol):
     """A fixed set of scenes that gives any of them as a batch."""

@@ -65,7 +65,7 @@ class _PlainArray(np.ndarray):
                 raise pickle.UnpicklingError("an object array that does not match its shape")
         elif not isinstance(data, bytes) or len(data) != count * dtype.dtype.itemsize:
             raise pickle.UnpicklingError("an array that does not match its shape")
-        super().__setstate__((1, shape, dtype.dtype, bool(fortran_order), data))
+        super().__setstate__((1, shape, dtype.dtype, bool(fortran_order), data))  # type: ignore[arg-type]
 
 
 def _new_array(subtype: object, shape: object, code: object) -> _PlainArray:
