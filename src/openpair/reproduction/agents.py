@@ -58,6 +58,9 @@ def is_seedless(name: str) -> bool:
     return split_name(name)[1] in SEEDLESS
 
 
+OVER = " over "
+
+
 def label_of(agent: str) -> str:
-    """What readers call an agent, or a difference ``a - b`` of two."""
-    return " − ".join(LABELS.get(part, part.replace("_", " ")) for part in agent.split(" - "))
+    """What readers call an agent, or a difference ``a - b`` of two: "a over b"."""
+    return OVER.join(LABELS.get(part, part.replace("_", " ")) for part in agent.split(" - "))

@@ -6,6 +6,7 @@ import hashlib
 import json
 import os
 import platform
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
@@ -17,6 +18,8 @@ from openpair.reproduction.code_version import source_hash
 from openpair.reproduction.scoring import seed_folder
 
 RUN_FILE, TIMING_FILE = "run.json", "timing.json"
+WHOLE = "whole"
+"""Part of timing.json that is the time from beginning to end; others may have run side by side."""
 
 
 @dataclass(frozen=True)
@@ -88,6 +91,11 @@ def read_seconds(run: Path, seed: int) -> dict[str, float]:
         return {str(part): float(seconds) for part, seconds in json.loads(path.read_text(encoding="utf-8")).items()}
     except (OSError, ValueError, TypeError, AttributeError) as error:
         raise OpenPairError(f"the times cannot be read ({error})", where=path, fix="Remove the file") from error
+
+
+def whole_seconds(parts: Mapping[str, float]) -> float:
+    """Seconds of a seed from beginning to end; the sum of its parts where that was not noted."""
+    return parts.get(WHOLE, sum(parts.values()))
 
 
 def machine() -> str:

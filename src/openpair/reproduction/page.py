@@ -1,0 +1,181 @@
+"""From a scored run to the results page: the one entry point."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from openpair.datasets.base import Dataset
+from openpair.errors import OpenPairError
+from openpair.evaluation.records import write_atomically
+from openpair.reproduction.agents import HUMAN, RULES
+from openpair.reproduction.choices import Choices
+from openpair.reproduction.curves import ablation_panels, drift_panels, learning_panels, read_curves
+from openpair.reproduction.figures import Bar, curves_figure, intervals_figure
+from openpair.reproduction.page_rows import SCORE_NAMES, PageInput, Picture, agents_of, shown
+from openpair.reproduction.page_text import results_page
+from openpair.reproduction.provenance import read_record, read_seconds
+from openpair.reproduction.results import Evidence, ResultRow, Tables, find, result_rows, results_json
+from openpair.reproduction.scene_pictures import scene_pictures
+from openpair.reproduction.scoring import TEST_SCENES, UNFILTERED, V1, V2, seed_folder
+from openpair.reproduction.seed_scores import SCORE, read_seed_scores, scored_seeds
+from openpair.training.data import DataSpec
+
+PAGE, FIGURES_FILE, IMAGES = "results.md", "results.json", "images"
+PREFIX = "results-"
+"""Images of the page; older ones of this name are removed."""
+
+CHOICES, VALIDATION_FILE = "choices.json", "validation.json"
+
+
+@dataclass(frozen=True)
+class WrittenResults:
+    """What was written.
+
+    Attributes:
+        page, figures: results.md and results.json.
+        images: the SVG files.
+        rows: what results.json holds.
+    """
+
+    page: Path
+    figures: Path
+    images: tuple[Path, ...]
+    rows: tuple[ResultRow, ...]
+
+
+def write_results(
+    run: Path,
+    docs: Path,
+    *,
+    seeds: Sequence[int] | None = None,
+    spec: DataSpec = TEST_SCENES,
+    scenes_per_kind: int = 2,
+) -> WrittenResults:
+    """Write ``docs/results.md``, ``docs/results.json`` and ``docs/images/results-*.svg`` of a scored run.
+
+    The same run gives the same bytes, whenever and wherever it is written.
+
+    Args:
+        run: run folder: ``seed-<k>/scores`` (:func:`~openpair.reproduction.scoring.score_seed`) and, where they are
+            there, ``choices.json``, ``seed-<k>/validation.json``, ``run.json``, ``timing.json`` and learning curves.
+        docs: folder of the page.
+        seeds: which seeds; None for all that are scored.
+        spec: the test scenes, to draw some.
+        scenes_per_kind: scenes of each kind (gains, losses, random) in the gallery; 0 draws none.
+
+    Raises OpenPairError where nothing is scored, or seeds were scored on different scenes.
+    """
+    seeds = scored_seeds(run) if seeds is None else tuple(seeds)
+    evidence = read_evidence(run, seeds)
+    rows = result_rows(evidence)
+    dataset = spec.open() if scenes_per_kind else None
+    drawings = draw_figures(run, seeds, rows, evidence.choices, dataset, scenes_per_kind)
+    images = docs / IMAGES
+    images.mkdir(parents=True, exist_ok=True)
+    written = []
+    for kind in drawings.values():
+        for name, (_, drawing) in kind.items():
+            write_atomically(images / name, drawing)
+            written.append(images / name)
+    for stale in set(images.glob(f"{PREFIX}*.svg")) - set(written):
+        stale.unlink()
+    page = PageInput(
+        evidence=evidence,
+        rows=rows,
+        seeds=seeds,
+        records=[record for seed in seeds if (record := read_record(run, seed)) is not None],
+        seconds={seed: read_seconds(run, seed) for seed in seeds},
+        pictures={
+            kind: [Picture(f"{IMAGES}/{name}", caption) for name, (caption, _) in own.items()]
+            for kind, own in drawings.items()
+        },
+    )
+    write_atomically(docs / FIGURES_FILE, results_json(rows))
+    write_atomically(docs / PAGE, results_page(page))
+    return WrittenResults(docs / PAGE, docs / FIGURES_FILE, tuple(written), tuple(rows))
+
+
+def read_evidence(run: Path, seeds: Sequence[int]) -> Evidence:
+    """Scores, choices and validation figures of a run."""
+    scores = {variant: read_seed_scores(run, seeds, variant) for variant in (V1, V2, UNFILTERED)}
+    choices = Choices.read(run / CHOICES) if (run / CHOICES).exists() else None
+    validation = {}
+    for seed in seeds:
+        path = seed_folder(run, seed) / VALIDATION_FILE
+        if path.exists():
+            validation[seed] = _read_tables(path)
+    return Evidence(scores, choices, validation)
+
+
+def _read_tables(path: Path) -> Tables:
+    """Table -> row -> figure -> value. Raises OpenPairError for a file of another form."""
+    try:
+        tables = json.loads(path.read_text(encoding="utf-8"))
+        return {
+            str(table): {str(name): {str(m): float(v) for m, v in own.items()} for name, own in named.items()}
+            for table, named in tables.items()
+        }
+    except (OSError, ValueError, TypeError, AttributeError) as error:
+        raise OpenPairError(
+            f"the figures cannot be read ({error})", where=path, fix="It holds {table: {row: {figure: number}}}"
+        ) from error
+
+
+Drawings = dict[str, dict[str, tuple[str, str]]]
+"""Kind -> name of the file -> (caption, text of the file)."""
+
+
+def draw_figures(
+    run: Path,
+    seeds: Sequence[int],
+    rows: Sequence[ResultRow],
+    choices: Choices | None,
+    dataset: Dataset | None,
+    scenes_per_kind: int,
+) -> Drawings:
+    """All figures of the page; kinds that there is nothing to show of are left out."""
+    drawings: Drawings = {}
+    bars = comparison_bars(rows, choices)
+    if bars:
+        caption = "PDMS and EPDMS of all agents with 95% intervals over seeds and logs"
+        drawings["comparison"] = {f"{PREFIX}comparison.svg": (caption, intervals_figure(bars))}
+    curves = read_curves(run, seeds)
+    for kind, panels, caption in (
+        ("learning", learning_panels(curves), "Learning curves of both branches and of the reward model"),
+        ("drift", drift_panels(curves), "Score, drift and sub-metrics of the sequential schemes along training"),
+        ("ablations", ablation_panels(curves), "Learning curves of the ablations"),
+    ):
+        if panels:
+            drawings[kind] = {f"{PREFIX}{kind}.svg": (caption, curves_figure(panels))}
+    if dataset is not None:
+        pictures = scene_pictures(run, seeds, dataset, per_kind=scenes_per_kind)
+        if pictures:
+            drawings["scenes"] = {
+                f"{PREFIX}scene-{i + 1}.svg": (picture.caption, picture.drawing) for i, picture in enumerate(pictures)
+            }
+    return drawings
+
+
+COLOUR_OF_BASE: Mapping[str, int] = {HUMAN: 3, RULES: 5}
+
+
+def comparison_bars(rows: Sequence[ResultRow], choices: Choices | None) -> list[tuple[str, list[Bar]]]:
+    """PDMS and EPDMS of the main table: PaIR blue, other learned ones orange, human roots violet, PDM-Closed grey.
+
+    Constant velocity is so far below that it would squeeze all others; the table has it.
+    """
+    main = find(rows, table="main", metric=SCORE)
+    agents = [agent for agent in agents_of(main, choices, truth=False) if agent != "constant_velocity"]
+    columns = []
+    for protocol, title in SCORE_NAMES.items():
+        found = {row.agent: row for row in find(main, protocol=protocol)}
+        bars = [
+            Bar(shown(agent, choices), row.estimate, 0 if agent == "pair" else COLOUR_OF_BASE.get(row.base, 1))
+            for agent in agents
+            if (row := found.get(agent)) is not None
+        ]
+        columns.append((title, bars))
+    return columns if len(columns[0][1]) == len(columns[1][1]) > 0 else []
