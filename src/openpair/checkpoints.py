@@ -25,6 +25,7 @@ from openpair.policies.diffusion_drive import DiffusionDrive, DiffusionDriveConf
 from openpair.policies.transfuser import Transfuser, TransfuserConfig
 from openpair.rewards.pose_aware import PoseAwareConfig, PoseAwareRewardModel
 from openpair.rewards.world_model import RewardWorldModel, RewardWorldModelConfig
+from openpair.samplers.flat import FlatSampler, FlatSamplerConfig
 from openpair.samplers.kinematic_tree import KinematicTree, KinematicTreeConfig
 from openpair.samplers.parallel_ir import ParallelIR, ParallelIRConfig
 
@@ -35,6 +36,7 @@ NETWORKS: dict[str, tuple[type[nn.Module], type[Any]]] = {
     DiffusionDrive.kind: (DiffusionDrive, DiffusionDriveConfig),
     ParallelIR.kind: (ParallelIR, ParallelIRConfig),
     KinematicTree.kind: (KinematicTree, KinematicTreeConfig),
+    FlatSampler.kind: (FlatSampler, FlatSamplerConfig),
     RewardWorldModel.kind: (RewardWorldModel, RewardWorldModelConfig),
     PoseAwareRewardModel.kind: (PoseAwareRewardModel, PoseAwareConfig),
 }

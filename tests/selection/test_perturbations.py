@@ -8,6 +8,7 @@ from openpair.selection.perturbations import (
     NUM_CONTROL_CANDIDATES,
     PerturbationConfig,
     RootNoise,
+    as_many,
     control_candidates,
     noisy_roots,
     perturb,
@@ -75,3 +76,10 @@ def test_noise_leaves_a_share_of_roots_alone_and_pulls_others_towards_constant_v
     unmoved = (pull.abs() < 1e-4).float().mean()
     assert abs(unmoved - (0.2 + 0.8 * 0.5)) < 0.03
     assert abs(pull[pull > 1e-4].mean() - 0.5) < 0.03
+
+
+def test_a_control_of_another_size_is_spread_over_the_usual_one() -> None:
+    candidates = torch.arange(15.0)[None, :, None, None].expand(2, 15, 8, 3)
+    assert torch.equal(as_many(candidates, 15), candidates)
+    assert as_many(candidates, 5)[0, :, 0, 0].tolist() == [0, 4, 7, 10, 14]
+    assert as_many(candidates[:, :2], 4)[0, :, 0, 0].tolist() == [0, 0, 1, 1]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import replace
+from itertools import pairwise
 
 import numpy as np
 import pytest
@@ -11,10 +12,21 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from openpair.configs.experiment import PoolConfig, preset
+from openpair.configs.runs import proposer
+from openpair.errors import OpenPairError
 from openpair.rewards.exact import ExactReward, ExactScores
 from openpair.rl.advantages import ESTIMATORS
 from openpair.rl.tree_advantages import NODE_ESTIMATORS
-from openpair.samplers.kinematic_tree import KinematicTree, KinematicTreeConfig
+from openpair.samplers.base import Sampler
+from openpair.samplers.flat import FlatSampler, FlatSamplerConfig
+from openpair.samplers.kinematic_tree import (
+    CODES_OF_GROUP_SIZE,
+    SIDE_AND_SPEED_CODES,
+    KinematicTree,
+    KinematicTreeConfig,
+    codes_of_group_size,
+)
 from openpair.training.batch import SceneBatch
 from openpair.training.reinforcement import ReinforcementBranch, ReinforcementConfig
 
@@ -58,7 +70,7 @@ class FartherIsBetter(ExactReward):
         return ExactScores((candidates[..., -1, 0] / 40).clamp(0, 1), torch.full((*candidates.shape[:1], 9, 1), 1.0))
 
 
-def branch_with(config: ReinforcementConfig, sampler: KinematicTree | None = None) -> ReinforcementBranch:
+def branch_with(config: ReinforcementConfig, sampler: Sampler | None = None) -> ReinforcementBranch:
     torch.manual_seed(0)
     network = sampler or KinematicTree(replace(KinematicTreeConfig.small(), aux_perception=False))
     return ReinforcementBranch(
@@ -74,3 +86,43 @@ def test_every_estimator_moves_the_tree(name: str) -> None:
     assert all(np.isfinite(value) for value in figures.values())
     changed = [key for key, value in branch.network.state_dict().items() if not torch.equal(value, before[key])]
     assert any(key.startswith("action_heads") for key in changed)
+
+
+@pytest.mark.parametrize("whole", [False, True])
+def test_a_sampler_without_a_tree_trains_like_one_with(whole: bool) -> None:
+    config = replace(FlatSamplerConfig.small(), aux_perception=False)
+    branch = branch_with(SETTINGS, FlatSampler(config.whole() if whole else config))
+    figures = branch.step(0)
+    assert all(np.isfinite(value) for value in figures.values())
+    assert figures["best_leaf_score"] > figures["leaf_score"]
+
+
+def test_smaller_groups_are_parts_of_larger_ones_and_keep_their_spread() -> None:
+    assert codes_of_group_size(15) == SIDE_AND_SPEED_CODES
+    sizes = sorted(CODES_OF_GROUP_SIZE, reverse=True)
+    for larger, smaller in pairwise(sizes):
+        codes = codes_of_group_size(smaller)
+        assert len(set(codes)) == smaller
+        assert set(codes) < set(codes_of_group_size(larger))
+        mirrored = {code.translate(str.maketrans("02", "20")) for code in codes}
+        assert mirrored == set(codes)
+        assert {"1111", "3333"} <= set(codes)
+    with pytest.raises(OpenPairError, match="no set of 7 leaves"):
+        codes_of_group_size(7)
+
+
+def test_presets_choose_the_set_of_leaves() -> None:
+    small = preset("demo_diffusiondrive_group_9_rwm").networks.sampler
+    assert isinstance(small, KinematicTreeConfig) and small.codes == codes_of_group_size(9)
+    assert small.trunk == preset("demo").networks.sampler.trunk
+    assert preset("demo_no_tree_offsets").networks.sampler == FlatSamplerConfig.small()
+    assert preset("demo_no_tree_whole").networks.sampler == FlatSamplerConfig.small().whole()
+    assert preset("published_no_tree_offsets").networks.sampler == FlatSamplerConfig.published()
+
+
+def test_all_sets_of_a_pool_are_as_large_as_the_trees() -> None:
+    config = replace(KinematicTreeConfig.small(), codes=codes_of_group_size(5))
+    propose = proposer(PoolConfig(tree_sets=1, mild_sets=1, wide_sets=1), KinematicTree(config).eval(), "cpu")
+    with torch.no_grad():
+        sets = propose(TwoScenes().batch(np.array([0, 1])), torch.Generator().manual_seed(0))
+    assert sets.shape == (2, 3, 6, 8, 3)

@@ -45,7 +45,8 @@ class Train:
 
     preset: str = "demo"
     """Where the settings start from: demo, quick or published, with TransFuser, our tree and our reward model. Append
-    _diffusiondrive, _parallel_ir (the published tree) or _rwm (the published reward model), or several, in order."""
+    _diffusiondrive; one of _parallel_ir (the published tree), _no_tree_offsets, _no_tree_whole, _group_12, _group_9,
+    _group_5 (other sets of leaves); _rwm (the published reward model); or several, in order."""
 
     dataset: Literal["world", "navsim"] = "world"
     """What kind of data."""

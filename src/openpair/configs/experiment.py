@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
+from functools import partial
 from itertools import product
 from typing import Annotated
 
@@ -16,7 +17,8 @@ from openpair.policies.diffusion_drive import DiffusionDriveConfig
 from openpair.policies.transfuser import TransfuserConfig
 from openpair.rewards.pose_aware import PoseAwareConfig
 from openpair.rewards.world_model import RewardWorldModelConfig
-from openpair.samplers.kinematic_tree import KinematicTreeConfig
+from openpair.samplers.flat import FlatSamplerConfig
+from openpair.samplers.kinematic_tree import KinematicTreeConfig, codes_of_group_size
 from openpair.samplers.parallel_ir import ParallelIRConfig
 from openpair.selection.perturbations import RootNoise
 from openpair.training.fine_tuning import FineTuningConfig
@@ -40,7 +42,7 @@ class NetworkConfig:
     """
 
     policy: TransfuserConfig | DiffusionDriveConfig
-    sampler: KinematicTreeConfig | ParallelIRConfig
+    sampler: KinematicTreeConfig | ParallelIRConfig | FlatSamplerConfig
     reward_model: PoseAwareConfig | RewardWorldModelConfig
 
 
@@ -189,6 +191,27 @@ def with_parallel_ir(config: ExperimentConfig) -> ExperimentConfig:
     return replace(config, networks=replace(config.networks, sampler=sampler))
 
 
+def with_offsets_without_tree(config: ExperimentConfig) -> ExperimentConfig:
+    """The same experiment with 15 leaves around the root that are predicted at once, without a tree."""
+    return replace(config, networks=replace(config.networks, sampler=_flat(config)))
+
+
+def with_whole_trajectories(config: ExperimentConfig) -> ExperimentConfig:
+    """The same experiment with 15 trajectories that are predicted at once, without a tree and without a root."""
+    return replace(config, networks=replace(config.networks, sampler=_flat(config).whole()))
+
+
+def _flat(config: ExperimentConfig) -> FlatSamplerConfig:
+    return FlatSamplerConfig.small() if is_small(config) else FlatSamplerConfig.published()
+
+
+def with_group_size(config: ExperimentConfig, size: int) -> ExperimentConfig:
+    """The same experiment with fewer leaves of our tree: 12, 9 or 5."""
+    sampler = KinematicTreeConfig.small() if is_small(config) else KinematicTreeConfig.published()
+    sampler = replace(sampler, codes=codes_of_group_size(size))
+    return replace(config, networks=replace(config.networks, sampler=sampler))
+
+
 def with_rwm(config: ExperimentConfig) -> ExperimentConfig:
     """The same experiment with the published reward world model."""
     model = RewardWorldModelConfig.small() if is_small(config) else RewardWorldModelConfig.published()
@@ -213,23 +236,33 @@ def published_diffusion_drive_training() -> ImitationConfig:
 BASES: dict[str, Callable[[], ExperimentConfig]] = {"demo": demo, "quick": quick, "published": published}
 """Experiments by name, with TransFuser, our sampler and our reward model."""
 
-VARIATIONS: dict[str, Callable[[ExperimentConfig], ExperimentConfig]] = {
-    "diffusiondrive": with_diffusion_drive,
-    "parallel_ir": with_parallel_ir,
-    "rwm": with_rwm,
-}
-"""Published networks in the place of the base's; any of them, in this order."""
+Variation = Callable[[ExperimentConfig], ExperimentConfig]
+
+ALTERNATIVES: tuple[dict[str, Variation], ...] = (
+    {"diffusiondrive": with_diffusion_drive},
+    {
+        "parallel_ir": with_parallel_ir,
+        "no_tree_offsets": with_offsets_without_tree,
+        "no_tree_whole": with_whole_trajectories,
+        **{f"group_{size}": partial(with_group_size, size=size) for size in (12, 9, 5)},
+    },
+    {"rwm": with_rwm},
+)
+"""Other networks in the place of the base's, by part (policy, sampler, reward model): at most one of each."""
+
+VARIATIONS: dict[str, Variation] = {name: change for part in ALTERNATIVES for name, change in part.items()}
+"""All of them, in the order in which a preset names them."""
 
 
 def preset_names() -> tuple[str, ...]:
-    """Every preset: demo, demo_diffusiondrive, demo_diffusiondrive_rwm ..."""
-    chosen = product(*([(), (name,)] for name in VARIATIONS))
-    suffixes = ["".join(f"_{name}" for names in some for name in names) for some in chosen]
+    """Every preset: demo, demo_diffusiondrive, demo_diffusiondrive_group_9_rwm ..."""
+    chosen = product(*(("", *(f"_{name}" for name in part)) for part in ALTERNATIVES))
+    suffixes = ["".join(names) for names in chosen]
     return tuple(base + suffix for base in BASES for suffix in suffixes)
 
 
 def preset(name: str) -> ExperimentConfig:
-    """An experiment by name: of :data:`BASES`, followed by any :data:`VARIATIONS`.
+    """An experiment by name: of :data:`BASES`, followed by :data:`VARIATIONS`, at most one for each part.
 
     Raises OpenPairError for an unknown one.
     """

@@ -23,7 +23,7 @@ from openpair.policies.base import ImitationPolicy
 from openpair.policies.diffusion_drive import DiffusionDrive
 from openpair.policies.transfuser import Transfuser, TransfuserConfig
 from openpair.samplers.base import Sampler
-from openpair.selection.perturbations import NUM_CONTROL_CANDIDATES, control_candidates, noisy_roots, perturb
+from openpair.selection.perturbations import as_many, control_candidates, noisy_roots, perturb
 from openpair.training.batch import SceneBatch
 from openpair.training.branch import Branch
 from openpair.training.candidate_pool import CandidatePool, Proposer, build_pool
@@ -114,7 +114,7 @@ def start_reinforcement(plan: RunPlan, device: str, listener: Listener) -> Branc
 def start_reward_model(plan: RunPlan, device: str, listener: Listener) -> BranchRun:
     """The reward model, from its last saved step; its candidate pools are made first, where they are not there yet."""
     train, validation = plan.open()
-    sampler = load_checkpoint(plan.folder / SAMPLER_FILE, "kinematic|parallel_ir")[0].to(device)
+    sampler = load_checkpoint(plan.folder / SAMPLER_FILE, KINDS["sampler"])[0].to(device)
     assert isinstance(sampler, Sampler)
     pools = {
         name: _pool(plan, name, data, sampler, device, listener)
@@ -242,7 +242,8 @@ def _pool(
 
 
 def proposer(settings: PoolConfig, sampler: Sampler, device: str) -> Proposer:
-    """Candidate sets of a scene, each around a root of its own: a moved human plan."""
+    """Candidate sets of a scene, each around a root of its own: a moved human plan. All are as large as the tree's."""
+    num_leaves = sampler.layout.num_leaves
 
     def propose(batch: SceneBatch, generator: torch.Generator) -> Tensor:
         features = {name: value.to(device) for name, value in batch.features.items()}
@@ -253,9 +254,12 @@ def proposer(settings: PoolConfig, sampler: Sampler, device: str) -> Proposer:
 
         def wide(root: Tensor) -> Tensor:
             noise = settings.root_noise.smooth.scaled(WIDE)
-            return perturb(root, noise, num_samples=NUM_CONTROL_CANDIDATES, generator=generator)
+            return perturb(root, noise, num_samples=num_leaves, generator=generator)
 
-        kinds = [tree] * settings.tree_sets + [control_candidates] * settings.mild_sets + [wide] * settings.wide_sets
+        def mild(root: Tensor) -> Tensor:
+            return as_many(control_candidates(root), num_leaves)
+
+        kinds = [tree] * settings.tree_sets + [mild] * settings.mild_sets + [wide] * settings.wide_sets
         sets = []
         for grow in kinds:
             human, status = batch.targets["trajectory"], batch.features["status_feature"]

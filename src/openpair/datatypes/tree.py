@@ -32,7 +32,7 @@ class TreeLayout:
         codes: (L, D) int64 intention per level for each of the L leaves.
         level: (M,) int64 depth of each node, 0 .. D-1.
         parent: (M,) int64 node index of the parent, NO_PARENT on level 0.
-        intention: (M,) int64 :class:`Intention` of each node.
+        intention: (M,) int64 :class:`Intention` of each node; CENTER throughout where nodes have none (flat_layout).
         leaf_nodes: (L, D) int64 node on each level of each leaf's path.
     """
 
@@ -86,4 +86,21 @@ def layout_from_codes(codes: list[str]) -> TreeLayout:
         parent=torch.tensor([index[p[:-1]] if len(p) > 1 else NO_PARENT for p in prefixes]),
         intention=torch.tensor([int(p[-1]) for p in prefixes]),
         leaf_nodes=torch.tensor([[index[code[: d + 1]] for d in range(len(code))] for code in codes]),
+    )
+
+
+def flat_layout(num_leaves: int) -> TreeLayout:
+    """Layout without branches: every leaf is one node below the root, and its code is its number.
+
+    Raises ValueError for less than one leaf.
+    """
+    if num_leaves < 1:
+        raise ValueError(f"a set needs at least one leaf, got {num_leaves}")
+    number = torch.arange(num_leaves)
+    return TreeLayout(
+        codes=number[:, None],
+        level=torch.zeros_like(number),
+        parent=torch.full_like(number, NO_PARENT),
+        intention=torch.full_like(number, int(Intention.CENTER)),
+        leaf_nodes=number[:, None],
     )

@@ -42,7 +42,8 @@ def credit(
     Raises OpenPairError for an unknown name.
     """
     if name in NODE_ESTIMATORS:
-        return Credit(partial(NODE_ESTIMATORS[name], layout=layout), per_node=True)
+        rate_nodes = NODE_ESTIMATORS[name]
+        return Credit(lambda rewards, human_reward: rate_nodes(rewards, human_reward, layout), per_node=True)
     if name not in ESTIMATORS:
         known = ", ".join((*ESTIMATORS, *NODE_ESTIMATORS))
         raise OpenPairError(f"there is no advantage estimator '{name}'", where="advantage", fix=f"Give one of {known}")

@@ -16,6 +16,7 @@ from torch import Tensor, nn
 
 from openpair.datatypes.columns import NUM_POSES
 from openpair.datatypes.tree import Intention, TrajectoryTree, layout_from_codes
+from openpair.errors import OpenPairError
 from openpair.nn.bev_lookup import lookup
 from openpair.nn.ground_lift import ground_views
 from openpair.nn.plan_offsets import NUM_LEVELS, KinematicLimits, RootPath, drive, root_path
@@ -34,6 +35,31 @@ SIDE_AND_SPEED_CODES = (
 """Leaves that pair every side with every speed; a side lasts for at most two levels, enough to change the place in a
 lane. Untrained around imitation plans in the validation towns (150 scenes, 15 leaves and the root): best of the set
 0.971 and mean 0.751, against 0.972 and 0.725 for the simple neighbours of the control (docs/log.md)."""
+
+CODES_OF_GROUP_SIZE = {
+    15: SIDE_AND_SPEED_CODES,
+    12: (
+        *("0011", "0033", "0111", "0333"),
+        *("1111", "1133", "3311", "3333"),
+        *("2111", "2211", "2233", "2333"),
+    ),
+    9: ("0011", "0111", "0333", "1111", "1133", "3333", "2111", "2211", "2333"),
+    5: ("0011", "1111", "1133", "3333", "2211"),
+}
+"""Smaller sets, each part of the next larger one: every side keeps leaves that speed up and leaves that brake, as long
+as there are enough of them."""
+
+
+def codes_of_group_size(size: int) -> tuple[str, ...]:
+    """The leaves of a tree with ``size`` of them: 15, 12, 9 or 5. Raises OpenPairError for another number."""
+    if size not in CODES_OF_GROUP_SIZE:
+        raise OpenPairError(
+            f"there is no set of {size} leaves",
+            where="group size",
+            fix=f"Choose from {', '.join(map(str, CODES_OF_GROUP_SIZE))}, or name the codes of the leaves yourself",
+        )
+    return CODES_OF_GROUP_SIZE[size]
+
 
 ACTION_SIZE = 2
 """Along the path, across the path."""

@@ -118,6 +118,13 @@ def control_candidates(plans: Tensor, width: float = 1.0) -> Tensor:
     return shift(plans, acceleration, acceleration, side, torch.zeros_like(side))
 
 
+def as_many(candidates: Tensor, count: int) -> Tensor:
+    """``count`` of the candidates (B, N, 8, 3), evenly over their order (some twice where N is smaller): a control with
+    as many candidates as a tree of another size than usual."""
+    index = torch.linspace(0, candidates.shape[1] - 1, count, device=candidates.device).round().long()
+    return candidates[:, index]
+
+
 def shift(plans: Tensor, early: Tensor, late: Tensor, lateral: Tensor, bulge: Tensor) -> Tensor:
     """Change plans by given amounts.
 

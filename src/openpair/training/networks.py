@@ -34,7 +34,7 @@ FEATURES_NOTE = "features"
 
 KINDS = {
     "policy": "transfuser|diffusiondrive",
-    "sampler": "parallel_ir|kinematic",
+    "sampler": "parallel_ir|kinematic|flat",
     "reward_model": "rwm|pose_aware",
 }
 """Which networks can play each part."""

@@ -1,0 +1,215 @@
+"""A sampler without a tree: every leaf is predicted at once, for the ablation "what does the tree add?".
+
+A set of learned queries attends to the scene and to each other; each predicts the offsets of all four levels of one
+leaf. Offsets are those of :mod:`openpair.nn.plan_offsets`, either around the root (``reference="root"``: no tree,
+offsets) or around driving straight on at the present speed, with wide bounds and without a look at the root
+(``reference="straight"``: no tree, whole trajectory).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+from typing import ClassVar, Literal
+
+import torch
+from torch import Tensor, nn
+
+from openpair.datatypes.columns import NUM_POSES, POSE_INTERVAL_S
+from openpair.datatypes.tree import TrajectoryTree, flat_layout
+from openpair.nn.bev_lookup import lookup
+from openpair.nn.ground_lift import ground_views
+from openpair.nn.plan_offsets import NUM_LEVELS, KinematicLimits, drive, root_path
+from openpair.nn.presets import InputLayout, small_trunk
+from openpair.nn.sibling_decoder import SiblingDecoder
+from openpair.nn.trunk import STATUS_SIZE, PerceptionTrunk, TrunkConfig
+from openpair.samplers.base import Sampler, SamplerContext
+from openpair.sensors.rig import standard_cameras
+
+ACTION_SIZE = 2 * NUM_LEVELS
+"""Along the path on each level, then across it on each level."""
+
+PATH_NUMBERS = 4 * NUM_POSES
+"""The reference as the network sees it: x, y, cosine and sine of heading at each pose."""
+
+SPEED_COLUMN = 4
+"""Of the status feature: speed ahead [m/s]."""
+
+WIDE_LIMITS = KinematicLimits(accelerate_mps2=4.0, brake_mps2=8.0, jerk_mps3=8.0, slope=2.0, bend_per_m=0.25)
+"""Of whole trajectories: emergency braking, and turns with a radius of 4 m up to 63 degrees off straight on."""
+
+GOLDEN = (0.7548776662466927, 0.5698402909980532)
+"""Steps of a sequence that covers the square evenly whatever its length (R2 of M. Roberts)."""
+
+
+@dataclass(frozen=True)
+class FlatSamplerConfig:
+    """Size, leaves and bounds.
+
+    Attributes:
+        trunk: the sampler's own encoder and decoder; its perception heads are the auxiliary ones.
+        num_leaves: leaves of a set.
+        reference: what offsets are measured from: ``root``, or driving ``straight`` on at the present speed.
+        limits: bounds of what an action can do; ``accelerate_mps2`` and ``brake_mps2`` hold for every leaf.
+        lateral_mps: greatest lateral velocity against the reference [m/s]; the tree's sides reach 1.0.
+        start_spread: how far apart leaves start, along and across, in raw units.
+        layers, heads, d_ffn, dropout: decoder over the queries. Dropout makes probabilities noisy: leave it at 0.
+        head_hidden: hidden size of the action head.
+        aux_perception: train the trunk's perception heads along.
+    """
+
+    trunk: TrunkConfig = field(default_factory=TrunkConfig)
+    num_leaves: int = 15
+    reference: Literal["root", "straight"] = "root"
+    limits: KinematicLimits = field(default_factory=KinematicLimits)
+    lateral_mps: float = 1.0
+    start_spread: tuple[float, float] = (1.0, 0.5)
+    layers: int = 5
+    heads: int = 8
+    d_ffn: int = 1024
+    dropout: float = 0.0
+    head_hidden: int = 1024
+    aux_perception: bool = True
+
+    @property
+    def codes(self) -> tuple[str, ...]:
+        """Names of the leaves: their numbers."""
+        return tuple(f"{number:02d}" for number in range(self.num_leaves))
+
+    @staticmethod
+    def published() -> FlatSamplerConfig:
+        """The size of the published sampler."""
+        return FlatSamplerConfig()
+
+    @staticmethod
+    def small(layout: InputLayout | None = None) -> FlatSamplerConfig:
+        """The demo's size (:func:`openpair.nn.presets.small_trunk`), for the standard cameras unless said."""
+        trunk = small_trunk(layout or InputLayout(ground_views(standard_cameras())))
+        return FlatSamplerConfig(trunk=trunk, layers=1, heads=4, d_ffn=256, head_hidden=128)
+
+    def whole(self) -> FlatSamplerConfig:
+        """The same size, predicting whole trajectories instead of offsets of a root."""
+        return replace(self, reference="straight", limits=WIDE_LIMITS, lateral_mps=10.0, start_spread=(0.5, 0.3))
+
+
+def straight_on(status: Tensor) -> Tensor:
+    """Status features (B, 8) -> plans (B, 8, 3) straight ahead at the present speed, x [m], ego rear-axle frame."""
+    seconds = POSE_INTERVAL_S * torch.arange(1, NUM_POSES + 1, device=status.device)
+    x = status[:, SPEED_COLUMN, None].float().clamp(min=0.0) * seconds
+    return torch.stack((x, torch.zeros_like(x), torch.zeros_like(x)), dim=-1)
+
+
+def start_actions(config: FlatSamplerConfig) -> Tensor:
+    """(L, 8) raw actions before training: speeds and sides spread evenly, so that leaves differ from the start.
+
+    Around a root, a side lasts for half of the plan, as in the tree; a whole trajectory bends more and more.
+    """
+    number = torch.arange(1, config.num_leaves + 1, dtype=torch.float64)
+    even = 2 * ((0.5 + number[:, None] * torch.tensor(GOLDEN, dtype=torch.float64)) % 1.0) - 1
+    along, across = (even * torch.tensor(config.start_spread)).float().unbind(-1)
+    shape = torch.tensor([1.0, 1.0, 0.0, 0.0] if config.reference == "root" else [0.25, 0.5, 0.75, 1.0])
+    return torch.cat((along[:, None].expand(-1, NUM_LEVELS), across[:, None] * shape), dim=-1)
+
+
+class FlatSampler(PerceptionTrunk, Sampler):
+    """Actions (A = 8) are raw offsets along the reference on each level, then across it on each level.
+
+    Along: ``accelerate`` or ``brake`` times tanh; across: lateral velocity at the level's end, ``lateral_mps`` times
+    tanh.
+    """
+
+    kind: ClassVar[str] = "flat"
+
+    def __init__(self, config: FlatSamplerConfig | None = None) -> None:
+        own = config or FlatSamplerConfig.published()
+        super().__init__(own.trunk)
+        self.config = own
+        d = own.trunk.d_model
+        seen = NUM_POSES * own.trunk.backbone.bev_channels
+        self.reference_encoder = nn.Sequential(
+            nn.Linear(PATH_NUMBERS + seen + STATUS_SIZE, d), nn.ReLU(), nn.Linear(d, d)
+        )
+        self.leaf_embedding = nn.Embedding(own.num_leaves, d)
+        self.decoder = SiblingDecoder(d, own.heads, own.d_ffn, own.layers, own.dropout)
+        self.action_head = nn.Sequential(
+            nn.Linear(d, own.head_hidden), nn.ReLU(), nn.Linear(own.head_hidden, ACTION_SIZE)
+        )
+        last = self.action_head[-1]
+        assert isinstance(last, nn.Linear)
+        nn.init.normal_(last.weight, std=0.01)
+        nn.init.zeros_(last.bias)
+        start = start_actions(own)
+        self.leaf_bias = nn.Parameter(start.clone())
+        self.layout = flat_layout(own.num_leaves)
+        self.register_buffer("action_mask", torch.ones_like(start, dtype=torch.bool), persistent=False)
+        self.register_buffer("prior_mean", start, persistent=False)
+
+    def encode(self, features: Mapping[str, Tensor], *, perceive: bool = True) -> SamplerContext:
+        output = self.trunk(features["camera_feature"], features.get("lidar_feature"), features["status_feature"])
+        perception = self.perceive(output) if perceive and self.config.aux_perception else {}
+        return SamplerContext(
+            output.queries.float(), features["status_feature"], perception, output.backbone.bev.float()
+        )
+
+    def expand(
+        self,
+        context: SamplerContext,
+        root: Tensor,
+        *,
+        num_samples: int = 1,
+        sigma: float = 0.0,
+        generator: torch.Generator | None = None,
+        actions: Tensor | None = None,
+    ) -> TrajectoryTree:
+        root = root.detach()
+        reference = self._reference(context, root)
+        mean = self._mean(context, reference)[:, None].expand(-1, num_samples, -1, -1)
+        if actions is None:
+            actions = mean + self.draw_noise(root, num_samples, sigma, generator)
+        taken = actions.detach().float()
+        with torch.no_grad():
+            leaves = self._drive(reference, taken)
+        return TrajectoryTree(self.layout, root, leaves, taken, mean)
+
+    def leaves_of(self, root: Tensor, actions: Tensor) -> Tensor:
+        """Leaves (B, S, L, 8, 3) of raw actions (B, S, L, 8) around roots (B, 8, 3), with gradient to the actions.
+
+        Raises OpenPairError for whole trajectories, which do not grow around roots.
+        """
+        return self._drive(root, actions) if self.config.reference == "root" else super().leaves_of(root, actions)
+
+    def _reference(self, context: SamplerContext, root: Tensor) -> Tensor:
+        """(B, 8, 3): what offsets are measured from."""
+        return root if self.config.reference == "root" else straight_on(context.status)
+
+    def _mean(self, context: SamplerContext, reference: Tensor) -> Tensor:
+        """References (B, 8, 3) -> mean actions (B, L, 8)."""
+        assert context.bev is not None
+        heading = reference[..., 2]
+        numbers = torch.stack((reference[..., 0] / 30, reference[..., 1] / 10, heading.cos(), heading.sin()), dim=-1)
+        seen = lookup(context.bev, reference[..., :2], self.config.trunk.backbone.lidar_grid).flatten(1)
+        state = self.reference_encoder(torch.cat((numbers.flatten(1), seen, context.status.float()), dim=-1))
+        queries = state[:, None, None] + self.leaf_embedding.weight
+        features = self.decoder(queries, self.decoder.project_context(context.tokens))[:, 0]
+        mean: Tensor = self.action_head(features) + self.leaf_bias
+        return mean
+
+    def _drive(self, reference: Tensor, actions: Tensor) -> Tensor:
+        """References (B, 8, 3), raw actions (B, S, L, 8) -> leaves (B, S, L, 8, 3)."""
+        limits = self.config.limits
+        along, across = actions.tanh().flatten(1, 2).split(NUM_LEVELS, dim=-1)
+        acceleration = torch.where(along > 0, limits.accelerate_mps2, limits.brake_mps2) * along
+        poses, _ = drive(root_path(reference), acceleration, self.config.lateral_mps * across, limits)
+        return poses.unflatten(1, actions.shape[1:3])
+
+    def forward(self, *, expert_feature: Tensor, **features: Tensor) -> dict[str, Tensor]:
+        """Features and ``expert_feature`` (B, 8, 3), the root -> ``selected`` (B, L, 8, 3), ``root`` and perception."""
+        context = self.encode(features)
+        tree = self.expand(context, expert_feature)
+        return {"selected": tree.leaves[:, 0], "root": tree.root, **context.perception}
+
+    def perception_loss(self, context: SamplerContext, targets: Mapping[str, Tensor]) -> dict[str, Tensor]:
+        if not context.perception:
+            return super().perception_loss(context, targets)
+        terms = self.perception_terms(context.perception, targets)
+        return {"loss": terms.pop("perception"), **terms}
