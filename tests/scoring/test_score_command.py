@@ -10,6 +10,8 @@ import numpy as np
 import pytest
 from scoring_golden import IN_REPOSITORY, load
 
+from openpair.cli.bench_score import TARGETS, missed
+from openpair.cli.bench_score_figures import store_figures
 from openpair.cli.main import main
 
 V1 = IN_REPOSITORY / "v1" / "case006.npz"
@@ -84,12 +86,32 @@ def test_output_folder_that_cannot_be_made(tmp_path: Path, capsys: pytest.Captur
 
 
 def test_bench_prints_json(capsys: pytest.CaptureFixture[str]) -> None:
-    assert call("bench", "score", V1, "--json") == 0
-    figures = json.loads(capsys.readouterr().out)
-    assert figures["machine"]["processor"]
-    assert figures["v1.1"]["cases"] == 1
-    assert 0 < figures["v1.1"]["score_16_cpu_ms"] < figures["v1.1"]["score_256_cpu_ms"]
-    assert figures["v1.1"]["score_8192_extra_memory_mb"] < 500
+    assert call("bench", "score", V2, "--json", "--no-store") == 0
+    printed = json.loads(capsys.readouterr().out)
+    assert printed["machine"]["processor"]
+    assert printed["float32"]
+    figures = printed["v2.2"]
+    assert figures["cases"] == 1
+    assert 0 < figures["score_16_cpu_ms"] < figures["score_256_cpu_ms"] < figures["score_8192_cpu_ms"]
+    assert figures["score_8192_extra_memory_mb"] < 500
+    assert figures["large_among_small_scenes_memory_over_one_by_one"] <= 2
+    wanted = {name for targets in TARGETS.values() for name in targets if not name.startswith("store_")}
+    assert wanted <= set(figures)
+
+
+def test_bench_measures_the_store(tmp_path: Path) -> None:
+    figures = store_figures("v1.1", tmp_path / "absent", limit=2)
+    assert figures["store_scenes"] == 2
+    assert 0 < figures["store_scene_kb"] <= 60
+    assert {name for targets in TARGETS.values() for name in targets if name.startswith("store_")} <= set(figures)
+
+
+def test_bench_names_the_figures_that_miss_their_target() -> None:
+    good = {"score_16_cpu_ms": 2.5, "two_threads_speedup_256": 1.8}
+    assert missed({"machine": {}, "v2.2": good}) == []
+    slow = missed({"v1.1": good, "v2.2": {"two_threads_speedup_256": 1.2}})
+    assert slow[0] == "v1.1 score_16_cpu_ms is 2.5, not at most 2"
+    assert slow[1:] == ["v2.2 two_threads_speedup_256 is 1.2, not at least 1.7"]
 
 
 def test_bench_without_cases(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
