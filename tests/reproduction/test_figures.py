@@ -10,7 +10,7 @@ from xml.etree import ElementTree
 import pytest
 
 from openpair.evaluation.statistics import Estimate
-from openpair.reproduction.curves import drift_panels, learning_panels, over_seeds, read_curves
+from openpair.reproduction.curves import ablation_panels, drift_panels, learning_panels, over_seeds, read_curves
 from openpair.reproduction.figures import Bar, curves_figure, intervals_figure
 from openpair.visualization.report_data import CurvePanel, Series
 
@@ -44,6 +44,16 @@ def test_branches_are_known_by_what_they_log(tmp_path: Path) -> None:
         "IL ⇄ RL, iterative"
     ]
     assert drift_panels({}) == []
+
+
+def test_every_ablation_is_drawn_beside_the_main_tree() -> None:
+    point = {"step": 1, "val_best_of_tree": 0.9, "val_leaf_score": 0.7}
+    curves = {f"ablations/number_{i}/rl": [[point]] for i in range(7)} | {"rl": [[point]]}
+    panels = ablation_panels(curves)
+    labels = [[series.label for series in panel.series] for panel in panels]
+    assert all(own[0] == "main table" and len(own) <= 6 for own in labels)
+    assert {label for own in labels for label in own[1:]} == {f"number {i}" for i in range(7)}
+    assert ablation_panels({"rl": [[point]]}) == []
 
 
 def numbers_of(drawing: str, tag: str, attribute: str) -> list[float]:

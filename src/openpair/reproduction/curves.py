@@ -112,21 +112,20 @@ def drift_panels(curves: Curves) -> list[CurvePanel]:
 
 
 def ablation_panels(curves: Curves) -> list[CurvePanel]:
-    """The trees of the ablations: best of the set and mean leaf."""
-    trees = _with(curves, TREE)[:MAX_SERIES]
-    if len(trees) < 2:
-        return []
-    names = {
-        branch: branch.split("/")[-2].replace("_", " ") if "/" in branch else "as in the main table" for branch in trees
-    }
+    """Trees of the ablations beside that of the main table: best of the set and mean leaf, a few to a panel."""
+    main = [branch for branch in _with(curves, TREE) if "/" not in branch][:1]
+    others = [branch for branch in _with(curves, TREE) if "/" in branch]
+    room = MAX_SERIES - len(main)
+    names = {branch: branch.split("/")[-2].replace("_", " ") for branch in others} | dict.fromkeys(main, "main table")
     return [
         CurvePanel(
             title,
             "step",
             "PDMS",
-            tuple(over_seeds(curves[branch], figure, names[branch]) for branch in trees),
+            tuple(over_seeds(curves[b], figure, names[b]) for b in (*main, *others[start : start + room])),
             percent=True,
         )
+        for start in range(0, len(others), room)
         for title, figure in (("Best of leaves and root", TREE), ("Mean leaf", "val_leaf_score"))
     ]
 

@@ -149,7 +149,8 @@ def draw_figures(
         ("ablations", ablation_panels(curves), "Learning curves of the ablations"),
     ):
         if panels:
-            drawings[kind] = {f"{PREFIX}{kind}.svg": (caption, curves_figure(panels))}
+            columns = 2 if kind == "ablations" else 3
+            drawings[kind] = {f"{PREFIX}{kind}.svg": (caption, curves_figure(panels, columns))}
     if dataset is not None:
         pictures = scene_pictures(run, seeds, dataset, per_kind=scenes_per_kind)
         if pictures:
