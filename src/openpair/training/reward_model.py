@@ -2,19 +2,26 @@
 
 from __future__ import annotations
 
+import json
+import math
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
+from typing import Any
 
 import torch
 from torch import Tensor
 
 from openpair.rewards.base import RewardModel
+from openpair.rewards.calibration import RewardReport, reward_report
 from openpair.training.batch import SceneSource, evaluation_batches
 from openpair.training.branch import Branch
 from openpair.training.candidate_pool import CandidatePool
 from openpair.training.optimiser import OptimiserConfig, Precision, autocast, make_optimiser
 from openpair.training.order import BatchOrder
+
+CALIBRATION_FILE = "calibration.json"
+"""Beside the finished reward model: calibration, order and regret on the validation scenes."""
 
 
 @dataclass(frozen=True)
@@ -74,6 +81,7 @@ class RewardModelBranch(Branch):
         self._train, self._pool, self._validation, self._save = train, train_pool, validation, save
         self._order = BatchOrder(len(train.tokens), config.batch_size, seed)
         self._device = next(model.parameters()).device
+        self._report: RewardReport | None = None
 
     def step(self, index: int) -> dict[str, float]:
         """One step on the candidate sets of a batch of scenes."""
@@ -95,33 +103,53 @@ class RewardModelBranch(Branch):
 
     @torch.no_grad()
     def validate(self) -> dict[str, float]:
-        """Exact score of the chosen candidate, of the best and of the root; regret = best - chosen."""
+        """Exact score of the chosen candidate, of the best and of the root; regret = best - chosen; how well candidates
+        are ordered, and how far predicted scores are off (:mod:`openpair.rewards.calibration`)."""
         if self._validation is None:
             return {}
         source, pool = self._validation
         self.network.eval()
-        chosen_score, best_score, root_score = [], [], []
+        rated: list[tuple[Tensor, Tensor, Tensor, Tensor]] = []
         for indices in evaluation_batches(len(source.tokens), 2 * self.config.batch_size):
             batch = source.batch(indices).to(self._device)
             rows = torch.as_tensor(indices)
             context = self.network.encode(batch.features)
             for k in range(pool.num_sets):
-                predicted = self.network.score(context, pool.candidates[rows, k].to(self._device))["sim_logits"][:, 0]
-                truth = pool.scores[rows, k]
-                chosen_score.append(pick(truth, predicted.argmax(dim=1).cpu()))
-                best_score.append(truth.amax(dim=1))
-                root_score.append(truth[:, -1])
-        chosen, best, root = (torch.cat(x).mean() for x in (chosen_score, best_score, root_score))
-        return {
+                outputs = self.network.score(context, pool.candidates[rows, k].to(self._device))
+                predicted = outputs["sim_logits"][:, 0].cpu(), outputs["sim_rewards"].cpu()
+                rated.append((*predicted, pool.scores[rows, k], pool.metrics[rows, k]))
+        value, metrics, truth, true_metrics = (torch.cat(column) for column in zip(*rated, strict=True))
+        self._report = reward_report(value, value.sigmoid(), metrics, truth, true_metrics)
+        chosen, best, root = pick(truth, value.argmax(dim=1)).mean(), truth.amax(dim=1).mean(), truth[:, -1].mean()
+        figures = {
             "chosen_score": float(chosen),
             "best_score": float(best),
             "root_score": float(root),
             "regret": float(best - chosen),
+            "rank_correlation": self._report.rank_correlation,
+            "calibration_error": self._report.score.calibration_error,
         }
+        return {name: value for name, value in figures.items() if math.isfinite(value)}
 
     def export(self, folder: Path, metrics: dict[str, float]) -> None:
-        """Write the finished reward model."""
+        """Write the finished reward model, and beside it how well it is calibrated on the validation scenes."""
+        if self._report is not None:
+            write_report(folder / CALIBRATION_FILE, self._report)
         self._save(folder, self.network, metrics)
+
+
+def write_report(path: Path, report: RewardReport) -> None:
+    """Write a report as JSON; figures that do not exist are null."""
+
+    def plain(value: Any) -> Any:
+        if isinstance(value, dict):
+            return {name: plain(item) for name, item in value.items()}
+        if isinstance(value, list):
+            return [plain(item) for item in value]
+        return None if isinstance(value, float) and math.isnan(value) else value
+
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text(json.dumps(plain(asdict(report)), indent=1) + "\n")
 
 
 def pick(values: Tensor, index: Tensor) -> Tensor:
