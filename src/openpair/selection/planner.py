@@ -9,6 +9,7 @@ import torch
 from torch import Tensor
 
 from openpair.rewards.base import RewardModel
+from openpair.selection.search import SearchConfig, search
 
 CandidateSource = Callable[[Mapping[str, Tensor], Tensor], Tensor]
 """Features by name and roots (B, 8, 3) -> candidates (B, K, 8, 3) without the root."""
@@ -32,10 +33,22 @@ class Choice:
 
 
 @torch.no_grad()
-def choose(features: Mapping[str, Tensor], root: Tensor, source: CandidateSource, reward_model: RewardModel) -> Choice:
-    """Grow candidates around ``root`` (B, 8, 3), which stays one of them, and take what the reward model likes best."""
+def choose(
+    features: Mapping[str, Tensor],
+    root: Tensor,
+    source: CandidateSource,
+    reward_model: RewardModel,
+    search_config: SearchConfig | None = None,
+) -> Choice:
+    """Grow candidates around ``root`` (B, 8, 3), which stays one of them, and take what the reward model likes best.
+
+    With ``search_config`` neighbours of its favourites become candidates too (:mod:`openpair.selection.search`).
+    """
     candidates = torch.cat([source(features, root), root[:, None]], dim=1)
-    predicted = reward_model.score(reward_model.encode(features), candidates)["sim_logits"][:, 0]
+    context = reward_model.encode(features)
+    predicted = reward_model.score(context, candidates)["sim_logits"][:, 0]
+    if search_config is not None:
+        candidates, predicted = search(reward_model, context, candidates, predicted, search_config)
     index = predicted.argmax(dim=1)
     plan = candidates[torch.arange(len(root), device=root.device), index]
     return Choice(plan, candidates, predicted, index)

@@ -22,6 +22,7 @@ from openpair.rewards.base import RewardModel
 from openpair.samplers.base import Sampler
 from openpair.selection.perturbations import control_candidates
 from openpair.selection.planner import Choice, choose
+from openpair.selection.search import SearchConfig
 from openpair.training.data import features_of
 from openpair.training.networks import NetworkFiles, TrainedNetworks, load_networks
 
@@ -41,12 +42,14 @@ class Mode:
         source: "none", "mild", "wide" or "tree": where candidates come from.
         best_of: 0, or how many of the reward model's favourites the true score may pick from.
         about: one line for tables.
+        search: look around the reward model's favourites for better ones, or None.
     """
 
     root: str
     source: str
     best_of: int
     about: str
+    search: SearchConfig | None = None
 
 
 MODES: dict[str, Mode] = {
@@ -54,6 +57,8 @@ MODES: dict[str, Mode] = {
     "il_rwm": Mode("policy", "mild", 0, "15 mild neighbours of its plan, the reward model picks (the fair control)"),
     "il_rwm_wide": Mode("policy", "wide", 0, "the same with neighbours 1.8 times as far (the other fair control)"),
     "pair": Mode("policy", "tree", 0, "15 leaves of the tree around its plan, the reward model picks"),
+    "il_rwm_search": Mode("policy", "mild", 0, "il_rwm, then a search around the favourites", SearchConfig()),
+    "pair_search": Mode("policy", "tree", 0, "pair, then the same search around the favourites", SearchConfig()),
     "human_pair": Mode("human", "tree", 0, "15 leaves around the human's plan, the reward model picks"),
     "pair_best_of_6": Mode("policy", "tree", BEST_OF, "best of 6 by the true score: not a plan a car could make"),
 }
@@ -143,15 +148,17 @@ class TrainedPlanner:
         return self.choose(features, self._root(features, [scene]))
 
     def candidate_names(self) -> tuple[str, ...]:
-        """Names of the candidates in their order: codes of the leaves, then "IL" for the root."""
+        """Names of the candidates in their order: codes of the leaves, those a search found, then "IL" for the root."""
         sampler = self._networks.sampler
         assert isinstance(sampler, Sampler)
-        return (*sampler.config.codes, "IL")
+        search, codes = self._mode.search, sampler.config.codes
+        found = 0 if search is None else search.rounds * search.neighbours * min(search.elites, len(codes) + 1)
+        return (*codes, *(f"found {i + 1}" for i in range(found)), "IL")
 
     def choose(self, features: Mapping[str, Tensor], root: Tensor) -> Choice:
         """Candidates around roots (B, 8, 3), and the reward model's choice."""
         assert isinstance(self._networks.reward_model, RewardModel)
-        return choose(features, root, self._candidates, self._networks.reward_model)
+        return choose(features, root, self._candidates, self._networks.reward_model, self._mode.search)
 
     def _root(self, features: Mapping[str, Tensor], scenes: Sequence[Scene]) -> Tensor:
         if self._given_root is not None:
