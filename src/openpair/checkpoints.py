@@ -20,6 +20,7 @@ from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 
+from openpair.datatypes.settings import unused_settings
 from openpair.errors import OpenPairError
 from openpair.policies.diffusion_drive import DiffusionDrive, DiffusionDriveConfig
 from openpair.policies.transfuser import Transfuser, TransfuserConfig
@@ -314,15 +315,19 @@ def _versions() -> dict[str, str]:
 # -------------------------------------------------------------------------------------------- configurations as JSON
 
 
-def to_plain(value: Any) -> Any:
-    """A configuration as JSON values; nested dataclasses carry the name of their class under ``"is"``."""
+def to_plain(value: Any, *, unused: bool = True) -> Any:
+    """A configuration as JSON values; nested dataclasses carry the name of their class under ``"is"``.
+
+    Without ``unused``, later settings at their defaults are left out (:mod:`openpair.datatypes.settings`).
+    """
     if dataclasses.is_dataclass(value) and not isinstance(value, type):
-        fields = {f.name: to_plain(getattr(value, f.name)) for f in dataclasses.fields(value)}
-        return {"is": type(value).__name__, **fields}
+        left_out = set() if unused else unused_settings(value)
+        names = [f.name for f in dataclasses.fields(value) if f.name not in left_out]
+        return {"is": type(value).__name__, **{name: to_plain(getattr(value, name), unused=unused) for name in names}}
     if isinstance(value, Enum):
         return value.value
     if isinstance(value, (tuple, list)):
-        return [to_plain(item) for item in value]
+        return [to_plain(item, unused=unused) for item in value]
     return value
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -13,10 +14,21 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
+from openpair.checkpoints import to_plain
+from openpair.configs.experiment import PoolConfig
+from openpair.configs.runs import choices_proposer
+from openpair.datatypes.tree import flat_layout
 from openpair.rewards.base import HEAD_NAMES, RewardContext, RewardModel
+from openpair.selection.perturbations import RootNoise
 from openpair.training.batch import SceneBatch
 from openpair.training.candidate_pool import CandidatePool
-from openpair.training.reward_model import CALIBRATION_FILE, RewardModelBranch, RewardModelConfig
+from openpair.training.reward_model import (
+    CALIBRATION_FILE,
+    RewardModelBranch,
+    RewardModelConfig,
+    refresh_step,
+    refreshes_before,
+)
 
 
 class LikesFar(RewardModel):
@@ -71,8 +83,10 @@ def pool_of(far: list[list[float]], scores: list[list[float]]) -> CandidatePool:
 POOL = pool_of([[-1.0, 2.0, 0.0], [3.0, 1.0, 0.0]], [[0.0, 0.5, 0.6], [0.9, 0.7, 0.0]])
 
 
-def branch_of(pool: CandidatePool = POOL, **options: Any) -> RewardModelBranch:
-    config = RewardModelConfig(steps=4, batch_size=2, sets_per_step=1)
+SETTINGS = RewardModelConfig(steps=4, batch_size=2, sets_per_step=1)
+
+
+def branch_of(pool: CandidatePool = POOL, config: RewardModelConfig = SETTINGS, **options: Any) -> RewardModelBranch:
     return RewardModelBranch(
         LikesFar(), config, Scenes(), pool, (Scenes(), pool), seed=0, save=lambda *_: None, **options
     )
@@ -97,3 +111,64 @@ def test_the_report_is_written_with_the_finished_model(tmp_path: Path) -> None:
     assert list(report["sub_scores"]) == ["NC"]
     assert sum(row["count"] for row in report["score"]["table"]) == 6
     assert any(row["predicted"] is None for row in report["score"]["table"])
+
+
+def test_a_pool_takes_sets_of_another_going_round() -> None:
+    pool = CandidatePool(torch.zeros(2, 3, 4, 8, 3), torch.zeros(2, 3, 4), torch.zeros(2, 3, 9, 4))
+    other = CandidatePool(torch.ones(2, 2, 4, 8, 3), torch.ones(2, 2, 4), torch.ones(2, 2, 9, 4))
+    renewed = pool.replaced(2, other)
+    assert renewed.scores[0, :, 0].tolist() == [1, 0, 1]
+    assert renewed.metrics[1, :, 0, 0].tolist() == [1, 0, 1]
+    assert renewed.candidates[:, 1].abs().max() == 0 and pool.scores.abs().max() == 0
+
+
+def test_refreshes_cut_training_into_equal_parts() -> None:
+    assert [refresh_step(n, 2, 9) for n in (1, 2)] == [3, 6]
+    assert [refreshes_before(i, 2, 9) for i in range(9)] == [0, 0, 0, 1, 1, 1, 2, 2, 2]
+    assert refreshes_before(8, 0, 9) == 0
+
+
+def test_a_refresh_asks_the_model_of_the_moment_and_changes_what_it_learns_from() -> None:
+    asked: list[tuple[int, bool, float]] = []
+
+    def refresh(model: RewardModel, number: int, may_build: bool) -> CandidatePool:
+        assert isinstance(model, LikesFar)
+        asked.append((number, may_build, float(model.weight.detach())))
+        return pool_of([[5.0, 5.0, 5.0]] * 2, [[0.0, 0.0, 0.0]] * 2)
+
+    config = RewardModelConfig(steps=4, batch_size=2, sets_per_step=1, refreshes=1)
+    refreshed, plain = branch_of(config=config, refresh=refresh), branch_of()
+    losses = [(refreshed.step(i)["loss"], plain.step(i)["loss"]) for i in range(4)]
+    assert [a == b for a, b in losses] == [True, True, False, False]
+    assert [(number, may_build) for number, may_build, _ in asked] == [(1, True)]
+    assert asked[0][2] != 1.0  # the weight after two steps
+    resumed = branch_of(config=config, refresh=refresh)
+    resumed.step(3)
+    assert asked[1][:2] == (1, False)
+
+
+def test_later_settings_at_their_defaults_are_no_other_run() -> None:
+    plain = to_plain(RewardModelConfig(), unused=False)
+    assert "refreshes" not in plain and "refreshes" in to_plain(RewardModelConfig())
+    assert to_plain(RewardModelConfig(refreshes=2), unused=False)["refreshes"] == 2
+
+
+def test_refresh_sets_lie_around_what_the_model_chooses() -> None:
+    class OneLeaf:
+        layout = flat_layout(3)
+
+        def encode(self, features: Mapping[str, Tensor], *, perceive: bool) -> None: ...
+
+        def expand(self, context: None, root: Tensor) -> Any:
+            ahead = torch.zeros(3, 8, 3)
+            ahead[:, :, 0] = torch.tensor([-0.5, 0.5, 2.0])[:, None] * torch.arange(1, 9) / 8
+            return SimpleNamespace(leaves=(root[:, None] + ahead)[:, None])
+
+    still = RootNoise(unchanged_share=1.0)
+    sampler: Any = OneLeaf()
+    propose = choices_proposer(PoolConfig(root_noise=still, refresh_sets=2), sampler, LikesFar(), "cpu")
+    sets = propose(Scenes().batch(np.array([0, 1])), torch.Generator().manual_seed(0))
+    assert sets.shape == (2, 2, 4, 8, 3)
+    assert sets[0, :, -1, -1, 0].tolist() == [2.0, 2.0]  # the farthest leaf was chosen
+    assert sets[0, 0, :, -1, 0].tolist() == [1.5, 2.5, 4.0, 2.0]  # and a tree grown around it
+    assert (sets[0, 1, :3] - sets[0, 1, 3:]).abs().amax(dim=(1, 2)).min() > 0

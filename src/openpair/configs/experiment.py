@@ -11,6 +11,7 @@ from typing import Annotated
 import tyro
 
 from openpair.datatypes.columns import Protocol
+from openpair.datatypes.settings import later
 from openpair.errors import OpenPairError
 from openpair.features.config import FeatureConfig
 from openpair.policies.diffusion_drive import DiffusionDriveConfig
@@ -55,12 +56,14 @@ class PoolConfig:
         tree_sets: sets per scene with leaves of the trained sampler.
         mild_sets: sets with the mild control's candidates.
         wide_sets: sets of random neighbours, the widest.
+        refresh_sets: sets per scene that a refresh replaces (``reward_model.refreshes``).
     """
 
     root_noise: RootNoise = field(default_factory=RootNoise)
     tree_sets: int = 3
     mild_sets: int = 1
     wide_sets: int = 2
+    refresh_sets: int = later(2)
 
 
 @dataclass(frozen=True)
@@ -118,10 +121,31 @@ def demo() -> ExperimentConfig:
         ),
         imitation=ImitationConfig(steps=900, precision="bfloat16"),
         reinforcement=ReinforcementConfig(
-            steps=350, optimiser=OptimiserConfig(learning_rate=3e-4), precision="bfloat16"
+            steps=300,
+            trees_per_scene=8,
+            advantage="covering",
+            kl_target=3.0,
+            optimiser=OptimiserConfig(learning_rate=5e-4),
+            precision="bfloat16",
         ),
         reward_model=RewardModelConfig(steps=600, precision="bfloat16"),
+        pool=PoolConfig(tree_sets=2, mild_sets=1, wide_sets=1),
+        sequential=demo_sequential(),
+        sequential_regularised=demo_sequential(imitation_weight=0.03),
+        iterative=demo_sequential(imitation_phase=25),
         loop=LoopConfig(log_every=20, validate_every=200, save_every=100),
+    )
+
+
+def demo_sequential(*, imitation_weight: float = 0.0, imitation_phase: int = 0) -> FineTuningConfig:
+    """A sequential scheme with as many scene evaluations as the demo's reinforcement branch: 300 x 16 x 120."""
+    return FineTuningConfig(
+        steps=300,
+        samples_per_scene=120,
+        imitation_weight=imitation_weight,
+        imitation_phase=imitation_phase,
+        optimiser=OptimiserConfig(learning_rate=1e-4, warmup_steps=10),
+        precision="bfloat16",
     )
 
 

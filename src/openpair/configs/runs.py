@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import zlib
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -22,8 +22,10 @@ from openpair.policies.anchors import fit_anchors, read_anchors
 from openpair.policies.base import ImitationPolicy
 from openpair.policies.diffusion_drive import DiffusionDrive
 from openpair.policies.transfuser import Transfuser, TransfuserConfig
+from openpair.rewards.base import RewardModel
 from openpair.samplers.base import Sampler
 from openpair.selection.perturbations import as_many, control_candidates, noisy_roots, perturb
+from openpair.selection.planner import choose
 from openpair.training.batch import SceneBatch
 from openpair.training.branch import Branch
 from openpair.training.candidate_pool import CandidatePool, Proposer, build_pool
@@ -47,6 +49,9 @@ BRANCH_FILES = {
     **{scheme: Path(scheme) / POLICY_FILE.name for scheme in SEQUENTIAL_SCHEMES},
 }
 """Finished network of each branch, below the run folder."""
+
+NEAR = 0.5
+"""Width of neighbours of chosen plans, in units of the root noise."""
 
 
 @dataclass(frozen=True)
@@ -132,6 +137,7 @@ def start_reward_model(plan: RunPlan, device: str, listener: Listener) -> Branch
         (validation, pools["validation"]) if validation else None,
         seed=plan.branch_seed("reward"),
         save=_saver(plan, "reward", train),
+        refresh=_refresher(plan, train, sampler, device, listener),
     )
     return _run(plan, branch, train, plan.config.reward_model, listener)
 
@@ -193,7 +199,7 @@ def fingerprint(plan: RunPlan, train: TrainingData, settings: Any) -> str:
     config = plan.config
     parts = [config.seed, config.protocol, config.features, config.networks, settings, config.loop]
     given = [] if plan.anchors is None else [_file_hash(plan.anchors)]
-    text = json.dumps([*map(to_plain, parts), train.fingerprint(), *given])
+    text = json.dumps([*(to_plain(part, unused=False) for part in parts), train.fingerprint(), *given])
     return hashlib.sha256(text.encode()).hexdigest()[:16]
 
 
@@ -225,8 +231,9 @@ def _pool(
 ) -> CandidatePool:
     """The scored candidates of a split: read where they are there, made otherwise."""
     settings = plan.config.pool
+    sampler_hash = _file_hash(plan.folder / SAMPLER_FILE)
     identity = json.dumps(
-        [to_plain(settings), plan.branch_seed("reward"), data.fingerprint(), _file_hash(plan.folder / SAMPLER_FILE)]
+        [to_plain(settings, unused=False), plan.branch_seed("reward"), data.fingerprint(), sampler_hash]
     )
     path = plan.folder / "reward" / f"pool-{name}-{hashlib.sha256(identity.encode()).hexdigest()[:16]}.safetensors"
     if not path.exists():
@@ -239,6 +246,65 @@ def _pool(
         )
         pool.save(path)
     return CandidatePool.load(path)
+
+
+def _refresher(
+    plan: RunPlan, train: TrainingData, sampler: Sampler, device: str, listener: Listener
+) -> Callable[[RewardModel, int, bool], CandidatePool]:
+    """Makes the sets that the reward model proposes in the course of its training; they are kept beside its state."""
+    identity = fingerprint(plan, train, [plan.config.reward_model, plan.config.pool])
+
+    def refresh(model: RewardModel, number: int, may_build: bool) -> CandidatePool:
+        path = plan.folder / "reward" / f"refresh-{number}-{identity}.safetensors"
+        if not path.exists():
+            if not may_build:
+                raise OpenPairError(
+                    "candidates that the reward model learned from are no longer there",
+                    where=path,
+                    fix="Delete the folder to train the reward model again",
+                )
+            build_pool(
+                train,
+                train.reward(threads=torch.get_num_threads()),
+                choices_proposer(plan.config.pool, sampler.eval(), model.eval(), device),
+                seed=zlib.crc32(f"{plan.branch_seed('reward')}/{number}".encode()),
+                on_progress=lambda done, total: listener(Progress(f"refresh {number}", done, total, {})),
+            ).save(path)
+        return CandidatePool.load(path)
+
+    return refresh
+
+
+def choices_proposer(settings: PoolConfig, sampler: Sampler, model: RewardModel, device: str) -> Proposer:
+    """Candidate sets around what a reward model chooses today, each from a tree around a root of its own.
+
+    By turns the tree grown around the chosen plan, and its smooth neighbours, nearer than those of the first pool: what
+    the model likes too much is there to be scored exactly. The last candidate of a set is the chosen plan.
+    """
+    num_leaves = sampler.layout.num_leaves
+    near = settings.root_noise.smooth.scaled(NEAR)
+
+    def propose(batch: SceneBatch, generator: torch.Generator) -> Tensor:
+        features = {name: value.to(device) for name, value in batch.features.items()}
+        context = sampler.encode(features, perceive=False)
+
+        def tree(_: Mapping[str, Tensor], root: Tensor) -> Tensor:
+            return sampler.expand(context, root).leaves[:, 0]
+
+        sets = []
+        for number in range(settings.refresh_sets):
+            human, status = batch.targets["trajectory"], batch.features["status_feature"]
+            root = noisy_roots(human, status, settings.root_noise, generator).to(device)
+            chosen = choose(features, root, tree, model).plan
+            around = (
+                tree(features, chosen)
+                if number % 2 == 0
+                else perturb(chosen, near, num_samples=num_leaves, generator=generator)
+            )
+            sets.append(torch.cat([around, chosen[:, None]], dim=1).cpu())
+        return torch.stack(sets, dim=1)
+
+    return propose
 
 
 def proposer(settings: PoolConfig, sampler: Sampler, device: str) -> Proposer:

@@ -41,6 +41,14 @@ class CandidatePool:
     def num_sets(self) -> int:
         return int(self.candidates.shape[1])
 
+    def replaced(self, first: int, other: CandidatePool) -> CandidatePool:
+        """The pool with the sets of another one in the place of its own from ``first`` on, going round at the end."""
+        places = [(first + k) % self.num_sets for k in range(other.num_sets)]
+        new = CandidatePool(self.candidates.clone(), self.scores.clone(), self.metrics.clone())
+        for name in ("candidates", "scores", "metrics"):
+            getattr(new, name)[:, places] = getattr(other, name)
+        return new
+
     def save(self, path: Path) -> None:
         """Write the pool, whole or not at all."""
         path.parent.mkdir(parents=True, exist_ok=True)

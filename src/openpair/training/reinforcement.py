@@ -24,6 +24,7 @@ from typing import Literal
 import torch
 from torch import Tensor
 
+from openpair.datatypes.settings import later
 from openpair.datatypes.tree import TrajectoryTree
 from openpair.rewards.exact import ExactReward
 from openpair.rl.advantages import SOFT_TEMPERATURE
@@ -57,7 +58,7 @@ class ReinforcementConfig:
         kl_target: KL per node that the dynamic weight aims at [nat].
         kl_reference: ``prior``: the policy at the start of training; ``old``: the policy before the update (the paper),
             which holds nothing back where ``updates_per_batch`` is 1.
-        imitation_weight: weight of the L1 between the human plan and the leaf at the mean that comes nearest to it [1/m].
+        imitation_weight: weight of the L1 between the human plan and the nearest leaf of the tree at its mean [1/m].
         perception_weight: weight of the encoder's perception losses.
         root_noise: how far the human plan is moved before it becomes the root.
         optimiser: learning rate and schedule.
@@ -70,8 +71,8 @@ class ReinforcementConfig:
     trees_per_scene: int = 4
     updates_per_batch: int = 1
     advantage: str = "best_of_set"
-    soft_temperature: float = SOFT_TEMPERATURE
-    per_code_weight: float = 0.0
+    soft_temperature: float = later(SOFT_TEMPERATURE)
+    per_code_weight: float = later(0.0)
     clip_range: float = 0.2
     sigma_start: float = 0.8
     sigma_end: float = 0.4

@@ -12,6 +12,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from openpair.datatypes.settings import later
 from openpair.rewards.base import RewardModel
 from openpair.rewards.calibration import RewardReport, reward_report
 from openpair.training.batch import SceneSource, evaluation_batches
@@ -32,6 +33,8 @@ class RewardModelConfig:
         steps: optimiser steps.
         batch_size: scenes per step.
         sets_per_step: candidate sets of a scene that a step looks at.
+        refreshes: how often in the course of training a part of the pool is replaced by sets around what the model
+            chooses at that moment (closed loop), evenly spread over the steps; 0 leaves the pool as it is.
         start_from_sampler: begin with the encoder of the RL branch instead of a fresh one. It has learned to perceive
             already, and knows nothing of any imitation policy.
         optimiser: learning rate and schedule.
@@ -44,6 +47,12 @@ class RewardModelConfig:
     start_from_sampler: bool = True
     optimiser: OptimiserConfig = field(default_factory=OptimiserConfig)
     precision: Precision = "float32"
+    refreshes: int = later(0)
+
+
+Refresh = Callable[[RewardModel, int, bool], CandidatePool]
+"""The model as it is, number of the refresh (from 1), and whether sets may be made or must be there -> sets for all
+scenes."""
 
 
 class RewardModelBranch(Branch):
@@ -57,6 +66,7 @@ class RewardModelBranch(Branch):
         validation: scenes of the validation towns with their pool, or None.
         seed: data order and choice of sets.
         save: writes the finished network: (folder, network, metrics).
+        refresh: makes new sets around the choices of the model; needed where ``config.refreshes`` is not 0.
     """
 
     name = "reward"
@@ -71,6 +81,7 @@ class RewardModelBranch(Branch):
         *,
         seed: int,
         save: Callable[[Path, torch.nn.Module, dict[str, float]], None],
+        refresh: Refresh | None = None,
     ) -> None:
         self.network: RewardModel = model
         self.config = config
@@ -82,9 +93,11 @@ class RewardModelBranch(Branch):
         self._order = BatchOrder(len(train.tokens), config.batch_size, seed)
         self._device = next(model.parameters()).device
         self._report: RewardReport | None = None
+        self._refresh, self._refreshed, self._next_set = refresh, 0, 0
 
     def step(self, index: int) -> dict[str, float]:
         """One step on the candidate sets of a batch of scenes."""
+        self._renew_pool(index)
         indices = self._order.indices(index)
         batch = self._train.batch(indices).to(self._device)
         chosen = torch.randperm(self._pool.num_sets, generator=self.generator)[: self.config.sets_per_step]
@@ -100,6 +113,16 @@ class RewardModelBranch(Branch):
         terms = self.network.loss(outputs, targets)
         norm = self.learn(terms["loss"], index)
         return {**{name: float(value.detach()) for name, value in terms.items()}, "gradient_norm": norm}
+
+    def _renew_pool(self, index: int) -> None:
+        """Take in the sets of all refreshes up to this step; a resumed run finds the earlier ones again."""
+        due = refreshes_before(index, self.config.refreshes, self.total_steps)
+        while self._refresh is not None and self._refreshed < due:
+            number = self._refreshed + 1
+            now = index == refresh_step(number, self.config.refreshes, self.total_steps)
+            fresh = self._refresh(self.network, number, now)
+            self._pool = self._pool.replaced(self._next_set, fresh)
+            self._refreshed, self._next_set = number, self._next_set + fresh.num_sets
 
     @torch.no_grad()
     def validate(self) -> dict[str, float]:
@@ -136,6 +159,16 @@ class RewardModelBranch(Branch):
         if self._report is not None:
             write_report(folder / CALIBRATION_FILE, self._report)
         self._save(folder, self.network, metrics)
+
+
+def refresh_step(number: int, refreshes: int, total_steps: int) -> int:
+    """Step before which refresh ``number`` (from 1) happens: refreshes cut the training into equal parts."""
+    return number * total_steps // (refreshes + 1)
+
+
+def refreshes_before(index: int, refreshes: int, total_steps: int) -> int:
+    """How many refreshes have happened when step ``index`` is done."""
+    return sum(refresh_step(number, refreshes, total_steps) <= index for number in range(1, refreshes + 1))
 
 
 def write_report(path: Path, report: RewardReport) -> None:
