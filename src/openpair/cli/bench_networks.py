@@ -1,16 +1,20 @@
-"""Networks with random parameters, and inputs for them: what benchmarks run."""
+"""Networks with random parameters, inputs for them, and the count of their operations: what benchmarks run."""
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 import torch
 from torch import Tensor
+from torch.utils._python_dispatch import TorchDispatchMode
+from torch.utils.flop_counter import flop_registry
 
 from openpair.checkpoints import NETWORKS, build_network
 from openpair.datatypes.bev_grid import BevGrid
 from openpair.errors import OpenPairError
 from openpair.policies.base import ImitationPolicy
+from openpair.policies.diffusion_drive import DiffusionDrive
 from openpair.rewards.base import RewardModel
 from openpair.samplers.base import Sampler
 
@@ -18,17 +22,17 @@ NUM_CANDIDATES = 16
 
 
 def fresh_network(kind: str, size: str) -> torch.nn.Module | None:
-    """A network with random parameters; None where a kind has no such size."""
+    """A network with random parameters in eval mode; None where a kind has no such size."""
     if kind not in NETWORKS:
         raise OpenPairError(
             f"there is no network '{kind}'", where="--networks", fix=f"choose from {', '.join(NETWORKS)}"
         )
     preset = getattr(NETWORKS[kind][1], size, None)
-    return None if preset is None else build_network(kind, preset())
+    return None if preset is None else build_network(kind, preset()).eval()
 
 
 def example_inputs(network: torch.nn.Module, batch: int) -> dict[str, Tensor]:
-    """Random inputs of the right shapes, by name."""
+    """Random inputs of the right shapes, by name; whatever a network would draw itself is among them."""
     config: Any = network.config
     backbone = config.trunk.backbone if hasattr(config, "trunk") else config.backbone
     grid: BevGrid = backbone.lidar_grid
@@ -42,7 +46,47 @@ def example_inputs(network: torch.nn.Module, batch: int) -> dict[str, Tensor]:
     if isinstance(network, Sampler):
         inputs["expert_feature"] = plan.expand(batch, -1, -1)
     elif isinstance(network, RewardModel):
-        inputs["agent_trajectory"] = plan.expand(batch, NUM_CANDIDATES, -1, -1)
+        sideways = torch.linspace(-8.0, 8.0, NUM_CANDIDATES)[:, None] * torch.linspace(0.0, 1.0, 8) ** 2
+        candidates = torch.stack((plan[:, 0].expand_as(sideways), sideways, sideways / 20), dim=-1)
+        inputs["agent_trajectory"] = candidates.expand(batch, -1, -1, -1)
     else:
         assert isinstance(network, ImitationPolicy)
+        if isinstance(network, DiffusionDrive):
+            inputs["noise"] = torch.randn(batch, *network._trajectory_head.plan_anchor.shape)
     return inputs
+
+
+class OperationCounter(TorchDispatchMode):
+    """Counts floating-point operations, two per multiplication and addition, by torch's own formulas.
+
+    Torch's ``FlopCounterMode`` follows modules through their gradients and does not work everywhere without them; it
+    also leaves out attention on a CPU.
+    """
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.total = 0
+
+    def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+        out = func(*args, **(kwargs or {}))
+        packet = func._overloadpacket
+        if packet is torch.ops.aten._scaled_dot_product_flash_attention_for_cpu:
+            query, key, value = args[:3]
+            self.total += 2 * query.shape[:-1].numel() * key.shape[-2] * (key.shape[-1] + value.shape[-1])
+        elif packet in flop_registry:
+            self.total += flop_registry[packet](*args, **(kwargs or {}), out_val=out)
+        return out
+
+
+@torch.no_grad()
+def count_operations(call: Callable[[], Any]) -> tuple[float, Any]:
+    """Floating-point operations of a call, and what it returned. Layers with kernels of their own are taken apart."""
+    counter = OperationCounter()
+    before = torch.backends.mha.get_fastpath_enabled()
+    torch.backends.mha.set_fastpath_enabled(False)
+    try:
+        with counter:
+            result = call()
+    finally:
+        torch.backends.mha.set_fastpath_enabled(before)
+    return float(counter.total), result

@@ -83,6 +83,10 @@ class Eval:
     rwm: Path | None = None
     """--agent released: its reward world model."""
 
+    inference: Literal["optimised", "plain", "bfloat16", "compiled", "compiled-bfloat16"] = "optimised"
+    """--agent released: how its networks are run. optimised gives plain's results up to rounding, sooner; bfloat16 is
+    faster and changes plans by millimetres to centimetres (docs/performance.md); compiled is torch.compile."""
+
     protocol: Literal["v1.1", "v2.2"] = "v1.1"
     """NAVSIM v1.1 gives PDMS, v2.2 gives EPDMS."""
 
@@ -185,7 +189,7 @@ class Eval:
         for option, path in (("--base", self.base), ("--tree", self.tree), ("--rwm", self.rwm)):
             if path is not None and not path.is_file():
                 raise OpenPairError(f"there is no file '{path}'", where=option, fix="Check the path")
-        return NetworkFiles(self.base, self.tree, self.rwm)
+        return NetworkFiles(self.base, self.tree, self.rwm, self.inference)
 
     def dataset_and_options(self) -> tuple[str, dict[str, Any]]:
         """Name of the dataset and options that open it. Raises OpenPairError for options that do not fit together."""

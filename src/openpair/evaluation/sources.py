@@ -128,6 +128,8 @@ class AgentSource:
         own = None
         if self.files is not None:
             own = hash_files(self.files.all_files())
+            if self.files.mode not in ("plain", "optimised"):  # these two differ by rounding alone
+                own = hashlib.sha256(f"{own} {self.files.mode}".encode()).hexdigest()
         elif self.path is not None:
             own = hash_path(self.path)
         if self.root is None:

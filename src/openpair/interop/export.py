@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
 
 import torch
@@ -48,7 +49,11 @@ class PlannerGraph(nn.Module):
         assert isinstance(self.policy, ImitationPolicy)
         drawn = {name: value.expand(len(status_feature), *value.shape[1:]) for name, value in self.drawn}
         root = self.policy.plan(**features, **drawn)
-        return choose(features, root, lambda f, r: sampler.expand(sampler.encode(f), r).leaves[:, 0], reward_model).plan
+
+        def leaves(seen: Mapping[str, Tensor], around: Tensor) -> Tensor:
+            return sampler.expand(sampler.encode(seen, perceive=False), around).leaves[:, 0]
+
+        return choose(features, root, leaves, reward_model).plan
 
 
 def example_features(config: FeatureConfig, batch: int = 1) -> tuple[Tensor, Tensor, Tensor]:

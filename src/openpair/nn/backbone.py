@@ -6,7 +6,9 @@ of the released checkpoints.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass, field
+from functools import cached_property, partial
 
 import torch
 import torch.nn.functional as F
@@ -56,15 +58,20 @@ class BackboneFeatures:
 
     Attributes:
         fused: (B, C, h, w) coarse map, rows along x from the rear, columns along y from the right.
-        bev: (B, c, X/4, Y/4) fine map, same orientation.
+        upsample: gives the fine map, for those who need it.
         stages: (camera, LiDAR) maps after each fusion, for inspection.
         image_tokens: (B, n, C') what the decoder sees of the image besides the ground, or None.
     """
 
     fused: Tensor
-    bev: Tensor
+    upsample: Callable[[], Tensor]
     stages: list[tuple[Tensor, Tensor]]
     image_tokens: Tensor | None = None
+
+    @cached_property
+    def bev(self) -> Tensor:
+        """(B, c, X/4, Y/4) fine map, oriented as the coarse one; computed when it is first asked for."""
+        return self.upsample()
 
 
 class TransfuserBackbone(nn.Module):
@@ -132,19 +139,25 @@ class TransfuserBackbone(nn.Module):
         else:
             assert lidar_feature is not None, "lidar_feature is needed unless the backbone is latent"
             lidar = lidar_feature
+        fused_stages = self._encode(image, lidar)
+        fused = fused_stages[-1][1]
+        return BackboneFeatures(fused=fused, upsample=partial(self._upsample, fused), stages=fused_stages)
+
+    def _encode(self, image: Tensor, lidar: Tensor) -> list[tuple[Tensor, Tensor]]:
+        """Maps of both encoders after each fusion."""
         fused_stages: list[tuple[Tensor, Tensor]] = []
         encoder_stages = zip(stages(self.image_encoder), stages(self.lidar_encoder), strict=True)
         for i, (image_stage, lidar_stage) in enumerate(encoder_stages):
             image, lidar = self._fuse(run_stage(image_stage, image), run_stage(lidar_stage, lidar), i)
             fused_stages.append((image, lidar))
-        return BackboneFeatures(fused=lidar, bev=self._upsample(lidar), stages=fused_stages)
+        return fused_stages
 
     def _fuse(self, image: Tensor, lidar: Tensor, i: int) -> tuple[Tensor, Tensor]:
         image_tokens = F.adaptive_avg_pool2d(image, self.config.image_tokens)
         lidar_tokens = self.lidar_channel_to_img[i](F.adaptive_avg_pool2d(lidar, self.config.lidar_tokens))
         image_update, lidar_update = self.transformers[i](image_tokens, lidar_tokens)
         lidar_update = self.img_channel_to_lidar[i](lidar_update)
-        return image + _resize(image_update, image.shape[-2:]), lidar + _resize(lidar_update, lidar.shape[-2:])
+        return image + _resized_like(image_update, image), lidar + _resized_like(lidar_update, lidar)
 
     def _upsample(self, fused: Tensor) -> Tensor:
         """Feature pyramid: from stride 32 to stride 4 of the LiDAR raster."""
@@ -152,6 +165,13 @@ class TransfuserBackbone(nn.Module):
         p4 = F.relu(self.up_conv5(_resize(p5, (2 * p5.shape[-2], 2 * p5.shape[-1]))))
         grid = self.config.lidar_grid
         return F.relu(self.up_conv4(_resize(p4, (grid.rows // 4, grid.columns // 4))))
+
+
+def _resized_like(x: Tensor, other: Tensor) -> Tensor:
+    """``x`` at another map's size, laid out in memory as that map is: mixing layouts is slow."""
+    if other.is_contiguous(memory_format=torch.channels_last):
+        x = x.contiguous(memory_format=torch.channels_last)
+    return _resize(x, other.shape[-2:])
 
 
 def _resize(x: Tensor, size: tuple[int, ...] | torch.Size) -> Tensor:

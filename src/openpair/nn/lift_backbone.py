@@ -7,6 +7,7 @@ computation. Same outputs as :class:`openpair.nn.backbone.TransfuserBackbone`.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import partial
 
 import torch
 import torch.nn.functional as F
@@ -138,7 +139,7 @@ class LiftBackbone(nn.Module):
         tokens = None
         if self.num_tokens:
             tokens = F.adaptive_avg_pool2d(image, self.config.image_tokens).flatten(2).transpose(1, 2)
-        return BackboneFeatures(fused=x, bev=self.smooth(bev), stages=[], image_tokens=tokens)
+        return BackboneFeatures(fused=x, upsample=partial(self.smooth, bev), stages=[], image_tokens=tokens)
 
     def _on_ground(self, level: int, image: Tensor, sampling: Tensor, first_row: int) -> Tensor:
         lifted = lift(self.to_ground[level](image), sampling)

@@ -13,7 +13,7 @@ from openpair.nn.backbone import TransfuserBackboneConfig
 from openpair.nn.ground_lift import ground_views
 from openpair.nn.heads import TrajectoryHead, TrajectoryRefiner
 from openpair.nn.presets import InputLayout, small_trunk
-from openpair.nn.trunk import PerceptionTrunk, TrunkConfig
+from openpair.nn.trunk import PerceptionTrunk, TrunkConfig, TrunkOutput
 from openpair.policies.base import ImitationPolicy
 from openpair.policies.transfuser_loss import trajectory_l1
 from openpair.sensors.rig import standard_cameras
@@ -72,15 +72,27 @@ class Transfuser(PerceptionTrunk, ImitationPolicy):
 
     def forward(self, **features: Tensor) -> dict[str, Tensor]:
         """``camera_feature``, ``lidar_feature``, ``status_feature`` -> outputs by name."""
-        output = self.trunk(features["camera_feature"], features.get("lidar_feature"), features["status_feature"])
-        query = output.queries[:, 0]
-        plans = [self._trajectory_head(query)]
+        output = self._see(features)
+        plans = self._plans(output)
         outputs = self.perceive(output)
         if self.config.refinements:
-            for refiner in self._refiners:
-                plans.append(refiner(plans[-1], query, output.backbone.bev))
             outputs["earlier_trajectories"] = torch.stack(plans[:-1], dim=1)
         return {"trajectory": plans[-1], **outputs}
+
+    def plan(self, **features: Tensor) -> Tensor:
+        """The plan (B, 8, 3); the perception heads are not run."""
+        return self._plans(self._see(features))[-1]
+
+    def _see(self, features: Mapping[str, Tensor]) -> TrunkOutput:
+        return self.trunk(features["camera_feature"], features.get("lidar_feature"), features["status_feature"])
+
+    def _plans(self, output: TrunkOutput) -> list[Tensor]:
+        """The first plan (B, 8, 3) and those after each correction."""
+        query = output.queries[:, 0]
+        plans = [self._trajectory_head(query)]
+        for refiner in self._refiners if self.config.refinements else ():
+            plans.append(refiner(plans[-1], query, output.backbone.bev))
+        return plans
 
     def loss(self, outputs: Mapping[str, Tensor], targets: Mapping[str, Tensor]) -> dict[str, Tensor]:
         """``loss`` = 10 * ``trajectory_l1`` + 10 * ``agent_class`` + ``agent_box`` + 10 * ``bev_ce`` (published); plans

@@ -24,6 +24,7 @@ from openpair.checkpoints import (
 )
 from openpair.errors import OpenPairError
 from openpair.features.config import FeatureConfig
+from openpair.nn.inference import InferenceMode, prepared_for_inference
 
 POLICY_FILE = Path("il") / "policy.safetensors"
 SAMPLER_FILE = Path("rl") / "sampler.safetensors"
@@ -46,11 +47,13 @@ class NetworkFiles:
 
     Attributes:
         policy, sampler, reward_model: checkpoint files, ours or released.
+        mode: how networks of the published size are run.
     """
 
     policy: Path | None = None
     sampler: Path | None = None
     reward_model: Path | None = None
+    mode: InferenceMode = "optimised"
 
     @staticmethod
     def find(path: Path) -> NetworkFiles:
@@ -59,7 +62,8 @@ class NetworkFiles:
         if path.is_file():
             return NetworkFiles(policy=path)
         named = (path / file for file in (POLICY_FILE, SAMPLER_FILE, REWARD_MODEL_FILE))
-        found = NetworkFiles(*(file if file.exists() else None for file in named))
+        policy, sampler, reward_model = (file if file.exists() else None for file in named)
+        found = NetworkFiles(policy, sampler, reward_model)
         if not found.by_part():
             raise OpenPairError(
                 "the folder holds no trained network",
@@ -100,7 +104,7 @@ def features_note(config: FeatureConfig) -> dict[str, str]:
 
 @lru_cache(maxsize=4)
 def load_networks(files: NetworkFiles) -> TrainedNetworks:
-    """The networks in these files.
+    """The networks in these files; those of the published size in the mode that the files are to be run in.
 
     Raises OpenPairError for a file that is not what it should be, or where two networks see scenes differently.
     """
@@ -113,7 +117,10 @@ def load_networks(files: NetworkFiles) -> TrainedNetworks:
                 where=files.by_part()[part],
                 fix="Networks that plan together must be trained with the same features",
             )
-    return TrainedNetworks(first, **{part: network for part, (network, _) in loaded.items()})
+    networks = {part: network for part, (network, _) in loaded.items()}
+    if first == FeatureConfig.published():
+        networks = {part: prepared_for_inference(network, files.mode) for part, network in networks.items()}
+    return TrainedNetworks(first, **networks)
 
 
 def _load(path: Path, part: str) -> tuple[nn.Module, FeatureConfig]:

@@ -181,7 +181,7 @@ class TrainedPlanner:
             return control_candidates(root, WIDE)
         sampler = self._networks.sampler
         assert isinstance(sampler, Sampler)
-        return sampler.expand(sampler.encode(features), root).leaves[:, 0]
+        return sampler.expand(sampler.encode(features, perceive=False), root).leaves[:, 0]
 
 
 def load_pipeline(
