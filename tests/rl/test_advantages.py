@@ -12,9 +12,11 @@ from openpair.rl.advantages import (
     ESTIMATORS,
     best_of_set,
     best_of_set_soft,
+    covering,
     group_normalised,
     mixed,
     per_code,
+    per_code_scene,
     per_code_truncated,
     sum_over_descendants,
 )
@@ -90,3 +92,14 @@ def test_a_node_collects_the_advantages_of_the_leaves_below_it() -> None:
     by_node = sum_over_descendants(values, layout.leaf_nodes, layout.num_nodes)
     # nodes: "0", "1", "00", "01", "10"
     assert by_node[0, 0].tolist() == [3.0, 4.0, 1.0, 2.0, 4.0]
+
+
+def test_codes_compete_in_units_of_the_scenes_spread() -> None:
+    rewards = torch.tensor([[[0.0, 0.90], [1.0, 0.92]]])
+    advantage = per_code_scene(rewards, torch.tensor([0.0]))
+    std = rewards.std(unbiased=False)
+    torch.testing.assert_close(advantage[0, :, 0], torch.tensor([-0.5, 0.5]) / (std + 0.05))
+    torch.testing.assert_close(advantage[0, :, 1], torch.tensor([-0.01, 0.01]) / (std + 0.05))
+    torch.testing.assert_close(
+        covering(rewards, torch.tensor([0.0])), advantage + best_of_set(rewards, torch.tensor([0.0]))
+    )

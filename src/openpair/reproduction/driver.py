@@ -37,10 +37,12 @@ from openpair.reproduction.planning import (
     tree,
     wide,
 )
+from openpair.reproduction.provenance import RUN_FILE, record_seed
 from openpair.reproduction.scoring import PLANS, score_seed, seed_folder, with_predecessors
 from openpair.reproduction.settings import ReproductionConfig, ablation_experiment, second_experiment
 from openpair.reproduction.validation import validate_seed
 from openpair.samplers.base import Sampler
+from openpair.selection.perturbations import NUM_CONTROL_CANDIDATES
 from openpair.training.data import DataSpec, OnProgress, StoreLocation, build_features_of, build_training_data
 from openpair.training.loop import BranchRun, Listener, Progress
 from openpair.training.parallel import BranchJob, Starter, train_concurrently
@@ -88,7 +90,7 @@ class Reproduction:
                 experiment.features,
                 experiment.protocol,
                 workers=self.workers,
-                on_progress=lambda what, done, total, split=split: self.on_progress(f"{what} ({split})", done, total),
+                on_progress=partial(self._tell_of, split),
             )
             for split in ("train", "val")
         }
@@ -100,35 +102,43 @@ class Reproduction:
             self.run / "data" / "test",
             self.config.experiment.features,
             workers=self.workers,
-            on_progress=lambda what, done, total: self.on_progress(f"{what} (test)", done, total),
+            on_progress=partial(self._tell_of, "test"),
         )
         return FeatureStore(folder)
+
+    def _tell_of(self, split: str, what: str, done: int, total: int) -> None:
+        self.on_progress(f"{what} ({split})", done, total)
 
     def experiment(self, seed: int, base: ExperimentConfig | None = None) -> ExperimentConfig:
         """An experiment with a seed."""
         return replace(base or self.config.experiment, seed=seed)
 
-    def train(self, seed: int) -> None:
-        """Train every scheme of a seed; what is trained already is left as it is."""
+    def train(self, seed: int, *, ablations: bool = False) -> None:
+        """Train every scheme of a seed, or every ablation; what is trained already is left as it is."""
         stores = self.stores()
-        jobs = list(training_jobs(self, seed, stores))
-        self.keep_settings(seed)
-        if all((folder / "finished").exists() for folder in (seed_folder(self.run, seed),)):
-            return
-        cores = max(self.workers, 1)
+        self.keep_settings(seed, stores)
+        find = ablation_jobs if ablations else training_jobs
+        jobs = [replace(job, threads=1) for job in find(self, seed, stores)]
         train_concurrently(
-            [replace(job, threads=1) for job in jobs],
+            jobs_left(self.run, seed, jobs),
             lambda p: self.on_progress(f"seed {seed} {p.branch}", p.step, p.total_steps),
-            at_once=cores,
+            at_once=self.workers,
         )
-        (seed_folder(self.run, seed) / "finished").touch()
         self.note_seconds(seed, {job.name: branch_seconds(self.run, seed, job.name) for job in jobs})
 
-    def keep_settings(self, seed: int) -> None:
-        """Write the configuration beside the networks."""
+    def keep_settings(self, seed: int, stores: dict[str, StoreLocation]) -> None:
+        """Write the configuration beside the networks, and what made them."""
         folder = seed_folder(self.run, seed)
         folder.mkdir(parents=True, exist_ok=True)
         write_atomically(folder / "experiment.json", json.dumps(to_plain(self.experiment(seed)), indent=2) + "\n")
+        if not (folder / RUN_FILE).exists():
+            record_seed(
+                self.run,
+                seed,
+                command=f"openpair reproduce --size {self.config.name} --seeds {' '.join(map(str, self.seeds))}",
+                configuration=to_plain(replace(self.config, experiment=self.experiment(0))),
+                data={split: location.open().fingerprint() for split, location in stores.items()},
+            )
 
     def note_seconds(self, seed: int, seconds: dict[str, float]) -> None:
         """Add to the seed's timing.json."""
@@ -154,7 +164,7 @@ class Reproduction:
                     ablation_samplers(self, seed),
                     validation,
                     seed=seed,
-                    on_progress=lambda done, total, seed=seed: self.on_progress(f"seed {seed} validation", done, total),
+                    on_progress=partial(self.on_progress, f"seed {seed} validation"),
                 )
         choices = choose_all([seed_folder(self.run, seed) for seed in self.seeds])
         choices.write(self.run / "choices.json")
@@ -164,14 +174,22 @@ class Reproduction:
         """Plans of every agent on the test scenes."""
         store = self.test_features()
         for seed in self.seeds:
+            if seed == self.seeds[0]:
+                self.keep_leaves(seed, store)
             with self.timed(seed, "plans"):
                 plan_all(
                     agents_of_seed(self.run, seed, choices),
                     store,
                     seed_folder(self.run, seed) / PLANS,
                     seed=seed,
-                    on_progress=lambda done, total, seed=seed: self.on_progress(f"seed {seed} plans", done, total),
+                    on_progress=partial(self.on_progress, f"seed {seed} plans"),
                 )
+
+    def keep_leaves(self, seed: int, store: FeatureStore) -> None:
+        """All leaves of the main agent on the test scenes, for the pictures of scenes."""
+        pair = next(a for a in agents_of_seed(self.run, seed, Choices()) if a.name == f"{BASE}.pair")
+        every = replace(pair, best_of=NUM_CONTROL_CANDIDATES)
+        plan_all([every], store, seed_folder(self.run, seed) / "leaves", seed=seed)
 
     def score(self) -> None:
         """Exact scores of all plans."""
@@ -210,19 +228,35 @@ def training_jobs(reproduction: Reproduction, seed: int, stores: dict[str, Store
         yield job(scheme, scheme, config.experiment, folder, ("il",))
     if config.second_policy:
         yield job(SECOND, "il", second_experiment(config), folder / SECOND)
-    for table in config.ablations.values():
+
+
+def ablation_jobs(reproduction: Reproduction, seed: int, stores: dict[str, StoreLocation]) -> Iterator[BranchJob]:
+    """RL branches of other presets, as long as the main one."""
+    folder = seed_folder(reproduction.run, seed) / ABLATIONS
+    for table in reproduction.config.ablations.values():
         for name, preset_name in table.items():
-            yield job(name, "rl", ablation_experiment(config, preset_name), folder / ABLATIONS / name)
+            experiment = ablation_experiment(reproduction.config, preset_name)
+            plan = RunPlan(reproduction.experiment(seed, experiment), stores["train"], stores["val"], folder / name)
+            yield BranchJob(name, partial(start_named, plan.starter("rl"), name))
+
+
+def jobs_left(run: Path, seed: int, jobs: Sequence[BranchJob]) -> list[BranchJob]:
+    """Jobs whose network is not there yet; nobody waits for those that are."""
+    done = {job.name for job in jobs if job_network(run, seed, job.name).exists()}
+    return [replace(job, after=tuple(set(job.after) - done)) for job in jobs if job.name not in done]
+
+
+def job_network(run: Path, seed: int, job: str) -> Path:
+    """The finished network of a job."""
+    folder = seed_folder(run, seed)
+    if job == SECOND:
+        return folder / SECOND / BRANCH_FILES["il"]
+    return folder / BRANCH_FILES[job] if job in BRANCH_FILES else folder / ABLATIONS / job / BRANCH_FILES["rl"]
 
 
 def branch_seconds(run: Path, seed: int, job: str) -> float:
     """Seconds that a job has trained."""
-    folder = seed_folder(run, seed)
-    places = {SECOND: folder / SECOND / "il"}
-    place = places.get(job, folder / job)
-    if not place.exists():
-        place = folder / ABLATIONS / job / "rl"
-    return float(json.loads((place / "state.json").read_text())["seconds"])
+    return float(json.loads((job_network(run, seed, job).parent / "state.json").read_text())["seconds"])
 
 
 def agents_of_seed(run: Path, seed: int, choices: Choices) -> list[PlannedAgent]:
@@ -280,10 +314,13 @@ def ablation_samplers(reproduction: Reproduction, seed: int) -> dict[str, dict[s
 
 
 def all_parts(reproduction: Reproduction, parts: Sequence[str]) -> None:
-    """Do the named parts in their order: train, validate, plan, score."""
+    """Do the named parts in their order: train, ablate, validate, plan, score."""
     if "train" in parts:
         for seed in reproduction.seeds:
             reproduction.train(seed)
+    if "ablate" in parts:
+        for seed in reproduction.seeds[: reproduction.config.ablation_seeds]:
+            reproduction.train(seed, ablations=True)
     choices = None
     if "validate" in parts:
         choices = reproduction.validate()

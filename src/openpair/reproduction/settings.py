@@ -21,7 +21,7 @@ class ReproductionConfig:
         experiment: data, networks and training of every scheme.
         second_policy: preset whose imitation policy is plugged in without retraining anything else; "" for none.
         ablations: name of the table -> rows: name -> preset of another RL branch, trained and judged on validation.
-        ablation_steps: RL steps of those.
+        ablation_seeds: for so many of the seeds they are trained.
         test_scenes: so many scenes of the test towns; None for all.
     """
 
@@ -29,7 +29,7 @@ class ReproductionConfig:
     experiment: ExperimentConfig
     second_policy: str = "demo_diffusiondrive"
     ablations: dict[str, dict[str, str]] = field(default_factory=dict)
-    ablation_steps: int = 0
+    ablation_seeds: int = 1
     test_scenes: int | None = None
 
 
@@ -37,8 +37,14 @@ def world() -> ReproductionConfig:
     """The published one: the embedded world, three seeds, hours on two cores."""
     return ReproductionConfig(
         name="world",
-        experiment=demo(),
-        second_policy="demo_diffusiondrive",
+        experiment=replace(demo(), validation_scenes=300),
+        ablations={
+            "ablation_tree": {
+                "no tree, offsets": "demo_no_tree_offsets",
+                "no tree, whole trajectory": "demo_no_tree_whole",
+            },
+            "ablation_group": {f"group {size}": f"demo_group_{size}" for size in (12, 9, 5)},
+        },
     )
 
 
@@ -77,9 +83,7 @@ def second_experiment(config: ReproductionConfig) -> ExperimentConfig:
 
 
 def ablation_experiment(config: ReproductionConfig, name: str) -> ExperimentConfig:
-    """The experiment of an ablation: the RL branch of another preset, for :attr:`ablation_steps`."""
+    """The experiment of an ablation: another preset's sampler, trained as long as the main one."""
     other = preset(name)
-    steps = config.ablation_steps or config.experiment.reinforcement.steps
     networks = replace(config.experiment.networks, sampler=other.networks.sampler)
-    reinforcement = replace(config.experiment.reinforcement, steps=steps, advantage=other.reinforcement.advantage)
-    return replace(config.experiment, name=other.name, networks=networks, reinforcement=reinforcement)
+    return replace(config.experiment, name=other.name, networks=networks)

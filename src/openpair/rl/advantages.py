@@ -10,6 +10,9 @@ from collections.abc import Callable
 import torch
 from torch import Tensor
 
+SCENE_STD_FLOOR = 0.05
+"""Scenes whose plans differ by less than a few hundredths teach little."""
+
 STD_FLOOR = 1e-4
 """Added to a standard deviation before dividing: a group of equal rewards gets advantage 0, not NaN."""
 
@@ -49,6 +52,28 @@ def per_code(rewards: Tensor, human_reward: Tensor) -> Tensor:
     mean = rewards.mean(dim=1, keepdim=True)
     std = rewards.std(dim=1, unbiased=False, keepdim=True)
     return (rewards - mean) / (std + STD_FLOOR)
+
+
+def per_code_scene(rewards: Tensor, human_reward: Tensor) -> Tensor:
+    """As :func:`per_code`, in units of the scene's spread instead of the code's own.
+
+    Dividing by a code's own deviation makes a hundredth of progress weigh as much as a collision, and most codes of most
+    scenes differ by hundredths: learning then follows noise.
+
+    Args:
+        rewards: (B, S, L) with S >= 2.
+        human_reward: (B,), unused.
+
+    Returns:
+        (B, S, L).
+    """
+    centred = rewards - rewards.mean(dim=1, keepdim=True)
+    return centred / (rewards.flatten(1).std(dim=1, unbiased=False)[:, None, None] + SCENE_STD_FLOOR)
+
+
+def covering(rewards: Tensor, human_reward: Tensor) -> Tensor:
+    """:func:`per_code_scene` plus :func:`best_of_set`: every intention does its best, and the set still covers."""
+    return per_code_scene(rewards, human_reward) + best_of_set(rewards, human_reward)
 
 
 def per_code_truncated(rewards: Tensor, human_reward: Tensor) -> Tensor:
@@ -155,7 +180,9 @@ Estimator = Callable[[Tensor, Tensor], Tensor]
 ESTIMATORS: dict[str, Estimator] = {
     "group_normalised": group_normalised,
     "per_code": per_code,
+    "per_code_scene": per_code_scene,
     "per_code_truncated": per_code_truncated,
+    "covering": covering,
     "best_of_set": best_of_set,
     "best_of_set_soft": best_of_set_soft,
     "mixed": mixed,

@@ -22,7 +22,7 @@ from torch import Tensor
 
 from openpair.policies.base import ImitationPolicy
 from openpair.rewards.exact import ExactReward
-from openpair.rl.advantages import group_normalised
+from openpair.rl.advantages import per_code_scene
 from openpair.rl.grpo import adapt_kl_weight, clipped_surrogate, explore_sigma
 from openpair.rl.plan_policy import change_solver, log_density, mean_action, mean_kl, moved
 from openpair.selection.perturbations import PerturbationConfig
@@ -148,7 +148,8 @@ class FineTuningBranch(Branch):
         samples = moved(sampled_at, actions, config.exploration)
         scores = self._score(batch, torch.cat((samples, batch.targets["trajectory"][:, None]), dim=1))
         rewards, human = scores[:, :-1], scores[:, -1]
-        advantage = group_normalised(rewards[:, None], human)[:, 0]
+        # One group a scene, in units of its spread: a scene where all plans score alike teaches little.
+        advantage = per_code_scene(rewards[..., None], human)[..., 0]
         solver = change_solver(sampled_at, config.exploration)
         old_log_prob = log_density(actions, torch.zeros_like(actions[:, 0]), sigma)
         anchor = None
