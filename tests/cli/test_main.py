@@ -2,6 +2,11 @@
 
 from __future__ import annotations
 
+import os
+import subprocess
+import sys
+from pathlib import Path
+
 import pytest
 
 from openpair import __version__
@@ -55,3 +60,17 @@ def test_an_unknown_preset_is_refused_with_the_known_ones(capsys: pytest.Capture
 def test_the_reward_model_wants_a_sampler_first(tmp_path: object, capsys: pytest.CaptureFixture) -> None:
     assert run("train", "reward", "--out", str(tmp_path)) == 2
     assert "openpair train rl" in capsys.readouterr().err
+
+
+def test_output_that_nobody_reads_ends_the_command_quietly(tmp_path: Path) -> None:
+    case = Path(__file__).parents[1] / "data" / "golden" / "pdm" / "v1" / "case006.npz"
+    command = [sys.executable, "-m", "openpair.cli.main", "explain", str(case), "-o", str(tmp_path / "a.svg")]
+    reader, writer = os.pipe()
+    os.close(reader)
+    try:
+        done = subprocess.run(command, stdout=writer, stderr=subprocess.PIPE, check=False)
+    finally:
+        os.close(writer)
+    assert done.returncode == 141
+    assert done.stderr == b""
+    assert (tmp_path / "a.svg").is_file()

@@ -26,6 +26,7 @@ class Explain:
     be moved. Give a golden case (.npz), a metric cache of NAVSIM (.pkl) or the token of a scene of a dataset.
 
     Example: openpair explain CASE.npz --plan 3
+
     Example: openpair explain TOKEN --dataset navsim --root DIR --agent constant_velocity --protocol v2.2
     """
 
@@ -70,13 +71,12 @@ class Explain:
         kinds = {".npz": self._case, ".pkl": self._metric_cache}
         scene, plan, label = kinds.get(Path(self.scene).suffix, self._token)()
         explanation = explain(scene, plan, label, human_filter=self.human_filter)
-        print(explanation_text(explanation))
         path = self.output or Path(default_name(explanation))
         try:
             write_explanation(explanation, path)
         except OSError as error:
             raise OpenPairError(f"the file cannot be written ({error.strerror})", where=path) from None
-        print(f"\n{path}")
+        print(f"{explanation_text(explanation)}\n\n{path}")
         return 0
 
     def _case(self) -> tuple[ScoringScene, NDArray[np.float64], str]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib
+import os
 import sys
 from dataclasses import dataclass
 
@@ -11,6 +12,7 @@ import tyro
 from openpair.errors import OpenPairError
 
 EXIT_BAD_INPUT = 2
+EXIT_UNREAD = 141
 
 TYRO_OPTIONS = (tyro.conf.EnumChoicesFromValues, tyro.conf.SuppressFixed, tyro.conf.AvoidSubcommands)
 
@@ -86,6 +88,10 @@ def main(argv: list[str] | None = None) -> None:
         default = {"default": command_class.defaults(rest)} if hasattr(command_class, "defaults") else {}
         command = tyro.cli(command_class, prog=f"openpair {name}", args=rest, config=TYRO_OPTIONS, **default)
         status = command.run()
+        sys.stdout.flush()
+    except BrokenPipeError:  # whoever read our output has gone ('| head'): nothing is left to say
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        sys.exit(EXIT_UNREAD)
     except OpenPairError as error:
         print(f"openpair {name}: {error}", file=sys.stderr)
         sys.exit(EXIT_BAD_INPUT)
