@@ -90,6 +90,12 @@ class TransfuserBackbone(nn.Module):
                 where="image_encoder / lidar_encoder",
                 fix="choose two networks of one width",
             )
+        if any(c % config.fusion_heads for c in channels):
+            raise OpenPairError(
+                f"the stages' {', '.join(map(str, channels))} channels do not divide into {config.fusion_heads} heads",
+                where="fusion_heads",
+                fix="choose fewer heads or another encoder",
+            )
         if config.latent:
             self.lidar_latent = nn.Parameter(torch.randn(1, 1, grid.rows, grid.columns))
         self.transformers = nn.ModuleList(
