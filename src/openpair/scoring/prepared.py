@@ -17,10 +17,11 @@ from numpy.typing import NDArray
 from openpair.datatypes.columns import Protocol
 from openpair.datatypes.scoring_scene import ScoringScene
 from openpair.geometry.poses import local_to_global, wrap_angle
+from openpair.scoring import arrays
 from openpair.scoring.aggregation import NUM_METRICS, ResultIndex
 from openpair.scoring.build import build_tables, wrap
 from openpair.scoring.comfort import ComfortMode
-from openpair.scoring.devices import CPU, DeviceTables, place
+from openpair.scoring.devices import CPU, DeviceTables, fill_struct, place
 from openpair.scoring.run import RawResults, run
 from openpair.scoring.tables import SceneTables
 from openpair.scoring.validation import check_scene
@@ -143,9 +144,10 @@ def reference_rows(scene: ScoringScene) -> NDArray[np.float64]:
 
 def _prepare(scene: ScoringScene, strict: bool) -> PreparedScene:
     tables = build_tables(scene, strict=strict)
+    on_cpu = place(tables, CPU)
     references = reference_rows(scene)
     raw = run(
-        place(tables, CPU),
+        on_cpu,
         scene.protocol,
         wp.zeros(len(references), dtype=wp.int32, device=CPU),
         reference=wrap(references, wp.float64),
@@ -154,7 +156,8 @@ def _prepare(scene: ScoringScene, strict: bool) -> PreparedScene:
     )
     ego = replace(tables.ego, reference_gain=raw.table[:1, ResultIndex.GAIN].copy(), forgiven=forgiven(scene, raw))
     completed = replace(tables, ego=ego)
-    return PreparedScene(completed, raw, {}, strict)
+    placed = replace(on_cpu, ego=fill_struct(arrays.EgoArrays, ego, CPU), keep=completed)
+    return PreparedScene(completed, raw, {CPU: placed}, strict)
 
 
 def forgiven(scene: ScoringScene, raw: RawResults) -> NDArray[np.int32]:

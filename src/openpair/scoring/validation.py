@@ -129,8 +129,16 @@ def check_tracks(scene: ScoringScene, where: str) -> None:
         raise OpenPairError("the agents' rows and offsets differ in number", where=where, fix="Prepare it again")
     if rows and (tracks.track.min() < 0 or tracks.track.max() >= len(tracks.tokens)):
         raise OpenPairError("an agent's row names a track that is not there", where=where, fix="Prepare it again")
-    check_finite(tracks.box, "the agents' boxes", where)
-    check_finite(tracks.velocity, "the agents' velocities", where)
+    for values, what in ((tracks.box, "box"), (tracks.velocity, "velocity")):
+        finite = np.isfinite(values).all(axis=1)
+        if not finite.all():
+            row = int(np.argmin(finite))
+            sample = int(np.searchsorted(tracks.frame_offset, row, side="right")) - 1
+            raise OpenPairError(
+                f"agent '{tracks.tokens[tracks.track[row]]}' has a {what} that is not finite in sample {sample}",
+                where=where,
+                fix="Repair or drop the agent",
+            )
     if rows and not (tracks.box[:, 3:5] > 0).all():
         row = int(np.argmin((tracks.box[:, 3:5] > 0).all(axis=1)))
         raise OpenPairError(
