@@ -91,3 +91,16 @@ def test_the_command_says_what_it_found(tmp_path, capsys, monkeypatch):
         main(["doctor", "--root", str(tmp_path)])
     text = capsys.readouterr().out
     assert stop.value.code == 2 and "MISSING" in text and "navsim_logs" in text
+
+
+def test_sensors_of_some_frames_are_enough(tmp_path):
+    """navtrain's downloads hold the frames of its scenes, not those at the beginning of a log."""
+    from openpair.cli.bench_data import write_navsim_files
+
+    write_navsim_files(tmp_path, 2)
+    found = {check.subject: check for check in data_checks(tmp_path, None, 1, {})}
+    assert found["sensors, test"].status == "ok" and "1920x1080" in found["sensors, test"].finding
+    for image in tmp_path.rglob("*.jpg"):
+        image.write_bytes(image.read_bytes()[:100])
+    found = {check.subject: check for check in data_checks(tmp_path, None, 1, {})}
+    assert found["sensors, test"].status == "missing" and "cannot be decoded" in found["sensors, test"].finding

@@ -4,10 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from openpair.cli.doctor import Check
 from openpair.datasets.environment import NavsimFolders, config_file, navsim_folders, settings
 from openpair.errors import OpenPairError
+
+if TYPE_CHECKING:
+    from openpair.datasets.navsim.logs import RawLog
+    from openpair.datatypes.scene import Frame
 
 VARIABLES = {
     "OPENSCENE_DATA_ROOT": "navsim_logs/ and sensor_blobs/",
@@ -82,7 +87,7 @@ def _logs(folders: NavsimFolders, split: str | None, samples: int) -> list[Check
 
 
 def _sampled_logs(split: str, sample: Sequence[Path], count: int, sensors: Path) -> list[Check]:
-    """Opens some logs and the sensor files of their first frames."""
+    """Opens some logs and the sensor files of one frame of each."""
     from openpair.datasets.navsim.logs import read_log
     from openpair.datasets.navsim.sensor_files import read_sensors
 
@@ -90,7 +95,7 @@ def _sampled_logs(split: str, sample: Sequence[Path], count: int, sensors: Path)
     for path in sample:
         try:
             log = read_log(path)
-            frames.append(log.frame(0, sensors))
+            frames.append(_frame_with_sensors(log, sensors))
         except OpenPairError as error:
             return [_missing(f"logs, {split}", error, "Copy or download the log again")]
     checks = [Check(f"logs, {split}", "ok", f"{count} logs; {len(sample)} opened, all readable")]
@@ -106,6 +111,15 @@ def _sampled_logs(split: str, sample: Sequence[Path], count: int, sensors: Path)
     size = "x".join(map(str, next(iter(seen.images.values())).shape[1::-1]))
     finding = f"images of {size} px and point clouds of {len(frames)} frames are readable"
     return [*checks, Check(f"sensors, {split}", "ok", finding)]
+
+
+def _frame_with_sensors(log: RawLog, sensors: Path) -> Frame:
+    """The first frame of a log whose point cloud is there, or else its first: downloads hold some frames alone."""
+    for index, row in enumerate(log.rows):
+        relative = row.get("lidar_path")
+        if isinstance(relative, str) and relative and (sensors / relative).is_file():
+            return log.frame(index, sensors)
+    return log.frame(0, sensors)
 
 
 def _maps(folders: NavsimFolders) -> list[Check]:

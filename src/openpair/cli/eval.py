@@ -264,7 +264,8 @@ def failure_text(summary: Summary) -> str:
     lines = []
     for reason, failures in ranked[:FAILURES_SHOWN]:
         first = failures[0].token if len(failures) == 1 else f"{len(failures)} scenes, first {failures[0].token}"
-        lines.append(f"  {first} ({failures[0].log}); {reason}")
+        log = f" ({failures[0].log})" if failures[0].log else ""
+        lines.append(f"  {first}{log}; {reason}")
     if len(ranked) > FAILURES_SHOWN:
         lines.append(f"  ... and {len(ranked) - FAILURES_SHOWN} more reasons; summary.json lists every scene.")
     return "\n".join([head, *lines])
