@@ -15,7 +15,7 @@ import pytest
 from openpair.datasets.base import Dataset
 from openpair.datasets.environment import NavsimFolders, cache_folder, navsim_folders
 from openpair.datasets.navsim.dataset import NavsimDataset
-from openpair.datasets.navsim.log_index import build_index
+from openpair.datasets.navsim.log_index import build_index, number_of_readers
 from openpair.datasets.navsim.scene_filter import SceneFilter, read_scene_filter
 from openpair.datasets.navsim.sensor_files import read_image, read_pcd
 from openpair.errors import OpenPairError
@@ -167,6 +167,14 @@ def test_broken_log_among_good_ones_fails_alone(workspace: Path, reason: str) ->
     (workspace / f"navsim_logs/mini/{good}.pkl").write_bytes(b"")
     with pytest.raises(OpenPairError, match="none of the 2 logs can be read"):
         NavsimDataset(workspace, missing="per_scene")
+
+
+def test_readers_share_a_gigabyte() -> None:
+    assert number_of_readers([5_000_000] * 1000, cores=4) == 4
+    assert number_of_readers([5_000_000] * 1000, cores=64) == 12  # 62.5 MB each
+    assert number_of_readers([5_000_000] * 1000 + [110_000_000], cores=64) == 2
+    assert number_of_readers([2_000_000_000] * 20, cores=8) == 1
+    assert number_of_readers([1000] * 7, cores=8) == number_of_readers([], cores=8) == 1
 
 
 def test_broken_logs_are_never_kept_in_the_index(workspace: Path, tmp_path: Path) -> None:

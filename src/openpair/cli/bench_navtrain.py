@@ -117,12 +117,14 @@ def open_once(root: Path, scene_filter: Path) -> dict[str, float]:
     """
     start = time.perf_counter()
     from openpair.datasets.navsim.dataset import NavsimDataset
+    from openpair.datasets.navsim.log_index import number_of_readers
 
     dataset = NavsimDataset(root, split=SPLIT, scene_filter=scene_filter, index_folder=root, missing="per_scene")
     scenes = len(dataset.keys())
     seconds = time.perf_counter() - start
     own, workers = (resource.getrusage(who) for who in (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN))
-    count = multiprocessing.cpu_count() if workers.ru_maxrss else 0
+    sizes = [path.stat().st_size for path in (root / "navsim_logs" / SPLIT).iterdir()]
+    count = number_of_readers(sizes, multiprocessing.cpu_count())
     return {
         "seconds": seconds,
         "cpu_s": own.ru_utime + own.ru_stime + workers.ru_utime + workers.ru_stime,

@@ -43,10 +43,11 @@ SUBCOMMANDS: dict[str, Subcommand] = {
     "train": Subcommand("train", "Train", "train: parallel | il | rl | reward"),
     "fit-anchors": Subcommand("fit_anchors", "FitAnchors", "fit DiffusionDrive's anchors to a training set"),
     "import-checkpoint": Subcommand("import_checkpoint", "ImportCheckpoint", "make a released checkpoint one of ours"),
+    "export": Subcommand("export", "Export", "write a planner as one graph without Python (torch.export)"),
     "world": Subcommand("world", "World", "the embedded world: info | unpack | build | materialise"),
     "reproduce": Subcommand("reproduce", "Reproduce", "compare all schemes over several seeds, write the results page"),
     "demo": Subcommand("demo", "Demo", "train and evaluate everything on the embedded world, write a report"),
-    "bench": Subcommand("bench", "Bench", "measure speed: score | sensors | models"),
+    "bench": Subcommand("bench", "Bench", "measure speed: score | store | data | navtrain | sensors | models"),
 }
 
 

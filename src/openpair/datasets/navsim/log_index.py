@@ -25,6 +25,11 @@ _SAVED_FROM_LOGS = 32
 """Fewer logs are read in less time than it takes to explain where the index is."""
 _TOKEN_DTYPE = "S20"
 
+_MEMORY_FOR_READING = 800e6
+_MEMORY_OF_A_READER = 50e6
+_MEMORY_PER_FILE_BYTE = 2.5
+"""[bytes] All readers together stay below the first; one takes the second and so much of the log it is at."""
+
 
 @dataclass(frozen=True)
 class LogIndex:
@@ -128,12 +133,20 @@ def _read_or_explain(path: Path) -> LogEntry:
 
 def _read_entries(paths: list[Path], keep_broken: bool) -> Iterable[LogEntry]:
     read = _read_or_explain if keep_broken else read_entry
-    workers = min(os.cpu_count() or 1, len(paths) // 8)
+    workers = number_of_readers([path.stat().st_size for path in paths if path.is_file()], os.cpu_count() or 1)
     if workers <= 1:
         yield from map(read, paths)
         return
     with ProcessPoolExecutor(workers) as pool:
         yield from pool.map(read, paths, chunksize=4)
+
+
+def number_of_readers(sizes: list[int], cores: int) -> int:
+    """Processes that read logs of these sizes [bytes]: one a core, as far as memory allows if all are at large logs."""
+    if not sizes:
+        return 1
+    fitting = int(_MEMORY_FOR_READING / (_MEMORY_OF_A_READER + _MEMORY_PER_FILE_BYTE * max(sizes)))
+    return max(1, min(cores, len(sizes) // 8, fitting))
 
 
 def _stamp(path: Path) -> tuple[int, int]:
