@@ -115,6 +115,28 @@ def test_filter_by_log_and_token(workspace: Path) -> None:
         NavsimDataset(workspace, scene_filter=SceneFilter(log_names=("other",)))
 
 
+def test_why_a_token_is_no_scene(workspace: Path) -> None:
+    """Frames that are missing around it, a route, the filter: each is said."""
+    path = sorted((workspace / "navsim_logs/mini").glob("*.pkl"))[0]
+    rows = pickle.loads(path.read_bytes())[:20]  # the rest of the recording is missing
+    rows[6]["roadblock_ids"] = []
+    path.write_bytes(pickle.dumps(rows, protocol=4))
+    tokens = [row["token"] for row in rows]
+    reasons = {
+        tokens[1]: "frame 1 of log .* has 1 frames before it and 18 after it; a scene needs 3 and 10",
+        tokens[10]: "has 10 frames before it and 9 after it",
+        tokens[6]: "frame 6 of log .* has no route",
+        tokens[5]: "frame 5 of log .* is left out by the filter",
+        "0" * 16: "no frame of the logs has this token",
+    }
+    scene_filter = SceneFilter(frame_interval=4, tokens=(tokens[3], *reasons))
+    dataset = NavsimDataset(workspace, scene_filter=scene_filter, missing="per_scene")
+    assert dataset.load_scene(tokens[3]).token == tokens[3]
+    for token, reason in reasons.items():
+        with pytest.raises(OpenPairError, match=reason):
+            dataset.load_scene(token)
+
+
 def test_damaged_log_is_one_sentence(workspace: Path) -> None:
     dataset = NavsimDataset(workspace)
     token = dataset.keys()[0].token

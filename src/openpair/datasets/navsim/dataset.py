@@ -99,6 +99,7 @@ class NavsimDataset:
         self._broken = {f"{name}.pkl": reason for name, reason in index.broken.items()}
         if len(self._broken) == len(paths):
             raise OpenPairError(f"none of the {len(paths)} logs can be read; {next(iter(self._broken.values()))}")
+        self._index = index
         self._scenes = _select(index, self.scene_filter)
         self._logs: LruCache[RawLog] = LruCache(LOGS_KEPT)
         self._maps: LruCache[RoadMap] = LruCache(MAPS_KEPT)
@@ -129,9 +130,9 @@ class NavsimDataset:
             )
         if token not in self._scenes:
             raise OpenPairError(
-                f"there is no scene '{token}'",
+                f"there is no scene '{token}': {_why_absent(self._index, self.scene_filter, token)}",
                 where=self._log_folder,
-                fix=f"The dataset has {len(self)} scenes after filtering; check token, split and filter",
+                fix="Check token, split and filter",
             )
         log_name, current = self._scenes[token]
         log = self._log(log_name)
@@ -231,6 +232,26 @@ def _choose_split(logs: Path, split: str | None) -> str:
         hint = f"Did you mean '{close[0]}'" if close else f"There are: {', '.join(splits) or 'none'}"
         raise OpenPairError(f"there is no split '{split}'", where=logs, fix=hint)
     return split
+
+
+def _why_absent(index: LogIndex, scene_filter: SceneFilter, token: str) -> str:
+    """Why a token is no scene: no frame has it, frames around it are missing, or the filter leaves it out."""
+    found = np.flatnonzero(index.tokens == token.encode())
+    if not len(found):
+        return "no frame of the logs has this token"
+    log = int(np.searchsorted(index.offset, found[0], side="right")) - 1
+    before = int(found[0] - index.offset[log])
+    after = int(index.offset[log + 1] - found[0]) - 1
+    place = f"frame {before} of log {index.log_names[log]}"
+    needed_before, needed_after = scene_filter.num_history_frames - 1, scene_filter.num_future_frames
+    if before < needed_before or after < needed_after:
+        return (
+            f"{place} has {before} frames before it and {after} after it; a scene needs {needed_before} and "
+            f"{needed_after}"
+        )
+    if scene_filter.has_route and not index.has_route[found[0]]:
+        return f"{place} has no route"
+    return f"{place} is left out by the filter"
 
 
 def _select(index: LogIndex, scene_filter: SceneFilter) -> dict[str, tuple[str, int]]:
