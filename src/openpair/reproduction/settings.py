@@ -20,6 +20,7 @@ class ReproductionConfig:
         name: of the size.
         experiment: data, networks and training of every scheme.
         second_policy: preset whose imitation policy is plugged in without retraining anything else; "" for none.
+        second_policy_steps: steps of its imitation.
         ablations: name of the table -> rows: name -> preset of another RL branch, trained and judged on validation.
         ablation_seeds: for so many of the seeds they are trained.
         test_scenes: so many scenes of the test towns; None for all.
@@ -28,6 +29,7 @@ class ReproductionConfig:
     name: str
     experiment: ExperimentConfig
     second_policy: str = "demo_diffusiondrive"
+    second_policy_steps: int = 300
     ablations: dict[str, dict[str, str]] = field(default_factory=dict)
     ablation_seeds: int = 1
     test_scenes: int | None = None
@@ -59,6 +61,7 @@ def small() -> ReproductionConfig:
         name="small",
         experiment=replace(experiment, **schemes),
         second_policy="quick_diffusiondrive",
+        second_policy_steps=3,
         test_scenes=8,
     )
 
@@ -77,7 +80,7 @@ def reproduction(name: str) -> ReproductionConfig:
 def second_experiment(config: ReproductionConfig) -> ExperimentConfig:
     """The experiment whose imitation policy is the second one."""
     other = preset(config.second_policy)
-    imitation = replace(config.experiment.imitation)
+    imitation = replace(config.experiment.imitation, steps=config.second_policy_steps)
     networks = replace(config.experiment.networks, policy=other.networks.policy)
     return replace(config.experiment, name=other.name, networks=networks, imitation=imitation)
 

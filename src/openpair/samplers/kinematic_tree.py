@@ -15,7 +15,7 @@ import torch
 from torch import Tensor, nn
 
 from openpair.datatypes.columns import NUM_POSES
-from openpair.datatypes.tree import Intention, TrajectoryTree, layout_from_codes
+from openpair.datatypes.tree import Intention, TrajectoryTree, TreeLayout, layout_from_codes
 from openpair.errors import OpenPairError
 from openpair.nn.bev_lookup import lookup
 from openpair.nn.ground_lift import ground_views
@@ -32,9 +32,7 @@ SIDE_AND_SPEED_CODES = (
     *("1111", "1133", "1333", "3311", "3333"),
     *("2111", "2133", "2211", "2233", "2333"),
 )
-"""Leaves that pair every side with every speed; a side lasts for at most two levels, enough to change the place in a
-lane. Untrained around imitation plans in the validation towns (150 scenes, 15 leaves and the root): best of the set
-0.971 and mean 0.751, against 0.972 and 0.725 for the simple neighbours of the control (docs/log.md)."""
+"""Leaves that pair every side with every speed. What was tried: docs/log.md."""
 
 CODES_OF_GROUP_SIZE = {
     15: SIDE_AND_SPEED_CODES,
@@ -61,6 +59,9 @@ def codes_of_group_size(size: int) -> tuple[str, ...]:
     return CODES_OF_GROUP_SIZE[size]
 
 
+TREE_LIMITS = KinematicLimits(accelerate_mps2=3.0, brake_mps2=5.5, lateral_step_mps=0.32, lateral_trim_mps=0.15)
+"""Untrained leaves use half of it: 1.5 m/s^2 faster, 2.7 m/s^2 slower, 1.3 m aside after 4 s."""
+
 ACTION_SIZE = 2
 """Along the path, across the path."""
 
@@ -83,18 +84,24 @@ class KinematicTreeConfig:
         head_hidden: hidden size of the action heads.
         initial_bias: where one-sided actions start, before the sigmoid. At -2 the first trees hardly leave the root and
             miss good plans; at 0 they use half of their range.
+        reversal_bias: where one-sided actions start that reverse an earlier one of their path (brake after accelerate):
+            weaker, so that some leaves change the speed a little. None: as the others.
+        hold_turn: center and behind go on turning as the level before did, so that a turn begun grows with the square
+            of time, as the errors of imitation do; False: they straighten out parallel to the root.
         aux_perception: train the trunk's perception heads along.
     """
 
     trunk: TrunkConfig = field(default_factory=TrunkConfig)
     codes: tuple[str, ...] = SIDE_AND_SPEED_CODES
-    limits: KinematicLimits = field(default_factory=KinematicLimits)
+    limits: KinematicLimits = field(default_factory=lambda: TREE_LIMITS)
     layers: int = 5
     heads: int = 8
     d_ffn: int = 1024
     dropout: float = 0.0
     head_hidden: int = 1024
     initial_bias: float = 0.0
+    reversal_bias: float | None = -2.0
+    hold_turn: bool = True
     aux_perception: bool = True
 
     @staticmethod
@@ -107,6 +114,16 @@ class KinematicTreeConfig:
         """The demo's sampler (:func:`openpair.nn.presets.small_trunk`), for the standard cameras unless said."""
         trunk = small_trunk(layout or InputLayout(ground_views(standard_cameras())))
         return KinematicTreeConfig(trunk=trunk, layers=1, heads=4, d_ffn=256, head_hidden=128)
+
+
+def reverses(layout: TreeLayout) -> Tensor:
+    """(M,) bool: nodes at or below one that brakes after its path accelerated, or the other way round."""
+    mixed = torch.zeros(layout.num_nodes, dtype=torch.bool)
+    for code, nodes in zip(layout.codes.tolist(), layout.leaf_nodes.tolist(), strict=True):
+        for depth, node in enumerate(nodes):
+            path = code[: depth + 1]
+            mixed[node] = Intention.CENTER in path and Intention.BEHIND in path
+    return mixed
 
 
 class KinematicTree(PerceptionTrunk, Sampler):
@@ -148,7 +165,12 @@ class KinematicTree(PerceptionTrunk, Sampler):
         self.register_buffer("action_mask", mask, persistent=False)
         component = torch.tensor([ONE_SIDED[Intention(int(i))] for i in self.layout.intention])
         one_sided = torch.nn.functional.one_hot(component, ACTION_SIZE).float()
-        self.register_buffer("prior_mean", own.initial_bias * one_sided, persistent=False)
+        start = torch.full((self.layout.num_nodes,), own.initial_bias)
+        if own.reversal_bias is not None:
+            start[reverses(self.layout)] = own.reversal_bias
+        self.register_buffer("prior_mean", start[:, None] * one_sided, persistent=False)
+        # What a node starts from beyond its intention's own bias, which is a parameter.
+        self.register_buffer("node_bias", self.prior_mean - own.initial_bias * one_sided, persistent=False)
 
     def _start_near_the_root(self) -> None:
         for intention, component in ONE_SIDED.items():
@@ -185,7 +207,7 @@ class KinematicTree(PerceptionTrunk, Sampler):
         means, taken = [], []
         for depth, level in enumerate(self.levels):
             mean = self._level_mean(context, context_kv, paths, speeds, level, depth)
-            mean = mean.expand(-1, num_samples, -1, -1)
+            mean = (mean + self.node_bias[level.nodes]).expand(-1, num_samples, -1, -1)
             action = actions[:, :, level.nodes] if actions is not None else mean + noise[:, :, level.nodes]
             action = action.detach().float()
             with torch.no_grad():
@@ -250,6 +272,9 @@ class KinematicTree(PerceptionTrunk, Sampler):
         center, behind = intention == Intention.CENTER, intention == Intention.BEHIND
         left, right = intention == Intention.LEFT, intention == Intention.RIGHT
         straighten = limits.lateral_trim_mps * across.tanh()
+        if self.config.hold_turn and depth > 0:
+            before = out[:, :, :, depth - 2, 1] if depth > 1 else torch.zeros_like(previous)
+            straighten = straighten + 2 * previous - before
         out[:, :, :, depth, 0] = torch.where(center, accelerate, torch.where(behind, brake, trim))
         turn = previous + torch.where(left, sideways, -sideways)
         out[:, :, :, depth, 1] = torch.where(left | right, turn, straighten)
