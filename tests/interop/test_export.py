@@ -7,13 +7,20 @@ from pathlib import Path
 import pytest
 import torch
 
+from openpair.checkpoints import save_checkpoint
+from openpair.cli.main import main
 from openpair.errors import OpenPairError
 from openpair.features.config import FeatureConfig
 from openpair.interop.export import PlannerGraph, example_features, export_planner
+from openpair.nn.backbone import TransfuserBackboneConfig
+from openpair.nn.trunk import TrunkConfig
+from openpair.policies.diffusion_drive import DiffusionDrive, DiffusionDriveConfig
 from openpair.policies.transfuser import Transfuser, TransfuserConfig
 from openpair.rewards.pose_aware import PoseAwareConfig, PoseAwareRewardModel
+from openpair.rewards.world_model import RewardWorldModel, RewardWorldModelConfig
 from openpair.samplers.kinematic_tree import KinematicTree, KinematicTreeConfig
-from openpair.training.networks import TrainedNetworks
+from openpair.samplers.parallel_ir import ParallelIR, ParallelIRConfig
+from openpair.training.networks import POLICY_FILE, REWARD_MODEL_FILE, SAMPLER_FILE, TrainedNetworks, features_note
 
 
 @pytest.fixture(scope="module")
@@ -45,3 +52,38 @@ def test_a_planner_that_is_not_whole_is_refused(networks: TrainedNetworks, tmp_p
         export_planner(TrainedNetworks(networks.features, networks.policy), tmp_path / "planner.pt2")
     with pytest.raises(OpenPairError, match=r"ends in \.pt2"):
         export_planner(networks, tmp_path / "planner.bin")
+
+
+def test_a_run_folder_is_exported_by_a_command(
+    networks: TrainedNetworks, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    folder = tmp_path / "run"
+    parts = {POLICY_FILE: networks.policy, SAMPLER_FILE: networks.sampler, REWARD_MODEL_FILE: networks.reward_model}
+    for name, network in parts.items():
+        assert network is not None
+        save_checkpoint(folder / name, network, notes=features_note(networks.features))
+    with pytest.raises(SystemExit) as finished:
+        main(["export", "--run-folder", str(folder), "--out", str(tmp_path / "planner.pt2")])
+    assert finished.value.code == 0 and (tmp_path / "planner.pt2").is_file()
+    assert "1 scene(s) at once, plans within" in capsys.readouterr().out
+    with pytest.raises(SystemExit) as finished:
+        main(["export", "--out", str(tmp_path / "other.pt2")])
+    assert finished.value.code == 2 and "--base, --tree and --rwm" in capsys.readouterr().err
+
+
+@torch.no_grad()
+def test_a_released_pipeline_is_one_graph_too(tmp_path: Path) -> None:
+    """The published networks' code, thinner and with a small encoder; full size differs in numbers alone."""
+    backbone = TransfuserBackboneConfig(image_encoder="resnet10t", lidar_encoder="resnet10t", fusion_layers=1)
+    trunk = TrunkConfig(backbone=backbone, d_model=64, d_ffn=64, layers=1)
+    torch.manual_seed(0)
+    networks = TrainedNetworks(
+        FeatureConfig.published(),
+        DiffusionDrive(DiffusionDriveConfig(trunk=trunk, d_ffn=64), torch.randn(20, 8, 2)).eval(),
+        ParallelIR(ParallelIRConfig(trunk=trunk, layers=1, d_ffn=64, head_hidden=32)).eval(),
+        RewardWorldModel(RewardWorldModelConfig(backbone=backbone, d_model=64, d_ffn=64, layers=1)).eval(),
+    )
+    export_planner(networks, tmp_path / "planner.pt2")
+    features = example_features(networks.features)
+    plans = torch.export.load(tmp_path / "planner.pt2").module()(*features)
+    torch.testing.assert_close(plans, PlannerGraph(networks)(*features), rtol=0, atol=1e-4)

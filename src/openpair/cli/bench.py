@@ -10,6 +10,7 @@ import tyro
 from openpair.cli.bench_data import BenchData
 from openpair.cli.bench_models import BenchModels
 from openpair.cli.bench_navtrain import BenchNavtrain
+from openpair.cli.bench_samplers import BenchSamplers
 from openpair.cli.bench_score import BenchScore
 from openpair.cli.bench_sensors import BenchSensors
 from openpair.cli.bench_store import BenchStore
@@ -20,6 +21,7 @@ Benchmark = (
     | Annotated[BenchData, tyro.conf.subcommand("data", description=BenchData.__doc__, prefix_name=False)]
     | Annotated[BenchNavtrain, tyro.conf.subcommand("navtrain", description=BenchNavtrain.__doc__, prefix_name=False)]
     | Annotated[BenchModels, tyro.conf.subcommand("models", description=BenchModels.__doc__, prefix_name=False)]
+    | Annotated[BenchSamplers, tyro.conf.subcommand("samplers", description=BenchSamplers.__doc__, prefix_name=False)]
     | Annotated[BenchSensors, tyro.conf.subcommand("sensors", description=BenchSensors.__doc__, prefix_name=False)]
 )
 """One entry a benchmark."""

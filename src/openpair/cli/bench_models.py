@@ -210,8 +210,11 @@ def report_section(bench: BenchModels, rows: Sequence[Row], targets: dict[str, l
 
 
 def _options(bench: BenchModels) -> str:
-    modes = "" if bench.modes == BenchModels().modes else f"--modes {' '.join(bench.modes)} "
-    return f"{modes}--report docs/performance.md"
+    """Options that a reader has to give to get these figures."""
+    chosen = {"networks": bench.networks, "batch": bench.batch, "modes": bench.modes, "device": bench.device}
+    usual = BenchModels()
+    given = [f"--{name} {' '.join(map(str, v))} " for name, v in chosen.items() if v != getattr(usual, name)]
+    return f"{''.join(given)}--report docs/performance.md"
 
 
 def processor() -> str:
