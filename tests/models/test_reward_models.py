@@ -72,6 +72,7 @@ def test_total_of_v2_2_by_hand() -> None:
     rewards[0, HEAD_NAMES.index("TLC")] = 0.5
     rewards[0, HEAD_NAMES.index("EC")] = 0.0
     assert total_score(rewards, Protocol.V2_2).item() == pytest.approx(0.5 * 14 / 16)
+    assert total_score(rewards, Protocol.V2_2, extended_comfort=False).item() == pytest.approx(0.5)
 
 
 def test_unknown_sub_scores_do_not_count() -> None:

@@ -66,7 +66,7 @@ class FartherIsBetter(ExactReward):
     def __init__(self) -> None:
         super().__init__(lambda token: pytest.fail("no scene is asked for"))
 
-    def score(self, tokens: Sequence[str], candidates: Tensor) -> ExactScores:
+    def score(self, tokens: Sequence[str], candidates: Tensor, previous: object = None) -> ExactScores:
         return ExactScores((candidates[..., -1, 0] / 40).clamp(0, 1), torch.full((*candidates.shape[:1], 9, 1), 1.0))
 
 

@@ -87,7 +87,7 @@ class Train:
         """Prepare data, train, say where the networks are."""
         from openpair.cli.progress import ProgressView
         from openpair.configs.runs import BRANCH_FILES, SEQUENTIAL_SCHEMES, RunPlan
-        from openpair.training.data import DataSpec
+        from openpair.training.data import DataSpec, locate_predecessors, with_predecessors
 
         branches = ("il", "rl") if self.what == "parallel" else (self.what,)
         if self.what == "reward" and not (self.out / BRANCH_FILES["rl"]).exists():
@@ -112,8 +112,12 @@ class Train:
         specs = {"train": DataSpec(self.dataset, root, train_options)}
         if validation is not None:
             specs["validation"] = DataSpec(self.dataset, root, validation_options)
+        if self.config.extended_comfort_reward:
+            specs = {name: with_predecessors(spec) for name, spec in specs.items()}
         with ProgressView() as view:
             stores = build_stores(specs, self.config, self.cache or self.out / "data", self.workers, view)
+            if self.config.extended_comfort_reward:
+                stores = {name: locate_predecessors(specs[name], location) for name, location in stores.items()}
             plan = RunPlan(self.config, stores["train"], stores.get("validation"), self.out, self.anchors)
             train_branches(plan, branches, view, devices=self.devices, interleave=self.interleave)
         for branch in branches:

@@ -6,7 +6,7 @@ import hashlib
 import json
 import zlib
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -16,6 +16,7 @@ from torch import Tensor, nn
 
 from openpair.checkpoints import build_network, load_checkpoint, network_kind, save_checkpoint, to_plain
 from openpair.configs.experiment import ExperimentConfig, PoolConfig
+from openpair.datatypes.columns import Protocol
 from openpair.errors import OpenPairError
 from openpair.nn.trunk import PerceptionTrunk
 from openpair.policies.anchors import fit_anchors, read_anchors
@@ -23,13 +24,15 @@ from openpair.policies.base import ImitationPolicy
 from openpair.policies.diffusion_drive import DiffusionDrive
 from openpair.policies.transfuser import Transfuser, TransfuserConfig
 from openpair.rewards.base import RewardModel
+from openpair.rewards.pose_aware import PoseAwareConfig
+from openpair.rewards.world_model import RewardWorldModelConfig
 from openpair.samplers.base import Sampler
 from openpair.selection.perturbations import as_many, control_candidates, noisy_roots, perturb
 from openpair.selection.planner import choose
 from openpair.training.batch import SceneBatch
 from openpair.training.branch import Branch
 from openpair.training.candidate_pool import CandidatePool, Proposer, build_pool
-from openpair.training.data import StoreLocation, TrainingData
+from openpair.training.data import EarlierScenes, StoreLocation, TrainingData
 from openpair.training.fine_tuning import FineTuningBranch
 from openpair.training.imitation import ImitationBranch
 from openpair.training.loop import BranchRun, Listener, Progress
@@ -112,6 +115,7 @@ def start_reinforcement(plan: RunPlan, device: str, listener: Listener) -> Branc
         reward=train.reward(),
         seed=plan.branch_seed("rl"),
         save=_saver(plan, "rl", train),
+        earlier=_earlier(plan.config, train),
     )
     return _run(plan, branch, train, plan.config.reinforcement, listener)
 
@@ -126,7 +130,7 @@ def start_reward_model(plan: RunPlan, device: str, listener: Listener) -> Branch
         for name, data in (("train", train), ("validation", validation))
         if data is not None
     }
-    model = _fresh(plan, "reward", lambda: _network_of(plan.config.networks.reward_model), device)
+    model = _fresh(plan, "reward", lambda: _network_of(reward_model_config(plan.config)), device)
     if plan.config.reward_model.start_from_sampler and isinstance(sampler, PerceptionTrunk):
         copy_trunk(sampler, model)
     branch = RewardModelBranch(
@@ -171,6 +175,32 @@ _START: dict[str, Callable[[RunPlan, str, Listener], BranchRun]] = {
 }
 
 
+def reward_model_config(config: ExperimentConfig) -> PoseAwareConfig | RewardWorldModelConfig:
+    """The experiment's reward model; ours combines its sub-scores as the experiment's reward does."""
+    model = config.networks.reward_model
+    if not isinstance(model, PoseAwareConfig):
+        return model
+    return replace(model, protocol=config.protocol, extended_comfort=config.extended_comfort_reward)
+
+
+def _earlier(config: ExperimentConfig, data: TrainingData) -> EarlierScenes | None:
+    """The scenes before those of a split, where extended comfort is a part of the reward.
+
+    Raises OpenPairError where it cannot be: another protocol, or stores without those scenes.
+    """
+    if not config.extended_comfort_reward:
+        return None
+    if config.protocol is not Protocol.V2_2:
+        raise OpenPairError(
+            "extended comfort is no part of v1.1", where="extended_comfort_reward", fix="Add --protocol v2.2"
+        )
+    if data.earlier is None:
+        raise OpenPairError(
+            "the stores hold no scenes half a second before the others", where="extended_comfort_reward"
+        )
+    return data.earlier
+
+
 def _network_of(config: Any) -> nn.Module:
     """A fresh network of the kind that the class of its configuration says."""
     return build_network(network_kind(config), config)
@@ -198,6 +228,7 @@ def fingerprint(plan: RunPlan, train: TrainingData, settings: Any) -> str:
     """Changes with whatever decides the weights of a branch: seed, features, networks, its settings, its data."""
     config = plan.config
     parts = [config.seed, config.protocol, config.features, config.networks, settings, config.loop]
+    parts += ["extended comfort"] if config.extended_comfort_reward else []
     given = [] if plan.anchors is None else [_file_hash(plan.anchors)]
     text = json.dumps([*(to_plain(part, unused=False) for part in parts), train.fingerprint(), *given])
     return hashlib.sha256(text.encode()).hexdigest()[:16]
@@ -232,9 +263,8 @@ def _pool(
     """The scored candidates of a split: read where they are there, made otherwise."""
     settings = plan.config.pool
     sampler_hash = _file_hash(plan.folder / SAMPLER_FILE)
-    identity = json.dumps(
-        [to_plain(settings, unused=False), plan.branch_seed("reward"), data.fingerprint(), sampler_hash]
-    )
+    parts = [to_plain(settings, unused=False), plan.branch_seed("reward"), data.fingerprint(), sampler_hash]
+    identity = json.dumps([*parts, "extended comfort"] if plan.config.extended_comfort_reward else parts)
     path = plan.folder / "reward" / f"pool-{name}-{hashlib.sha256(identity.encode()).hexdigest()[:16]}.safetensors"
     if not path.exists():
         pool = build_pool(
@@ -242,6 +272,7 @@ def _pool(
             data.reward(threads=torch.get_num_threads()),
             proposer(settings, sampler.eval(), device),
             seed=plan.branch_seed("reward"),
+            earlier=_earlier(plan.config, data),
             on_progress=lambda done, total: listener(Progress(f"candidates {name}", done, total, {})),
         )
         pool.save(path)
@@ -268,6 +299,7 @@ def _refresher(
                 train.reward(threads=torch.get_num_threads()),
                 choices_proposer(plan.config.pool, sampler.eval(), model.eval(), device),
                 seed=zlib.crc32(f"{plan.branch_seed('reward')}/{number}".encode()),
+                earlier=_earlier(plan.config, train),
                 on_progress=lambda done, total: listener(Progress(f"refresh {number}", done, total, {})),
             ).save(path)
         return CandidatePool.load(path)

@@ -113,10 +113,13 @@ class RewardModel(nn.Module, ABC):
         """
 
 
-def total_score(sim_rewards: Tensor, protocol: Protocol) -> Tensor:
-    """Sub-scores (..., 9, N) -> the protocol's total (..., N): product of multipliers times weighted mean of others."""
+def total_score(sim_rewards: Tensor, protocol: Protocol, *, extended_comfort: bool = True) -> Tensor:
+    """Sub-scores (..., 9, N) -> the protocol's total (..., N): product of multipliers times weighted mean of others.
+
+    Without ``extended_comfort`` EC drops out of v2.2's mean, as it does where a scene has no predecessor.
+    """
     row = {name: sim_rewards[..., i, :] for i, name in enumerate(HEAD_NAMES)}
-    weights = _WEIGHTS[protocol]
+    weights = {name: w for name, w in _WEIGHTS[protocol].items() if extended_comfort or name != "EC"}
     weighted = sum(weight * row[name] for name, weight in weights.items()) / sum(weights.values())
     product = torch.ones_like(row["NC"])
     for name in _MULTIPLIERS[protocol]:

@@ -12,9 +12,12 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from openpair.datatypes.columns import Protocol
+from openpair.datatypes.scores import PlanScores
 from openpair.datatypes.scoring_scene import ScoringScene
 from openpair.rewards.base import HEAD_NAMES, HEAD_OF_METRIC
 from openpair.scoring import score_prepared
+from openpair.scoring.epdms import with_extended_comfort
+from openpair.scoring.extended_comfort import extended_comfort
 
 
 @dataclass(frozen=True)
@@ -39,6 +42,33 @@ class ExactScores:
         return self.metrics[:, HEAD_NAMES.index(name)]
 
 
+@dataclass(frozen=True)
+class PreviousDrive:
+    """How the ego would have driven on by its plan of half a second ago: what extended comfort compares with.
+
+    Attributes:
+        states: (41, 11) simulated states, columns of :class:`~openpair.datatypes.columns.StateIndex`.
+        time_us: time of the frame that the plan was made at [us].
+    """
+
+    states: NDArray[np.float64]
+    time_us: int
+
+
+def score_after(scene: ScoringScene, plans: NDArray[np.float64], previous: PreviousDrive | None) -> PlanScores:
+    """Scores of plans (N, 8, 3), of v2.2 with extended comfort against ``previous`` where there is one.
+
+    Raises OpenPairError where ``previous`` is no neighbour in time, or for a scene of v1.1 with one.
+    """
+    scores = score_prepared(scene, plans)
+    if previous is None:
+        return scores
+    gap_s = (scene.time_us - previous.time_us) * 1e-6
+    return with_extended_comfort(
+        scores, extended_comfort(previous.states, np.asarray(scores.evidence["simulated_states"]), gap_s)
+    )
+
+
 class ExactReward:
     """Looks up prepared scenes by token and scores candidates on them.
 
@@ -51,14 +81,18 @@ class ExactReward:
         self._load_scene = load_scene
         self._threads = threads
 
-    def score(self, tokens: Sequence[str], candidates: Tensor) -> ExactScores:
+    def score(
+        self, tokens: Sequence[str], candidates: Tensor, previous: Sequence[PreviousDrive | None] | None = None
+    ) -> ExactScores:
         """Score candidates (B, N, 8, 3) x [m], y [m], heading [rad], ego rear-axle frame of each scene.
+
+        Where ``previous`` (one a scene) is there, v2.2 counts extended comfort against it.
 
         Raises OpenPairError for a token without a prepared scene and for candidates that are not finite: a failure is
         never a score.
         """
         poses = candidates.detach().to("cpu", torch.float64).numpy()
-        scenes = list(zip(tokens, poses, strict=True))
+        scenes = list(zip(tokens, poses, previous or [None] * len(poses), strict=True))
         if self._threads > 1:
             with ThreadPoolExecutor(self._threads) as pool:
                 rows = list(pool.map(lambda scene: self._score_scene(*scene), scenes))
@@ -70,8 +104,22 @@ class ExactReward:
             metrics=torch.from_numpy(np.stack([metrics for _, metrics in rows])).to(device),
         )
 
-    def _score_scene(self, token: str, plans: NDArray[np.float64]) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
-        result = score_prepared(self._load_scene(token), plans)
+    def best_drives(self, tokens: Sequence[str], candidates: Tensor) -> list[PreviousDrive]:
+        """Of each scene the candidate of (B, N, 8, 3) with the best score, simulated: what a plan of the next frame is
+        compared with."""
+        poses = candidates.detach().to("cpu", torch.float64).numpy()
+        drives = []
+        for token, plans in zip(tokens, poses, strict=True):
+            scene = self._load_scene(token)
+            scores = score_prepared(scene, plans)
+            best = int(np.argmax(scores.score))
+            drives.append(PreviousDrive(np.array(scores.evidence["simulated_states"][best]), scene.time_us))
+        return drives
+
+    def _score_scene(
+        self, token: str, plans: NDArray[np.float64], previous: PreviousDrive | None
+    ) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+        result = score_after(self._load_scene(token), plans, previous)
         return result.score.astype(np.float32), metric_rows(result.metrics, result.protocol, len(result))
 
 

@@ -17,6 +17,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from openpair.datatypes.columns import NUM_POSES, Protocol
+from openpair.datatypes.settings import later
 from openpair.errors import OpenPairError
 from openpair.nn.bev_lookup import lookup
 from openpair.nn.ground_lift import ground_views
@@ -48,7 +49,8 @@ class PoseAwareConfig:
 
     Attributes:
         trunk: encoder, decoder and perception heads; needs ``align_map``.
-        protocol: which total the sub-scores are combined to.
+        protocol: which total the sub-scores are combined to; the experiment's.
+        extended_comfort: v2.2: whether that total counts extended comfort; it is learned only where the reward has it.
         static_channels: channels looked up at every pose.
         dynamic_channels: channels looked up at the pose's time.
         pose_hidden: hidden size per pose.
@@ -72,6 +74,7 @@ class PoseAwareConfig:
     perception_weight: float = 0.1
     occupied_weight: float = 4.0
     ranking_temperature: float = 0.1
+    extended_comfort: bool = later(False)
 
     @staticmethod
     def published() -> PoseAwareConfig:
@@ -162,9 +165,13 @@ class PoseAwareRewardModel(PerceptionTrunk, RewardModel):
         logits = self.reward_head(candidate).transpose(1, 2)
         logits = self._with_hazards(logits, self.hazard_head(poses))
         rewards = logits.sigmoid()
-        combined = total_score(rewards, self.config.protocol).clamp(1e-4, 1 - 1e-4).logit()
+        combined = self._combined(rewards).clamp(1e-4, 1 - 1e-4).logit()
         total = combined + self.residual_head(candidate).squeeze(-1)
         return {"sim_rewards": rewards, "sim_logits": total[:, None], "reward_logits": logits}
+
+    def _combined(self, rewards: Tensor) -> Tensor:
+        """Sub-scores (B, 9, N) -> the total that they make up (B, N)."""
+        return total_score(rewards, self.config.protocol, extended_comfort=self.config.extended_comfort)
 
     def _with_hazards(self, logits: Tensor, hazards: Tensor) -> Tensor:
         """Logits (B, 9, N) and hazards (B, N, 8, H) -> logits of surviving all moments and the candidate as a whole.
@@ -192,9 +199,9 @@ class PoseAwareRewardModel(PerceptionTrunk, RewardModel):
         points = torch.cat(groups, dim=3)
         still = lookup(static, points.flatten(1, 3), grid).reshape(batch, count, NUM_POSES, -1)
         moving = []
-        for later, group in enumerate(groups):
+        for delay, group in enumerate(groups):
             # The way ahead is looked at when the car would be there, half a second per group later.
-            times = (torch.arange(NUM_POSES, device=candidates.device) + later).clamp(max=NUM_POSES - 1)
+            times = (torch.arange(NUM_POSES, device=candidates.device) + delay).clamp(max=NUM_POSES - 1)
             maps = dynamic[:, times].flatten(0, 1)
             where = group.transpose(1, 2).flatten(0, 1).flatten(1, 2)
             values = lookup(maps, where, grid).reshape(batch, NUM_POSES, count, -1)

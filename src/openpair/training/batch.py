@@ -56,6 +56,14 @@ class SceneSource(Protocol):
         ...
 
 
+class EarlierSource(Protocol):
+    """The scenes half a second before those of a :class:`SceneSource`."""
+
+    def batch(self, indices: NDArray[np.int64]) -> tuple[SceneBatch, NDArray[np.bool_]]:
+        """Scenes before those at these positions, and which of them are there; the others stand in for themselves."""
+        ...
+
+
 def evaluation_batches(num_items: int, batch_size: int) -> list[NDArray[np.int64]]:
     """All items once, in order; the last batch may be smaller."""
     return [np.arange(i, min(i + batch_size, num_items)) for i in range(0, num_items, batch_size)]

@@ -7,17 +7,19 @@ is so fast that the pool is made once and held in memory; a refresh with the cur
 from __future__ import annotations
 
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+import numpy as np
 import torch
+from numpy.typing import NDArray
 from safetensors.torch import load_file, save_file
 from torch import Tensor
 
 from openpair.errors import OpenPairError
-from openpair.rewards.exact import ExactReward
-from openpair.training.batch import SceneBatch, SceneSource, evaluation_batches
+from openpair.rewards.exact import ExactReward, ExactScores
+from openpair.training.batch import EarlierSource, SceneBatch, SceneSource, evaluation_batches
 
 Proposer = Callable[[SceneBatch, torch.Generator], Tensor]
 """Gives R sets of K candidates per scene, (B, R, K, 8, 3), the last of each set its root."""
@@ -73,6 +75,7 @@ def build_pool(
     *,
     seed: int,
     batch_size: int = 32,
+    earlier: EarlierSource | None = None,
     on_progress: Callable[[int, int], None] = lambda done, total: None,
 ) -> CandidatePool:
     """Have candidate sets proposed for every scene and score all of them exactly.
@@ -83,6 +86,8 @@ def build_pool(
         propose: makes the sets of a batch of scenes.
         seed: of the proposer's randomness.
         batch_size: scenes at once.
+        earlier: v2.2: the scenes half a second before. The same sets are proposed for them, with the same draws; the
+            best of each is the previous plan that extended comfort of its set compares with.
         on_progress: told (scenes done, scenes in all).
     """
     generator = torch.Generator().manual_seed(seed)
@@ -90,10 +95,13 @@ def build_pool(
     total = len(source.tokens)
     for indices in evaluation_batches(total, batch_size):
         batch = source.batch(indices)
+        draws = generator.get_state()
         with torch.no_grad():
             sets = propose(batch, generator)
-        flat = sets.flatten(1, 2)
-        exact = reward.score(batch.tokens, flat)
+        if earlier is None:
+            exact = reward.score(batch.tokens, sets.flatten(1, 2))
+        else:
+            exact = _score_after(reward, batch.tokens, sets, *_propose_again(earlier, indices, propose, draws))
         shape = sets.shape[:3]
         candidates.append(sets.cpu())
         scores.append(exact.score.reshape(shape).cpu())
@@ -102,3 +110,31 @@ def build_pool(
     return CandidatePool(
         torch.cat(candidates).contiguous(), torch.cat(scores).contiguous(), torch.cat(metrics).contiguous()
     )
+
+
+def _propose_again(
+    earlier: EarlierSource, indices: NDArray[np.int64], propose: Proposer, draws: Tensor
+) -> tuple[tuple[str, ...], NDArray[np.bool_], Tensor]:
+    """Tokens of the scenes before, which of them are there, and their sets with the random draws of now."""
+    batch, known = earlier.batch(indices)
+    twin = torch.Generator()
+    twin.set_state(draws)
+    with torch.no_grad():
+        return batch.tokens, known, propose(batch, twin)
+
+
+def _score_after(
+    reward: ExactReward,
+    tokens: Sequence[str],
+    sets: Tensor,
+    earlier_tokens: Sequence[str],
+    known: NDArray[np.bool_],
+    earlier_sets: Tensor,
+) -> ExactScores:
+    """Scores (B, R * K) of sets (B, R, K, 8, 3), each set after the best plan of the same set of the scene before."""
+    rows = []
+    for now, before in zip(sets.unbind(1), earlier_sets.unbind(1), strict=True):
+        drives = reward.best_drives(earlier_tokens, before)
+        previous = [drive if there else None for drive, there in zip(drives, known, strict=True)]
+        rows.append(reward.score(tokens, now, previous))
+    return ExactScores(torch.cat([r.score for r in rows], dim=1), torch.cat([r.metrics for r in rows], dim=2))

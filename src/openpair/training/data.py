@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from functools import cached_property, partial
 from pathlib import Path
 from typing import Any
@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 
 from openpair.datasets.base import Dataset
 from openpair.datasets.registry import open_dataset
+from openpair.datasets.world.dataset import WorldDataset
 from openpair.datatypes.columns import Protocol
 from openpair.datatypes.scene import Scene, SensorFrame
 from openpair.errors import OpenPairError
@@ -71,6 +72,27 @@ def features_of(dataset: Dataset, scenes: Sequence[Scene], config: FeatureConfig
 
 
 @dataclass(frozen=True)
+class EarlierScenes:
+    """The scenes half a second before those of a split: an :class:`~openpair.training.batch.EarlierSource`.
+
+    Attributes:
+        features: features and targets.
+        tokens: (M,) of the earlier scene of each scene; of the scene itself where there is none.
+        known: (M,) bool, whether there is one.
+    """
+
+    features: feature_cache.FeatureStore
+    tokens: tuple[str, ...]
+    known: NDArray[np.bool_]
+    _rows: NDArray[np.int64]
+
+    def batch(self, indices: NDArray[np.int64]) -> tuple[SceneBatch, NDArray[np.bool_]]:
+        """Scenes before those at these positions, and which of them are there; the others stand in for themselves."""
+        tokens = tuple(self.tokens[i] for i in indices)
+        return _as_batch(tokens, self.features.batch(self._rows[indices])), self.known[indices]
+
+
+@dataclass(frozen=True)
 class TrainingData:
     """Scenes of one split, ready to train on: a :class:`~openpair.training.batch.SceneSource` with exact rewards.
 
@@ -78,12 +100,14 @@ class TrainingData:
         features: features and targets.
         prepared: the same scenes, ready to be scored.
         tokens: scenes that are in both stores.
+        earlier: the scenes half a second before them, where they were asked for.
     """
 
     features: feature_cache.FeatureStore
     prepared: PreparedStore
     tokens: tuple[str, ...]
     _rows: NDArray[np.int64]
+    earlier: EarlierScenes | None = None
 
     def batch(self, indices: NDArray[np.int64]) -> SceneBatch:
         """Scenes at these positions of :attr:`tokens`; those that an epoch's order names next are read meanwhile."""
@@ -94,9 +118,7 @@ class TrainingData:
         return ReadAhead(self._read_batch)
 
     def _read_batch(self, indices: NDArray[np.int64]) -> SceneBatch:
-        arrays = {k: torch.from_numpy(np.ascontiguousarray(v)) for k, v in self._read(indices).items()}
-        inputs = {name: arrays.pop(name) for name in FEATURES_OF_BATCH}
-        return SceneBatch(tuple(self.tokens[i] for i in indices), inputs, arrays)
+        return _as_batch(tuple(self.tokens[i] for i in indices), self._read(indices))
 
     def human_plans(self) -> torch.Tensor:
         """(M, 8, 3) what the human drove in every scene."""
@@ -128,19 +150,65 @@ class StoreLocation:
     Attributes:
         features: folder of the feature store.
         prepared: folder of the store of prepared scenes.
+        predecessors: (token, token half a second before or None) of the scenes to learn from, where the stores hold
+            those before them as well; None where every scene is one to learn from.
     """
 
     features: Path
     prepared: Path
+    predecessors: tuple[tuple[str, str | None], ...] | None = None
 
     def open(self) -> TrainingData:
         """Open both stores. Raises OpenPairError where one is missing or unfinished, or nothing is in both."""
         features = feature_cache.FeatureStore(self.features)
         prepared = PreparedStore(self.prepared)
-        rows = [i for i, token in enumerate(features.tokens) if token in prepared]
-        if not rows:
+        row_of = {token: i for i, token in enumerate(features.tokens) if token in prepared}
+        if self.predecessors is None:
+            tokens, earlier = tuple(row_of), None
+        else:
+            before = {token: previous for token, previous in self.predecessors if token in row_of}
+            tokens, earlier = tuple(before), _earlier_scenes(features, row_of, before)
+        if not tokens:
             raise OpenPairError("no scene is both prepared and seen", where=self.prepared, fix="Build the stores again")
-        return TrainingData(features, prepared, tuple(features.tokens[i] for i in rows), np.array(rows, np.int64))
+        rows = np.array([row_of[token] for token in tokens], np.int64)
+        return TrainingData(features, prepared, tokens, rows, earlier)
+
+
+def _earlier_scenes(
+    features: feature_cache.FeatureStore, row_of: Mapping[str, int], before: Mapping[str, str | None]
+) -> EarlierScenes:
+    """The predecessors of scenes as a source, from the row of each token that can be used."""
+    known = np.array([previous in row_of for previous in before.values()], bool)
+    tokens = tuple(
+        previous if previous is not None and previous in row_of else token for token, previous in before.items()
+    )
+    return EarlierScenes(features, tokens, known, np.array([row_of[token] for token in tokens], np.int64))
+
+
+def _as_batch(tokens: tuple[str, ...], read: Mapping[str, NDArray[Any]]) -> SceneBatch:
+    """Stored arrays by name -> batch."""
+    arrays = {k: torch.from_numpy(np.ascontiguousarray(v)) for k, v in read.items()}
+    inputs = {name: arrays.pop(name) for name in FEATURES_OF_BATCH}
+    return SceneBatch(tokens, inputs, arrays)
+
+
+def with_predecessors(spec: DataSpec) -> DataSpec:
+    """The same scenes and those half a second before them. Raises OpenPairError for data that cannot add them."""
+    if spec.name != "world":
+        raise OpenPairError(
+            f"scenes of '{spec.name}' come without those half a second before them",
+            where="extended_comfort_reward",
+            fix="Use the embedded world, or leave extended comfort out of the reward",
+        )
+    return replace(spec, options={**spec.options, "predecessors": True})
+
+
+def locate_predecessors(spec: DataSpec, location: StoreLocation) -> StoreLocation:
+    """Stores of ``with_predecessors(spec)`` with what belongs before what."""
+    dataset = spec.open()
+    assert isinstance(dataset, WorldDataset)
+    pairs = tuple((key.token, dataset.predecessor_of(key.token)) for key in dataset.chosen_keys())
+    return replace(location, predecessors=pairs)
 
 
 def build_training_data(

@@ -4,8 +4,9 @@ Departures from the paper, each measured in docs/log.md:
 
 - Leaves come from smooth offsets in acceleration and curvature (``kinematic`` sampler) instead of jumps of single
   poses; the published tree (``parallel_ir``) is a setting away.
-- A leaf earns what the best of its tree would lose without it (``best_of_set``), since the selector takes one leaf; the
-  paper's estimator is ``group_normalised``.
+- A leaf competes with the same code of the scene's other trees, in units of the scene's spread, and earns what the best
+  of its tree would lose without it (``covering``), since the selector takes one leaf; the paper's estimator is
+  ``group_normalised``.
 - KL holds the policy near its start, not near its last update: without it the leaves become copies of the root.
 - Roots are the human's plan with smooth noise: at inference the root is a policy's plan, which errs.
 - Where ``imitation_weight`` is set, the leaf nearest to the human plan is drawn to it (the paper names an L1 loss for
@@ -21,18 +22,20 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Literal
 
+import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor
 
 from openpair.datatypes.settings import later
 from openpair.datatypes.tree import TrajectoryTree
-from openpair.rewards.exact import ExactReward
+from openpair.rewards.exact import ExactReward, PreviousDrive
 from openpair.rl.advantages import SOFT_TEMPERATURE
 from openpair.rl.credit import credit
 from openpair.rl.grpo import adapt_kl_weight, clipped_surrogate, explore_sigma
 from openpair.samplers.base import Sampler, SamplerContext
 from openpair.selection.perturbations import RootNoise, noisy_roots
-from openpair.training.batch import SceneBatch, SceneSource, evaluation_batches
+from openpair.training.batch import EarlierSource, SceneBatch, SceneSource, evaluation_batches
 from openpair.training.branch import Branch
 from openpair.training.optimiser import OptimiserConfig, Precision, autocast, make_optimiser
 from openpair.training.order import BatchOrder
@@ -70,14 +73,14 @@ class ReinforcementConfig:
     batch_size: int = 16
     trees_per_scene: int = 4
     updates_per_batch: int = 1
-    advantage: str = "best_of_set"
+    advantage: str = "covering"
     soft_temperature: float = later(SOFT_TEMPERATURE)
     per_code_weight: float = later(0.0)
     clip_range: float = 0.2
     sigma_start: float = 0.8
     sigma_end: float = 0.4
     kl_weight: float = 0.1
-    kl_target: float = 0.2
+    kl_target: float = 3.0
     kl_reference: Literal["prior", "old"] = "prior"
     imitation_weight: float = 0.0
     perception_weight: float = 0.1
@@ -98,6 +101,8 @@ class ReinforcementBranch(Branch):
         reward: exact scores of candidates of the training scenes by token.
         seed: data order, root noise and exploration.
         save: writes the finished network: (folder, network, metrics).
+        earlier: v2.2: the scenes half a second before. Rewards then count extended comfort against the best leaf at the
+            mean around the root of then, moved from the human's plan as the root of now is. Validation goes without.
     """
 
     name = "rl"
@@ -112,6 +117,7 @@ class ReinforcementBranch(Branch):
         reward: ExactReward,
         seed: int,
         save: Callable[[Path, torch.nn.Module, dict[str, float]], None],
+        earlier: EarlierSource | None = None,
     ) -> None:
         self.network: Sampler = sampler
         self.config = config
@@ -122,6 +128,7 @@ class ReinforcementBranch(Branch):
         self._train, self._validation, self._reward, self._save = train, validation, reward, save
         self._order = BatchOrder(len(train.tokens), config.batch_size, seed)
         self._device = next(sampler.parameters()).device
+        self._earlier = earlier
         self._credit = credit(
             config.advantage,
             sampler.layout,
@@ -139,21 +146,25 @@ class ReinforcementBranch(Branch):
     def step(self, index: int) -> dict[str, float]:
         """Draw trees, score every leaf and the human, and improve the policy on them."""
         config = self.config
-        batch = self._train.batch(self._order.indices(index)).to(self._device)
+        indices = self._order.indices(index)
+        batch = self._train.batch(indices).to(self._device)
         sigma = explore_sigma(index, self.total_steps, config.sigma_start, config.sigma_end)
+        draws = self.generator.get_state()
         root = self._roots(batch, self.generator)
+        previous = None if self._earlier is None else self._previous_drives(self._earlier, indices, draws)
         self.network.train()
         context = self._encode(batch)
         tree = self.network.expand(
             context, root, num_samples=config.trees_per_scene, sigma=sigma, generator=self.generator
         )
-        rewards, human = self._score(batch, tree.leaves)
+        rewards, human, comfort = self._score(batch, tree.leaves, previous)
         advantage = self._credit.estimate(rewards, human)
         figures = {
             "leaf_score": float(rewards.mean()),
             "best_leaf_score": float(rewards.amax(dim=-1).mean()),
             "human_score": float(human.mean()),
             "sigma": sigma,
+            **comfort,
         }
         old_mean = tree.mean.detach()
         old_log_prob = self._log_prob(old_mean, tree, sigma)
@@ -217,11 +228,34 @@ class ReinforcementBranch(Branch):
             batch.targets["trajectory"], batch.features["status_feature"], self.config.root_noise, generator
         )
 
-    def _score(self, batch: SceneBatch, leaves: Tensor) -> tuple[Tensor, Tensor]:
-        """Exact scores of leaves (B, S, L, 8, 3) -> (B, S, L), and of the human plan -> (B,)."""
+    def _score(
+        self, batch: SceneBatch, leaves: Tensor, previous: list[PreviousDrive | None] | None
+    ) -> tuple[Tensor, Tensor, dict[str, float]]:
+        """Exact scores of leaves (B, S, L, 8, 3) -> (B, S, L), and of the human plan -> (B,); figures to log."""
         candidates = torch.cat([leaves.flatten(1, 2), batch.targets["trajectory"][:, None]], dim=1)
-        score = self._reward.score(batch.tokens, candidates).score
-        return score[:, :-1].reshape(leaves.shape[:3]), score[:, -1]
+        exact = self._reward.score(batch.tokens, candidates, previous)
+        figures = {}
+        if previous is not None and any(drive is not None for drive in previous):
+            figures["leaf_extended_comfort"] = float(exact.metric("EC")[:, :-1].nanmean())
+        return exact.score[:, :-1].reshape(leaves.shape[:3]), exact.score[:, -1], figures
+
+    @torch.no_grad()
+    def _previous_drives(
+        self, earlier: EarlierSource, indices: NDArray[np.int64], draws: Tensor
+    ) -> list[PreviousDrive | None]:
+        """The drive by the policy's own plan of half a second ago, of each scene that has a scene before it.
+
+        The selector is not there yet: the best leaf at the mean, or the root, stands for its choice.
+        """
+        batch, known = earlier.batch(indices)
+        batch = batch.to(self._device)
+        twin = torch.Generator()
+        twin.set_state(draws)
+        root = self._roots(batch, twin)
+        self.network.eval()
+        leaves = self.network.expand(self._encode(batch), root).leaves[:, 0]
+        drives = self._reward.best_drives(batch.tokens, torch.cat([leaves, root[:, None]], dim=1))
+        return [drive if there else None for drive, there in zip(drives, known, strict=True)]
 
     @torch.no_grad()
     def validate(self) -> dict[str, float]:
