@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import torch
 
-from openpair.samplers.kinematic_tree import KinematicTree, KinematicTreeConfig
+from openpair.samplers.kinematic_tree import KinematicTree, KinematicTreeConfig, with_strength
 from openpair.training.reinforcement import nearest_leaf_l1
 
 
@@ -35,3 +35,33 @@ def test_only_the_leaf_nearest_to_the_human_counts() -> None:
     distance.backward()
     assert leaves.grad is not None
     assert leaves.grad[0, 1].abs().sum() > 0 and leaves.grad[0, [0, 2]].abs().sum() == 0
+
+
+def test_strength_goes_from_the_start_to_what_was_learned() -> None:
+    torch.manual_seed(0)
+    tree = KinematicTree(KinematicTreeConfig.small()).eval()
+    for head in tree.action_heads:
+        torch.nn.init.normal_(head[-1].bias, std=2.0)  # it has learned something
+    context = tree.encode(
+        {
+            "camera_feature": torch.rand(1, 3, 64, 256),
+            "lidar_feature": torch.rand(1, 1, 128, 128),
+            "status_feature": torch.rand(1, 8),
+        }
+    )
+    root = torch.stack((torch.arange(1, 9) * 3.0, torch.zeros(8), torch.zeros(8)), dim=-1)[None]
+    start = tree.leaves_of(root, tree.prior_mean[None, None])
+    torch.testing.assert_close(with_strength(tree, 0.0).expand(context, root).leaves, start)
+    whole, half = tree.expand(context, root), with_strength(tree, 0.5).expand(context, root)
+    assert (whole.leaves - start).abs().mean() > (half.leaves - start).abs().mean() > 0
+    assert tree.config.strength == 1.0
+
+
+def test_a_turn_goes_on_and_a_reversal_starts_weak() -> None:
+    tree = KinematicTree(KinematicTreeConfig.small()).eval()
+    root = torch.stack((torch.arange(1, 9) * 4.0, torch.zeros(8), torch.zeros(8)), dim=-1)[None]
+    leaves = dict(zip(tree.config.codes, tree.leaves_of(root, tree.prior_mean[None, None])[0, 0], strict=True))
+    aside = leaves["0111"][[1, 3, 5, 7], 1]
+    assert (aside.diff().diff() > 0).all()  # it grows faster and faster
+    end = {code: float(leaf[-1, 0]) for code, leaf in leaves.items()}
+    assert end["3333"] < end["3311"] < end["1333"] < end["1133"] < end["1111"]

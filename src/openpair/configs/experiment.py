@@ -74,8 +74,8 @@ class ExperimentConfig:
         name: of the preset.
         seed: every random choice comes from it.
         protocol: which score is the reward.
-        extended_comfort_reward: v2.2 on the embedded world: count extended comfort against the policy's own plan of half
-            a second ago, for the tree's reward and for the reward model's candidates. Each scene brings the one before.
+        extended_comfort_reward: v2.2 on the embedded world: count extended comfort against the policy's own plan of
+            half a second ago, for the tree's reward and the reward model's candidates.
         train_scenes: at most so many scenes are trained on, spread over all towns; None for all.
         validation_scenes: likewise for validation.
         features: sizes of inputs and targets.
@@ -208,7 +208,25 @@ def published() -> ExperimentConfig:
             optimiser=OptimiserConfig(learning_rate=1e-4, warmup_steps=500),
             precision="bfloat16",
         ),
+        sequential=published_sequential(),
+        sequential_regularised=published_sequential(imitation_weight=0.03),
+        iterative=published_sequential(imitation_phase=steps_per_epoch),
         loop=LoopConfig(log_every=50, validate_every=2000, save_every=500),
+    )
+
+
+def published_sequential(*, imitation_weight: float = 0.0, imitation_phase: int = 0) -> FineTuningConfig:
+    """A sequential scheme with as many scene evaluations as the published reinforcement branch (4 x 15 a scene)."""
+    return FineTuningConfig(
+        steps=50 * (103_288 // 64),
+        batch_size=64,
+        samples_per_scene=60,
+        sigma_start=0.6,
+        sigma_end=0.4,
+        imitation_weight=imitation_weight,
+        imitation_phase=imitation_phase,
+        optimiser=OptimiserConfig(learning_rate=2e-5, warmup_steps=500),
+        precision="bfloat16",
     )
 
 

@@ -1,4 +1,4 @@
-"""What the validation towns choose: the control's width, the sequential scheme that gets a reward model, a margin."""
+"""What the validation towns choose: the control, the sequential scheme with a reward model, strength and margin."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from openpair.configs.runs import SEQUENTIAL_SCHEMES
 from openpair.errors import OpenPairError
 from openpair.evaluation.records import write_atomically
 from openpair.reproduction.agents import BASE
-from openpair.reproduction.settings import ROOT_MARGINS
+from openpair.reproduction.settings import ROOT_MARGINS, STRENGTHS
 
 CONTROLS = ("il_rwm_mild", "il_rwm_wide")
 
@@ -23,11 +23,13 @@ class Choices:
     Attributes:
         il_rwm: which control is the fair one: the better on validation.
         sequential: the best sequential scheme on validation; it is the one that gets the reward model, too.
+        strength: how far the tree goes to what it learned.
         root_margin: how much better than a human root a candidate must be predicted.
     """
 
     il_rwm: str = "il_rwm_wide"
     sequential: str = "sequential_regularised"
+    strength: float = 1.0
     root_margin: float = 0.03
 
     def write(self, path: Path) -> None:
@@ -52,6 +54,11 @@ def margin_name(margin: float) -> str:
     return f"human_pair, margin {margin:.2f}"
 
 
+def strength_name(strength: float) -> str:
+    """Name of a tree's strength in validation tables."""
+    return f"{BASE}.pair, strength {strength:.2f}"
+
+
 def best_of(scores: Sequence[dict[str, float]], names: Sequence[str]) -> str:
     """The name with the greatest mean over seeds; the first on a tie, and where none was measured."""
     measured = [name for name in names if all(name in seed for seed in scores)]
@@ -66,5 +73,8 @@ def choose_all(seed_folders: Sequence[Path]) -> Choices:
     scores = [{name: float(row["score"]) for name, row in table.items()} for table in tables]
     control = best_of(scores, [f"{BASE}.{name}" for name in CONTROLS]).removeprefix(f"{BASE}.")
     scheme = best_of(scores, [f"{BASE}.{name}" for name in SEQUENTIAL_SCHEMES]).removeprefix(f"{BASE}.")
-    names = {margin_name(margin): margin for margin in ROOT_MARGINS}
-    return Choices(control, scheme, names[best_of(scores, list(names))])
+    strengths = {strength_name(strength): strength for strength in STRENGTHS}
+    margins = {margin_name(margin): margin for margin in ROOT_MARGINS}
+    return Choices(
+        control, scheme, strengths[best_of(scores, list(strengths))], margins[best_of(scores, list(margins))]
+    )

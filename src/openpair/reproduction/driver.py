@@ -39,9 +39,10 @@ from openpair.reproduction.planning import (
 )
 from openpair.reproduction.provenance import RUN_FILE, record_seed
 from openpair.reproduction.scoring import PLANS, score_seed, seed_folder, with_predecessors
-from openpair.reproduction.settings import ReproductionConfig, ablation_experiment, second_experiment
+from openpair.reproduction.settings import STRENGTHS, ReproductionConfig, ablation_experiment, second_experiment
 from openpair.reproduction.validation import validate_seed
 from openpair.samplers.base import Sampler
+from openpair.samplers.kinematic_tree import KinematicTree, with_strength
 from openpair.selection.perturbations import NUM_CONTROL_CANDIDATES
 from openpair.training.data import DataSpec, OnProgress, StoreLocation, build_features_of, build_training_data
 from openpair.training.loop import BranchRun, Listener, Progress
@@ -162,6 +163,7 @@ class Reproduction:
                     seed_folder(self.run, seed),
                     agents_of_seed(self.run, seed, Choices()),
                     ablation_samplers(self, seed),
+                    strengths_of_seed(self.run, seed),
                     validation,
                     seed=seed,
                     on_progress=partial(self.on_progress, f"seed {seed} validation"),
@@ -175,7 +177,7 @@ class Reproduction:
         store = self.test_features()
         for seed in self.seeds:
             if seed == self.seeds[0]:
-                self.keep_leaves(seed, store)
+                self.keep_leaves(seed, store, choices)
             with self.timed(seed, "plans"):
                 plan_all(
                     agents_of_seed(self.run, seed, choices),
@@ -185,9 +187,9 @@ class Reproduction:
                     on_progress=partial(self.on_progress, f"seed {seed} plans"),
                 )
 
-    def keep_leaves(self, seed: int, store: FeatureStore) -> None:
+    def keep_leaves(self, seed: int, store: FeatureStore, choices: Choices) -> None:
         """All leaves of the main agent on the test scenes, for the pictures of scenes."""
-        pair = next(a for a in agents_of_seed(self.run, seed, Choices()) if a.name == f"{BASE}.pair")
+        pair = next(a for a in agents_of_seed(self.run, seed, choices) if a.name == f"{BASE}.pair")
         every = replace(pair, best_of=NUM_CONTROL_CANDIDATES)
         plan_all([every], store, seed_folder(self.run, seed) / "leaves", seed=seed)
 
@@ -264,7 +266,7 @@ def agents_of_seed(run: Path, seed: int, choices: Choices) -> list[PlannedAgent]
     folder = seed_folder(run, seed)
     sampler = load_sampler(folder / BRANCH_FILES["rl"])
     model = load_reward_model(folder / BRANCH_FILES["reward"])
-    leaves = tree(sampler)
+    leaves = tree(tempered(sampler, choices.strength))
     agents: list[PlannedAgent] = []
 
     def add(name: str, root: Root, candidates: Candidates | None = None, best_of: int = 0, margin: float = 0.0) -> None:
@@ -296,6 +298,11 @@ def agents_of_seed(run: Path, seed: int, choices: Choices) -> list[PlannedAgent]
     return agents
 
 
+def tempered(sampler: Sampler, strength: float) -> Sampler:
+    """A sampler that goes so far to what it learned; samplers without that setting as they are."""
+    return with_strength(sampler, strength) if isinstance(sampler, KinematicTree) else sampler
+
+
 def untrained(sampler: Sampler, seed: int) -> Sampler:
     """A tree with the weights that it starts from."""
     torch.manual_seed(seed)
@@ -311,6 +318,12 @@ def ablation_samplers(reproduction: Reproduction, seed: int) -> dict[str, dict[s
         paths = {name: folder / ABLATIONS / name / BRANCH_FILES["rl"] for name in rows}
         tables[table] = {"as published here": main} | {n: load_sampler(p) for n, p in paths.items() if p.exists()}
     return tables
+
+
+def strengths_of_seed(run: Path, seed: int) -> dict[float, Sampler]:
+    """The trained sampler at every strength to choose from."""
+    sampler = load_sampler(seed_folder(run, seed) / BRANCH_FILES["rl"])
+    return {strength: tempered(sampler, strength) for strength in STRENGTHS}
 
 
 def all_parts(reproduction: Reproduction, parts: Sequence[str]) -> None:

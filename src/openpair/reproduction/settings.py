@@ -11,6 +11,10 @@ from openpair.errors import OpenPairError
 ROOT_MARGINS = (0.0, 0.03, 0.06)
 """How much better than a human root a candidate must be predicted; the validation towns choose."""
 
+STRENGTHS = (0.25, 0.5, 0.75, 1.0)
+"""Shares of the way to what it learned that a tree goes at inference; the validation towns choose. 0 is the untrained
+tree, which has a row of its own."""
+
 
 @dataclass(frozen=True)
 class ReproductionConfig:

@@ -12,7 +12,7 @@ from torch import Tensor
 
 from openpair.evaluation.records import write_atomically
 from openpair.reproduction.agents import BASE
-from openpair.reproduction.choices import margin_name
+from openpair.reproduction.choices import margin_name, strength_name
 from openpair.reproduction.planning import PlannedAgent, SceneView, tree, views
 from openpair.reproduction.settings import ROOT_MARGINS
 from openpair.rewards.exact import ExactReward
@@ -26,6 +26,7 @@ def validate_seed(
     folder: Path,
     agents: Sequence[PlannedAgent],
     ablations: dict[str, dict[str, Sampler]],
+    strengths: dict[float, Sampler],
     data: TrainingData,
     *,
     seed: int,
@@ -43,6 +44,7 @@ def validate_seed(
         replace(a, name=margin_name(m), margin=m) for a in agents if a.name == "human.human_pair" for m in ROOT_MARGINS
     ]
     pair = next(agent for agent in agents if agent.name == f"{BASE}.pair")
+    single += [replace(pair, name=strength_name(s), candidates=tree(sampler)) for s, sampler in strengths.items()]
     il = next(agent for agent in agents if agent.name == f"{BASE}.il")
     tables: dict[str, Rows] = {"agents": {}, **{table: {} for table in ablations}}
     done = 0

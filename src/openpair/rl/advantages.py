@@ -57,8 +57,8 @@ def per_code(rewards: Tensor, human_reward: Tensor) -> Tensor:
 def per_code_scene(rewards: Tensor, human_reward: Tensor) -> Tensor:
     """As :func:`per_code`, in units of the scene's spread instead of the code's own.
 
-    Dividing by a code's own deviation makes a hundredth of progress weigh as much as a collision, and most codes of most
-    scenes differ by hundredths: learning then follows noise.
+    Dividing by a code's own deviation makes a hundredth of progress weigh as much as a collision, and most codes of
+    most scenes differ by hundredths: learning then follows noise.
 
     Args:
         rewards: (B, S, L) with S >= 2.

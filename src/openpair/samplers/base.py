@@ -104,7 +104,9 @@ class Sampler(nn.Module, ABC):
 
         Raises OpenPairError for samplers whose decoder does not offer it.
         """
-        raise OpenPairError(f"the leaves of '{self.kind}' carry no gradient", fix="Set reinforcement.imitation_weight 0")
+        raise OpenPairError(
+            f"the leaves of '{self.kind}' carry no gradient", fix="Set reinforcement.imitation_weight 0"
+        )
 
     def log_prob(self, mean: Tensor, actions: Tensor, sigma: float) -> Tensor:
         """Log density (B, S, M) of each node's action under N(mean, sigma^2), over its meaningful components.

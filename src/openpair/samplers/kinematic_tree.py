@@ -8,13 +8,15 @@ bird's-eye-view features along it.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from copy import copy
+from dataclasses import dataclass, field, replace
 from typing import ClassVar
 
 import torch
 from torch import Tensor, nn
 
 from openpair.datatypes.columns import NUM_POSES
+from openpair.datatypes.settings import later
 from openpair.datatypes.tree import Intention, TrajectoryTree, TreeLayout, layout_from_codes
 from openpair.errors import OpenPairError
 from openpair.nn.bev_lookup import lookup
@@ -89,6 +91,8 @@ class KinematicTreeConfig:
         hold_turn: center and behind go on turning as the level before did, so that a turn begun grows with the square
             of time, as the errors of imitation do; False: they straighten out parallel to the root.
         aux_perception: train the trunk's perception heads along.
+        strength: at inference, the share of the way from the start to what was learned that leaves go. Leaves that
+            learned much are alike where the sampler errs, and leave a selector less to choose from.
     """
 
     trunk: TrunkConfig = field(default_factory=TrunkConfig)
@@ -103,6 +107,7 @@ class KinematicTreeConfig:
     reversal_bias: float | None = -2.0
     hold_turn: bool = True
     aux_perception: bool = True
+    strength: float = later(1.0)
 
     @staticmethod
     def published() -> KinematicTreeConfig:
@@ -140,6 +145,7 @@ class KinematicTree(PerceptionTrunk, Sampler):
     """
 
     kind: ClassVar[str] = "kinematic"
+    node_bias: Tensor
 
     def __init__(self, config: KinematicTreeConfig | None = None) -> None:
         own = config or KinematicTreeConfig.published()
@@ -207,7 +213,11 @@ class KinematicTree(PerceptionTrunk, Sampler):
         means, taken = [], []
         for depth, level in enumerate(self.levels):
             mean = self._level_mean(context, context_kv, paths, speeds, level, depth)
-            mean = (mean + self.node_bias[level.nodes]).expand(-1, num_samples, -1, -1)
+            mean = mean + self.node_bias[level.nodes]
+            if not self.training and sigma == 0.0 and actions is None:
+                start = self.prior_mean[level.nodes]
+                mean = start + self.config.strength * (mean - start)
+            mean = mean.expand(-1, num_samples, -1, -1)
             action = actions[:, :, level.nodes] if actions is not None else mean + noise[:, :, level.nodes]
             action = action.detach().float()
             with torch.no_grad():
@@ -298,3 +308,10 @@ class KinematicTree(PerceptionTrunk, Sampler):
             return super().perception_loss(context, targets)
         terms = self.perception_terms(context.perception, targets)
         return {"loss": terms.pop("perception"), **terms}
+
+
+def with_strength(tree: KinematicTree, strength: float) -> KinematicTree:
+    """The same network, parameters shared, that goes another share of the way to what it learned."""
+    other = copy(tree)
+    other.config = replace(tree.config, strength=strength)
+    return other

@@ -1,0 +1,85 @@
+"""``openpair reproduce``: one seed at the smallest size, and published figures that anybody can make again."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+
+from openpair.cli.main import main
+from openpair.datatypes.columns import Protocol
+from openpair.evaluation.chunk import Task
+from openpair.evaluation.runner import evaluate
+from openpair.evaluation.sources import AgentSource, DatasetSource
+
+DOCS = Path(__file__).parents[2] / "docs"
+MAIN = {"il", "il_rwm", "sequential", "sequential_regularised", "iterative", "pair", "human", "human_pair"} | {
+    "pair_best_of_6",
+    "sequential_rwm",
+    "il_rwm_untrained_tree",
+    "constant_velocity",
+    "pdm_closed",
+}
+
+
+def run(*args: object) -> int:
+    """Exit status of a command."""
+    with pytest.raises(SystemExit) as exit_info:
+        main([str(arg) for arg in args])
+    return int(exit_info.value.code or 0)
+
+
+def rows(path: Path) -> list[dict]:
+    return json.loads(path.read_text())
+
+
+@pytest.fixture(scope="module")
+def small(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Folder of a finished small reproduction of one seed."""
+    out = tmp_path_factory.mktemp("reproduce")
+    assert run("reproduce", "--size", "small", "--seeds", 0, "--out", out, "--workers", 1) == 0
+    return out
+
+
+def test_every_scheme_is_trained_chosen_scored_and_told(small: Path) -> None:
+    main_rows = [row for row in rows(small / "results.json") if row["table"] == "main"]
+    for protocol in ("v1.1", "v2.2"):
+        assert {row["agent"] for row in main_rows if row["protocol"] == protocol} >= MAIN
+    scores = [row for row in main_rows if row["metric"] == "score"]
+    assert all(0 <= row["mean"] <= 100 and row["scenes"] == 8 for row in scores)
+    assert any(row["metric"] == "two_frame_extended_comfort" for row in main_rows)
+    tables = {row["table"] for row in rows(small / "results.json")}
+    assert {"differences", "plug_in"} <= tables
+    page = (small / "results.md").read_text()
+    assert "openpair reproduce --size small --seeds 0" in page
+
+
+def test_a_finished_run_is_not_trained_again_and_gives_the_same_page(small: Path) -> None:
+    networks = sorted(small.glob("seed-0/*/*.safetensors"))
+    before = {path: path.stat().st_mtime_ns for path in networks}
+    page = (small / "results.md").read_bytes()
+    assert run("reproduce", "--size", "small", "--seeds", 0, "--out", small, "--workers", 1) == 0
+    assert {path: path.stat().st_mtime_ns for path in networks} == before and len(networks) >= 6
+    assert (small / "results.md").read_bytes() == page
+
+
+def test_published_figures_of_agents_that_learn_nothing_come_out_again() -> None:
+    """The whole test split: were world, preparation or scorer to change, docs/results.json would no longer hold."""
+    published = {
+        row["agent"]: row
+        for row in rows(DOCS / "results.json")
+        if row["table"] == "main" and row["protocol"] == "v1.1" and row["metric"] == "score"
+    }
+    names = ("human", "constant_velocity")
+    agents = tuple(AgentSource(name, name) for name in names)
+    task = Task(DatasetSource("world", None, {"split": "test"}), agents, Protocol.V1_1, 0)
+    summary = evaluate(task, workers=1, show_progress=False).summary
+    for name in names:
+        assert summary.agent(name).score.num_scenes == published[name]["scenes"]
+        assert 100 * summary.agent(name).score.mean == pytest.approx(published[name]["mean"], abs=0.006)
+
+
+def test_an_unknown_size_is_refused(capsys: pytest.CaptureFixture[str]) -> None:
+    assert run("reproduce", "--size", "huge") == 2
+    assert "there is no size 'huge'" in capsys.readouterr().err
