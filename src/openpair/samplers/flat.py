@@ -24,6 +24,7 @@ from openpair.nn.presets import InputLayout, small_trunk
 from openpair.nn.sibling_decoder import SiblingDecoder
 from openpair.nn.trunk import STATUS_SIZE, PerceptionTrunk, TrunkConfig
 from openpair.samplers.base import Sampler, SamplerContext
+from openpair.samplers.kinematic_tree import TREE_LIMITS
 from openpair.sensors.rig import standard_cameras
 
 ACTION_SIZE = 2 * NUM_LEVELS
@@ -50,9 +51,10 @@ class FlatSamplerConfig:
         trunk: the sampler's own encoder and decoder; its perception heads are the auxiliary ones.
         num_leaves: leaves of a set.
         reference: what offsets are measured from: ``root``, or driving ``straight`` on at the present speed.
-        limits: bounds of what an action can do; ``accelerate_mps2`` and ``brake_mps2`` hold for every leaf.
-        lateral_mps: greatest lateral velocity against the reference [m/s]; the tree's sides reach 1.0.
-        start_spread: how far apart leaves start, along and across, in raw units.
+        limits: bounds of what an action can do, those of the tree; its acceleration and brake hold for every leaf.
+        lateral_mps: greatest lateral velocity against the reference [m/s]; the tree reaches 1.3 in four levels.
+        start_spread: how far apart leaves start, along and across, in raw units: half of what they can do, as in the
+            tree.
         layers, heads, d_ffn, dropout: decoder over the queries. Dropout makes probabilities noisy: leave it at 0.
         head_hidden: hidden size of the action head.
         aux_perception: train the trunk's perception heads along.
@@ -61,9 +63,9 @@ class FlatSamplerConfig:
     trunk: TrunkConfig = field(default_factory=TrunkConfig)
     num_leaves: int = 15
     reference: Literal["root", "straight"] = "root"
-    limits: KinematicLimits = field(default_factory=KinematicLimits)
-    lateral_mps: float = 1.0
-    start_spread: tuple[float, float] = (1.0, 0.5)
+    limits: KinematicLimits = field(default_factory=lambda: TREE_LIMITS)
+    lateral_mps: float = 1.3
+    start_spread: tuple[float, float] = (0.55, 0.55)
     layers: int = 5
     heads: int = 8
     d_ffn: int = 1024
