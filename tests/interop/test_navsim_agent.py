@@ -2,6 +2,8 @@
 
 import ast
 import importlib
+import signal
+import subprocess
 import sys
 from pathlib import Path
 
@@ -47,6 +49,21 @@ def test_it_drives_as_navsims_scripts_drive_it(checkpoint, monkeypatch, version)
     assert (trajectory.trajectory_sampling.time_horizon, trajectory.trajectory_sampling.interval_length) == (4, 0.5)
     other = agent.compute_trajectory(agent_input(seed=1))
     assert not np.array_equal(trajectory.poses, other.poses)  # it looks at what it is given
+
+
+def test_a_process_that_does_not_end_by_itself_is_killed(monkeypatch):
+    process = PlanProcess.__new__(PlanProcess)
+    process._process = subprocess.Popen([sys.executable, "-c", "import time; time.sleep(600)"])
+    wait = process._process.wait
+
+    def impatient(timeout=None):
+        if timeout is not None:
+            raise subprocess.TimeoutExpired("planner", timeout)
+        return wait()
+
+    monkeypatch.setattr(process._process, "wait", impatient)
+    process.close()
+    assert process._process.returncode == -signal.SIGKILL
 
 
 def test_another_interpreters_process_plans_the_same(checkpoint):

@@ -140,12 +140,16 @@ class PlanProcess:
         return np.load(io.BytesIO(read_message(self._process.stdout)), allow_pickle=False)
 
     def close(self) -> None:
-        """End the process."""
+        """End the process; one that does not end by itself, on a busy machine, is killed: it has nothing to lose."""
         if self._process.poll() is None:
             for stream in (self._process.stdin, self._process.stdout):
                 if stream is not None:
                     stream.close()
-            self._process.wait(10)
+            try:
+                self._process.wait(10)
+            except subprocess.TimeoutExpired:
+                self._process.kill()
+                self._process.wait()
 
     def __del__(self) -> None:
         if hasattr(self, "_process"):
