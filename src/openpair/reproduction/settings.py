@@ -7,6 +7,7 @@ from dataclasses import dataclass, field, replace
 
 from openpair.configs.experiment import ExperimentConfig, demo, preset, quick
 from openpair.errors import OpenPairError
+from openpair.samplers.kinematic_tree import KinematicTreeConfig
 
 ROOT_MARGINS = (0.0, 0.03, 0.06)
 """How much better than a human root a candidate must be predicted; the validation towns choose."""
@@ -43,7 +44,7 @@ def world() -> ReproductionConfig:
     """The published one: the embedded world, three seeds, about an hour on two cores."""
     experiment = replace(demo(), validation_scenes=300)
     # Trees are trained whole; how far they go at inference is chosen afterwards.
-    networks = replace(experiment.networks, sampler=replace(experiment.networks.sampler, strength=1.0))
+    networks = replace(experiment.networks, sampler=KinematicTreeConfig.small())
     return ReproductionConfig(
         name="world",
         experiment=replace(experiment, networks=networks),
