@@ -54,6 +54,9 @@ class Row:
         return (*what, f"{self.gflop:.1f}", f"{self.seconds * 1e3:.1f}", f"{self.difference:.1e}", rate)
 
 
+WIDTH = 110
+"""Narrower tables would cut figures short."""
+
 HEADINGS = ("network", "parameters", "device", "batch", "mode", "GFLOP / scene", "ms / scene", "error", "training / s")
 
 
@@ -93,11 +96,12 @@ class BenchModels:
         if self.report is not None and not self.targets:
             raise OpenPairError("a report holds the targets", where="--report", fix="leave --no-targets out")
         rows = self.rows()
-        Console().print(_rows_table(rows, f"{self.size} networks, {self.threads} thread(s)"))
+        console = Console(width=max(WIDTH, Console().width))
+        console.print(_rows_table(rows, f"{self.size} networks, {self.threads} thread(s)"))
         if self.targets:
             targets = {device: measure_targets(self.size, device, self._fastest_on(device)) for device in self.devices}
             for device, found in targets.items():
-                Console().print(_targets_table(found, device))
+                console.print(_targets_table(found, device))
             if self.report is not None:
                 text = self.report.read_text() if self.report.exists() else "# Performance\n"
                 self.report.write_text(replace_section(text, report_section(self, rows, targets)))
@@ -200,7 +204,8 @@ def report_section(bench: BenchModels, rows: Sequence[Row], targets: dict[str, l
         parts.append(markdown(found, f"One scene, {device}:"))
     parts += [
         "Each network alone. Error: greatest difference of its main output (plans in m and rad, values of candidates "
-        "in logits) from the plain network's. Random parameters; with others errors are others.",
+        "in logits) from the plain network's. DiffusionDrive's is the likeliest of 20 plans: where two are about as "
+        "likely, bfloat16 may choose the other, metres away. Random parameters; with others errors are others.",
         "",
         f"| {' | '.join(HEADINGS[: 9 if bench.train else 8])} |",
         "|---|" + "---:|" * (8 if bench.train else 7),

@@ -85,7 +85,8 @@ class Eval:
 
     inference: Literal["optimised", "plain", "bfloat16", "compiled", "compiled-bfloat16"] = "optimised"
     """--agent released: how its networks are run. optimised gives plain's results up to rounding, sooner; bfloat16 is
-    faster and changes plans by millimetres to centimetres (docs/performance.md); compiled is torch.compile."""
+    faster, moves plans by up to centimetres and may turn close choices (docs/performance.md); compiled is
+    torch.compile."""
 
     protocol: Literal["v1.1", "v2.2"] = "v1.1"
     """NAVSIM v1.1 gives PDMS, v2.2 gives EPDMS."""
