@@ -218,7 +218,7 @@ def _gallery_scene(folder: Path, example: Example) -> GalleryScene:
 
 
 def _made(plan: RunPlan, seconds: float) -> tuple[tuple[str, str], ...]:
-    infos = {branch: read_info(plan.folder / file) for branch, file in BRANCH_FILES.items()}
+    infos = {branch: read_info(plan.folder / BRANCH_FILES[branch]) for branch in ("il", "rl", "reward")}
     train, validation = plan.open()
     minutes = {branch: info.metrics.get("train_seconds", 0.0) / 60 for branch, info in infos.items()}
     return (
