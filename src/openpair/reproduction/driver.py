@@ -142,10 +142,10 @@ class Reproduction:
             )
 
     def note_seconds(self, seed: int, seconds: dict[str, float]) -> None:
-        """Add to the seed's timing.json."""
+        """Add to the seed's timing.json; a part that is done again keeps the time of its first run."""
         path = seed_folder(self.run, seed) / "timing.json"
         known = json.loads(path.read_text()) if path.exists() else {}
-        write_atomically(path, json.dumps({**known, **seconds}, indent=2, sort_keys=True) + "\n")
+        write_atomically(path, json.dumps({**seconds, **known}, indent=2, sort_keys=True) + "\n")
 
     @contextmanager
     def timed(self, seed: int, part: str) -> Iterator[None]:
