@@ -20,8 +20,9 @@ class Reproduce:
     untrained tree; fine-tuned by reinforcement, with and without a regulariser, and by turns; and in parallel (PaIR).
     The same trees and reward model also serve a second imitation policy, without retraining.
 
-    Every part resumes: run the same command again. Writes RUN/seed-N/..., DOCS/results.md, DOCS/results.json and
-    figures in DOCS/images.
+    Run the same command again to go on: what is trained or scored is kept.
+
+    Writes RUN/seed-N/..., DOCS/results.md, DOCS/results.json and figures in DOCS/images.
     """
 
     out: Path = Path("runs/reproduce")

@@ -218,16 +218,12 @@ def published() -> ExperimentConfig:
 
 def published_sequential(*, imitation_weight: float = 0.0, imitation_phase: int = 0) -> FineTuningConfig:
     """A sequential scheme with as many scene evaluations as the published reinforcement branch (4 x 15 a scene)."""
-    return FineTuningConfig(
+    return replace(
+        demo_sequential(imitation_weight=imitation_weight, imitation_phase=imitation_phase),
         steps=50 * (103_288 // 64),
         batch_size=64,
         samples_per_scene=60,
-        sigma_start=0.6,
-        sigma_end=0.4,
-        imitation_weight=imitation_weight,
-        imitation_phase=imitation_phase,
         optimiser=OptimiserConfig(learning_rate=2e-5, warmup_steps=500),
-        precision="bfloat16",
     )
 
 

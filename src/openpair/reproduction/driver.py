@@ -1,7 +1,7 @@
 """From nothing to results: data, training of every scheme for every seed, choices on validation, plans, scores, page.
 
-Every part resumes, and is skipped where it is done. The test towns are opened only when everything is trained and
-chosen.
+Training resumes, scores are kept, and both are skipped where they are done; plans and figures of the validation towns
+are made anew. The test towns are opened only when everything is trained and chosen.
 """
 
 from __future__ import annotations
