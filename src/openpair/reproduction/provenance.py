@@ -99,11 +99,18 @@ def whole_seconds(parts: Mapping[str, float]) -> float:
 
 
 def machine() -> str:
-    """Cores this process may use, and the processor: ``2 cores, AMD EPYC``; with the GPU, where there is one."""
+    """Cores this process may use, and the processor: ``2 cores, AMD EPYC``; with the GPU, where there is one.
+
+    Where bfloat16 was asked for and the processor has none, what was computed instead is part of it.
+    """
     cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
     parts = [f"{cores} core{'s' if cores > 1 else ''}", _processor()]
     import torch
 
+    from openpair.training.optimiser import computes_bfloat16
+
+    if not computes_bfloat16("cpu"):
+        parts.append("float32 in place of bfloat16")
     if torch.cuda.is_available():
         parts.append(f"{torch.cuda.device_count()} x {torch.cuda.get_device_name(0)}")
     return ", ".join(parts)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
+from functools import cache
 from typing import Literal
 
 import torch
@@ -65,5 +66,19 @@ def update(
 
 
 def autocast(device: torch.device, precision: Precision) -> AbstractContextManager[None]:
-    """Context in which a forward pass runs at the configured precision; parameters stay float32."""
-    return torch.autocast(device.type, dtype=torch.bfloat16, enabled=precision == "bfloat16")
+    """Context in which a forward pass runs at the configured precision; parameters stay float32.
+
+    A processor that computes bfloat16 by emulation, up to a hundred times slower, takes float32 instead.
+    """
+    enabled = precision == "bfloat16" and computes_bfloat16(device.type)
+    return torch.autocast(device.type, dtype=torch.bfloat16, enabled=enabled)
+
+
+@cache
+def computes_bfloat16(device_type: str) -> bool:
+    """Whether a kind of device has instructions for bfloat16: accelerators do, of processors only some."""
+    if device_type != "cpu":
+        return True
+    # PyTorch has no public question for this; one that is gone counts as a no.
+    asks = ("_is_avx512_bf16_supported", "_is_amx_tile_supported")
+    return any(bool(getattr(torch.cpu, ask, bool)()) for ask in asks)
