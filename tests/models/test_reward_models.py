@@ -9,11 +9,12 @@ import pytest
 import torch
 from torch import Tensor
 
+from openpair.datatypes.bev_grid import BevGrid
 from openpair.datatypes.columns import Protocol
 from openpair.errors import OpenPairError
 from openpair.rewards.base import HEAD_NAMES, RewardModel, total_score
 from openpair.rewards.candidate_geometry import footprint_points, motion_numbers, points_ahead
-from openpair.rewards.pose_aware import PoseAwareConfig, PoseAwareRewardModel
+from openpair.rewards.pose_aware import PoseAwareConfig, PoseAwareRewardModel, look_up_in_time
 from openpair.rewards.reward_loss import calibration_loss, ranking_loss, sub_score_loss
 from openpair.rewards.world_model import RewardWorldModel, RewardWorldModelConfig
 
@@ -128,6 +129,27 @@ def test_order_of_candidates_does_not_matter(model: RewardModel) -> None:
     logits = model.score(context, candidates())["sim_logits"]
     permuted = model.score(context, candidates()[:, order])["sim_logits"]
     assert torch.allclose(permuted, logits[..., order], atol=1e-5)
+
+
+def test_every_pose_is_looked_up_at_its_time_and_the_way_ahead_later() -> None:
+    grid = BevGrid(x_min_m=-8.0, x_max_m=56.0, rows=64, columns=64)
+    times = torch.arange(8.0)
+    maps = times[None, :, None, None, None].expand(BATCH, 8, 1, 64, 64)
+    here = torch.zeros(BATCH, COUNT, 8, 2, 2)
+    seen = look_up_in_time(maps, [here, here[..., :1, :], here[..., :1, :]], grid)
+    assert seen.shape == (BATCH, COUNT, 8, 4)
+    expected = torch.stack([times, times, (times + 1).clamp(max=7), (times + 2).clamp(max=7)], dim=-1)
+    torch.testing.assert_close(seen, expected.expand_as(seen))
+
+
+def test_points_are_looked_up_where_they_are() -> None:
+    grid = BevGrid(x_min_m=-8.0, x_max_m=56.0, rows=64, columns=64)
+    rows = torch.arange(64.0)[:, None].expand(64, 64)  # cell i covers x from i - 8 to i - 7 m
+    maps = rows.expand(1, 8, 1, 64, 64)
+    x = torch.arange(8.0)[None, None, :, None] + torch.tensor([0.5, 10.5])
+    groups = [torch.stack((x[..., k : k + 1], torch.zeros(1, 1, 8, 1)), dim=-1) for k in range(2)]
+    seen = look_up_in_time(maps, groups, grid)[0, 0]
+    torch.testing.assert_close(seen, torch.stack((torch.arange(8.0) + 8, torch.arange(8.0) + 18), dim=-1))
 
 
 def test_a_pose_aware_score_does_not_depend_on_the_set() -> None:

@@ -8,7 +8,7 @@ depend on the set.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import ClassVar
 
@@ -16,6 +16,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from openpair.datatypes.bev_grid import BevGrid
 from openpair.datatypes.columns import NUM_POSES, Protocol
 from openpair.datatypes.settings import later
 from openpair.errors import OpenPairError
@@ -190,23 +191,12 @@ class PoseAwareRewardModel(PerceptionTrunk, RewardModel):
         """(B, N, 8, 3) -> (B, N, 8, points * channels) features under the car and ahead of it."""
         assert context.bev is not None
         own, grid = self.config, self.config.trunk.backbone.lidar_grid
-        batch, count = candidates.shape[:2]
         num_static = own.static_channels + own.trunk.map_classes
         static, dynamic = context.bev[:, :num_static], context.bev[:, num_static:].unflatten(1, (NUM_POSES, -1))
-        ahead = [points_ahead(candidates, seconds) for seconds in AHEAD_S]
-        groups = [footprint_points(candidates), *ahead]
-
+        groups = [footprint_points(candidates), *(points_ahead(candidates, seconds) for seconds in AHEAD_S)]
         points = torch.cat(groups, dim=3)
-        still = lookup(static, points.flatten(1, 3), grid).reshape(batch, count, NUM_POSES, -1)
-        moving = []
-        for delay, group in enumerate(groups):
-            # The way ahead is looked at when the car would be there, half a second per group later.
-            times = (torch.arange(NUM_POSES, device=candidates.device) + delay).clamp(max=NUM_POSES - 1)
-            maps = dynamic[:, times].flatten(0, 1)
-            where = group.transpose(1, 2).flatten(0, 1).flatten(1, 2)
-            values = lookup(maps, where, grid).reshape(batch, NUM_POSES, count, -1)
-            moving.append(values.transpose(1, 2))
-        return torch.cat((still, *moving), dim=-1)
+        still = lookup(static, points.flatten(1, 3), grid).unflatten(1, points.shape[1:4]).flatten(3)
+        return torch.cat((still, look_up_in_time(dynamic, groups, grid)), dim=-1)
 
     def loss(self, outputs: Mapping[str, Tensor], targets: Mapping[str, Tensor]) -> dict[str, Tensor]:
         """``sub_scores``, ``calibration``, ``ranking``, and ``forecast`` and perception terms where targets are given;
@@ -233,3 +223,34 @@ class PoseAwareRewardModel(PerceptionTrunk, RewardModel):
             loss = loss + own.perception_weight * perception.pop("perception")
             terms.update(perception)
         return {"loss": loss, **terms}
+
+
+def look_up_in_time(maps: Tensor, groups: Sequence[Tensor], grid: BevGrid) -> Tensor:
+    """Features at points at the times when the car is there; the way ahead is looked at half a second later per group.
+
+    Each map is looked at once, with all points of its time: a map is large, points are few.
+
+    Args:
+        maps: (B, 8, C, X, Y), one for each pose's time.
+        groups: of points (B, N, 8, P, 2); group k of a pose is looked up k poses later, in the last map at most.
+        grid: the rectangle of the maps.
+
+    Returns:
+        (B, N, 8, sum of P * C), group by group.
+    """
+    batch, count = groups[0].shape[:2]
+    in_time = [points.roll(delay, dims=2) for delay, points in enumerate(groups)]
+    where = torch.cat(in_time, dim=3).transpose(1, 2).flatten(0, 1)
+    seen = lookup(maps.flatten(0, 1), where.flatten(1, 2), grid).view(batch, NUM_POSES, count, where.shape[2], -1)
+    # Poses so late that their way ahead lies beyond the last map: those that the rolls have brought to the front.
+    late = [points[:, :, NUM_POSES - delay :].flatten(1, 3) for delay, points in enumerate(groups) if delay]
+    at_end = lookup(maps[:, -1], torch.cat(late, dim=1), grid).split([points.shape[1] for points in late], dim=1)
+    out = []
+    sizes = [points.shape[3] for points in groups]
+    for delay, part in enumerate(seen.split(sizes, dim=3)):
+        values = part.transpose(1, 2)
+        if delay:
+            beyond = at_end[delay - 1].view(batch, count, delay, sizes[delay], -1)
+            values = torch.cat((values[:, :, delay:], beyond), dim=2)
+        out.append(values.flatten(3))
+    return torch.cat(out, dim=-1)
