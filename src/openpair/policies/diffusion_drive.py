@@ -11,6 +11,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from openpair.datatypes.columns import NUM_POSES
+from openpair.datatypes.settings import later
 from openpair.nn.ground_lift import ground_views
 from openpair.nn.presets import InputLayout, small_trunk
 from openpair.nn.trunk import PerceptionTrunk, TrunkConfig, TrunkOutput
@@ -39,6 +40,8 @@ class DiffusionDriveConfig:
         train_steps: training draws its step from 0 .. train_steps - 1.
         trajectory_weight: weight of the plans' loss.
         class_weight, regression_weight: of its two parts.
+        value_kernel: side of the convolution over what the plans look up [cells]. On a CPU the published one, at the
+            small network's fine map, costs more than everything else together.
     """
 
     trunk: TrunkConfig = field(default_factory=lambda: TrunkConfig(bev_semantic_weight=14.0))
@@ -53,6 +56,7 @@ class DiffusionDriveConfig:
     trajectory_weight: float = 12.0
     class_weight: float = 10.0
     regression_weight: float = 8.0
+    value_kernel: int = later(3)
 
     @staticmethod
     def published() -> DiffusionDriveConfig:
@@ -63,7 +67,7 @@ class DiffusionDriveConfig:
     def small(layout: InputLayout | None = None) -> DiffusionDriveConfig:
         """The demo's size (:func:`openpair.nn.presets.small_trunk`), for the standard cameras unless said."""
         trunk = small_trunk(layout or InputLayout(ground_views(standard_cameras())))
-        return DiffusionDriveConfig(trunk=trunk, heads=4, d_ffn=256, dropout=0.0)
+        return DiffusionDriveConfig(trunk=trunk, heads=4, d_ffn=256, dropout=0.0, value_kernel=1)
 
 
 class DiffusionDrive(PerceptionTrunk, ImitationPolicy):
@@ -89,7 +93,9 @@ class DiffusionDrive(PerceptionTrunk, ImitationPolicy):
         if anchors is None:
             anchors = torch.zeros(own.num_anchors, NUM_POSES, 2)
         grid = own.trunk.backbone.lidar_grid
-        self._trajectory_head = DiffusionHead(anchors, d, own.heads, own.d_ffn, own.layers, own.dropout, grid)
+        self._trajectory_head = DiffusionHead(
+            anchors, d, own.heads, own.d_ffn, own.layers, own.dropout, grid, own.value_kernel
+        )
         self.register_buffer("signal", alphas_cumprod(), persistent=False)
 
     signal: Tensor

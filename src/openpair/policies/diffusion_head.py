@@ -46,11 +46,11 @@ class StepEmbedding(nn.Module):
 class LookAlongPoints(nn.Module):
     """Adds to each mode a weighted mean of the bird's-eye-view values at its 8 points."""
 
-    def __init__(self, d_model: int, dropout: float) -> None:
+    def __init__(self, d_model: int, dropout: float, value_kernel: int) -> None:
         super().__init__()
         self.attention_weights = nn.Linear(d_model, NUM_POSES)
         self.output_proj = nn.Linear(d_model, d_model)
-        self.value_proj = nn.Sequential(nn.Conv2d(d_model, d_model, 3, padding=1), nn.ReLU())
+        self.value_proj = nn.Sequential(nn.Conv2d(d_model, d_model, value_kernel, padding=value_kernel // 2), nn.ReLU())
         self.dropout = nn.Dropout(dropout)
 
     def forward(self, modes: Tensor, points: Tensor, values: Tensor, grid: BevGrid) -> Tensor:
@@ -99,9 +99,9 @@ class PlanDecoder(nn.Module):
 class DiffusionLayer(nn.Module):
     """One decoder layer. The feed-forward part has no residual, as published."""
 
-    def __init__(self, d_model: int, heads: int, d_ffn: int, dropout: float) -> None:
+    def __init__(self, d_model: int, heads: int, d_ffn: int, dropout: float, value_kernel: int) -> None:
         super().__init__()
-        self.cross_bev_attention = LookAlongPoints(d_model, dropout)
+        self.cross_bev_attention = LookAlongPoints(d_model, dropout, value_kernel)
         self.cross_agent_attention = nn.MultiheadAttention(d_model, heads, dropout, batch_first=True)
         self.cross_ego_attention = nn.MultiheadAttention(d_model, heads, dropout, batch_first=True)
         self.ffn = nn.Sequential(nn.Linear(d_model, d_ffn), nn.ReLU(), nn.Linear(d_ffn, d_model))
@@ -130,9 +130,9 @@ class DiffusionLayer(nn.Module):
 class DiffusionDecoder(nn.Module):
     """All layers; each starts from the modes' own features at the plan of the layer before."""
 
-    def __init__(self, d_model: int, heads: int, d_ffn: int, layers: int, dropout: float) -> None:
+    def __init__(self, d_model: int, heads: int, d_ffn: int, layers: int, dropout: float, value_kernel: int) -> None:
         super().__init__()
-        self.layers = nn.ModuleList(DiffusionLayer(d_model, heads, d_ffn, dropout) for _ in range(layers))
+        self.layers = nn.ModuleList(DiffusionLayer(d_model, heads, d_ffn, dropout, value_kernel) for _ in range(layers))
         # All layers start alike, as published.
         for layer in self.layers[1:]:
             layer.load_state_dict(self.layers[0].state_dict())
@@ -157,7 +157,15 @@ class DiffusionHead(nn.Module):
     """Anchors, embeddings and decoder. ``plan_anchor`` (M, 8, 2) x, y [m] is part of the state but not trained."""
 
     def __init__(
-        self, anchors: Tensor, d_model: int, heads: int, d_ffn: int, layers: int, dropout: float, grid: BevGrid
+        self,
+        anchors: Tensor,
+        d_model: int,
+        heads: int,
+        d_ffn: int,
+        layers: int,
+        dropout: float,
+        grid: BevGrid,
+        value_kernel: int = 3,
     ) -> None:
         super().__init__()
         self.grid = grid
@@ -171,7 +179,7 @@ class DiffusionHead(nn.Module):
         self.time_mlp = nn.Sequential(
             StepEmbedding(d_model), nn.Linear(d_model, 4 * d_model), nn.Mish(), nn.Linear(4 * d_model, d_model)
         )
-        self.diff_decoder = DiffusionDecoder(d_model, heads, d_ffn, layers, dropout)
+        self.diff_decoder = DiffusionDecoder(d_model, heads, d_ffn, layers, dropout, value_kernel)
 
     def decode(
         self, points: Tensor, steps: Tensor, values: list[Tensor], queries: Tensor
