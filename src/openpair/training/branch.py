@@ -3,12 +3,17 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
+from collections.abc import Callable
 from pathlib import Path
 
 import torch
 from torch import Tensor, nn
 
-from openpair.training.optimiser import OptimiserConfig, update
+from openpair.training.optimiser import OptimiserConfig, make_optimiser, update
+from openpair.training.order import BatchOrder
+
+Save = Callable[[Path, nn.Module, dict[str, float]], None]
+"""Writes a finished network: (folder, network, metrics)."""
 
 
 class Branch(ABC):
@@ -16,14 +21,39 @@ class Branch(ABC):
 
     A branch owns its network, optimiser, data order and random generator. Two branches share nothing, so running
     them singly, interleaved or in separate processes gives the same weights.
+
+    Args:
+        network: on its device.
+        optimiser: its settings.
+        total_steps: optimiser steps.
+        num_scenes: to learn from.
+        batch_size: scenes per step.
+        seed: of the data order and of every other random draw.
+        save: writes the finished network.
     """
 
     name: str
-    total_steps: int
     network: nn.Module
-    optimiser: torch.optim.Optimizer
-    optimiser_config: OptimiserConfig
-    generator: torch.Generator
+
+    def __init__(
+        self,
+        network: nn.Module,
+        *,
+        optimiser: OptimiserConfig,
+        total_steps: int,
+        num_scenes: int,
+        batch_size: int,
+        seed: int,
+        save: Save,
+    ) -> None:
+        self.network = network
+        self.total_steps = total_steps
+        self.optimiser_config = optimiser
+        self.optimiser = make_optimiser(network, optimiser)
+        self.generator = torch.Generator().manual_seed(seed)
+        self._order = BatchOrder(num_scenes, batch_size, seed)
+        self._device = next(network.parameters()).device
+        self._save = save
 
     def learn(self, loss: Tensor, index: int) -> float:
         """One optimiser step on ``loss`` at the learning rate of step ``index``; returns the gradient norm."""
@@ -39,9 +69,9 @@ class Branch(ABC):
     def validate(self) -> dict[str, float]:
         """Figures on the validation scenes; must not change the branch's state. Empty where there are none."""
 
-    @abstractmethod
     def export(self, folder: Path, metrics: dict[str, float]) -> None:
         """Write the finished network as a checkpoint (safetensors + JSON)."""
+        self._save(folder, self.network, metrics)
 
     def scalars(self) -> dict[str, float]:
         """Numbers besides tensors that the branch needs to go on (an adaptive weight, say)."""

@@ -13,9 +13,7 @@ so both spend the same number of scene evaluations.
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import dataclass, field
-from pathlib import Path
 
 import torch
 from torch import Tensor
@@ -27,9 +25,8 @@ from openpair.rl.grpo import adapt_kl_weight, clipped_surrogate, explore_sigma
 from openpair.rl.plan_policy import change_solver, log_density, mean_action, mean_kl, moved
 from openpair.selection.perturbations import PerturbationConfig
 from openpair.training.batch import SceneBatch, SceneSource, evaluation_batches
-from openpair.training.branch import Branch
-from openpair.training.optimiser import OptimiserConfig, Precision, autocast, make_optimiser
-from openpair.training.order import BatchOrder
+from openpair.training.branch import Branch, Save
+from openpair.training.optimiser import OptimiserConfig, Precision, autocast
 
 
 @dataclass(frozen=True)
@@ -95,6 +92,8 @@ class FineTuningBranch(Branch):
         save: writes the finished network: (folder, network, metrics).
     """
 
+    network: ImitationPolicy
+
     def __init__(
         self,
         name: str,
@@ -106,19 +105,21 @@ class FineTuningBranch(Branch):
         *,
         reward: ExactReward,
         seed: int,
-        save: Callable[[Path, torch.nn.Module, dict[str, float]], None],
+        save: Save,
     ) -> None:
+        super().__init__(
+            policy,
+            optimiser=config.optimiser,
+            total_steps=config.total_steps,
+            num_scenes=len(train.tokens),
+            batch_size=config.batch_size,
+            seed=seed,
+            save=save,
+        )
         self.name = name
-        self.network: ImitationPolicy = policy
         self.config = config
-        self.total_steps = config.total_steps
-        self.optimiser_config = config.optimiser
-        self.optimiser = make_optimiser(policy, config.optimiser)
-        self.generator = torch.Generator().manual_seed(seed)
         self._reference = reference.eval().requires_grad_(False)
-        self._train, self._validation, self._reward, self._save = train, validation, reward, save
-        self._order = BatchOrder(len(train.tokens), config.batch_size, seed)
-        self._device = next(policy.parameters()).device
+        self._train, self._validation, self._reward = train, validation, reward
         self._kl_weight = config.kl_weight
 
     def scalars(self) -> dict[str, float]:
@@ -227,7 +228,3 @@ class FineTuningBranch(Branch):
             for name, values in figures.items():
                 rows.setdefault(name, []).append(values)
         return {name: float(torch.cat(values).mean()) for name, values in rows.items()}
-
-    def export(self, folder: Path, metrics: dict[str, float]) -> None:
-        """Write the finished policy."""
-        self._save(folder, self.network, metrics)

@@ -2,17 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import dataclass, field
-from pathlib import Path
 
 import torch
 
 from openpair.policies.base import ImitationPolicy
 from openpair.training.batch import SceneSource, evaluation_batches
-from openpair.training.branch import Branch
-from openpair.training.optimiser import OptimiserConfig, Precision, autocast, make_optimiser
-from openpair.training.order import BatchOrder
+from openpair.training.branch import Branch, Save
+from openpair.training.optimiser import OptimiserConfig, Precision, autocast
 
 
 @dataclass(frozen=True)
@@ -45,6 +42,7 @@ class ImitationBranch(Branch):
     """
 
     name = "il"
+    network: ImitationPolicy
 
     def __init__(
         self,
@@ -54,17 +52,19 @@ class ImitationBranch(Branch):
         validation: SceneSource | None,
         *,
         seed: int,
-        save: Callable[[Path, torch.nn.Module, dict[str, float]], None],
+        save: Save,
     ) -> None:
-        self.network: ImitationPolicy = policy
+        super().__init__(
+            policy,
+            optimiser=config.optimiser,
+            total_steps=config.steps,
+            num_scenes=len(train.tokens),
+            batch_size=config.batch_size,
+            seed=seed,
+            save=save,
+        )
         self.config = config
-        self.total_steps = config.steps
-        self.optimiser_config = config.optimiser
-        self.optimiser = make_optimiser(policy, config.optimiser)
-        self.generator = torch.Generator().manual_seed(seed)
-        self._train, self._validation, self._save = train, validation, save
-        self._order = BatchOrder(len(train.tokens), config.batch_size, seed)
-        self._device = next(policy.parameters()).device
+        self._train, self._validation = train, validation
 
     def step(self, index: int) -> dict[str, float]:
         """One step on the policy's own loss."""
@@ -95,7 +95,3 @@ class ImitationBranch(Branch):
     def _draw(self, count: int, generator: torch.Generator) -> dict[str, torch.Tensor]:
         """The policy's random inputs, from a generator that is saved and restored with the branch."""
         return {name: value.to(self._device) for name, value in self.network.draw(count, generator).items()}
-
-    def export(self, folder: Path, metrics: dict[str, float]) -> None:
-        """Write the finished policy."""
-        self._save(folder, self.network, metrics)

@@ -17,9 +17,7 @@ Departures from the paper, each measured in docs/log.md:
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import Literal
 
 import numpy as np
@@ -36,9 +34,8 @@ from openpair.rl.grpo import adapt_kl_weight, clipped_surrogate, explore_sigma
 from openpair.samplers.base import Sampler, SamplerContext
 from openpair.selection.perturbations import RootNoise, noisy_roots
 from openpair.training.batch import EarlierSource, SceneBatch, SceneSource, evaluation_batches
-from openpair.training.branch import Branch
-from openpair.training.optimiser import OptimiserConfig, Precision, autocast, make_optimiser
-from openpair.training.order import BatchOrder
+from openpair.training.branch import Branch, Save
+from openpair.training.optimiser import OptimiserConfig, Precision, autocast
 
 
 @dataclass(frozen=True)
@@ -106,6 +103,7 @@ class ReinforcementBranch(Branch):
     """
 
     name = "rl"
+    network: Sampler
 
     def __init__(
         self,
@@ -116,18 +114,20 @@ class ReinforcementBranch(Branch):
         *,
         reward: ExactReward,
         seed: int,
-        save: Callable[[Path, torch.nn.Module, dict[str, float]], None],
+        save: Save,
         earlier: EarlierSource | None = None,
     ) -> None:
-        self.network: Sampler = sampler
+        super().__init__(
+            sampler,
+            optimiser=config.optimiser,
+            total_steps=config.steps,
+            num_scenes=len(train.tokens),
+            batch_size=config.batch_size,
+            seed=seed,
+            save=save,
+        )
         self.config = config
-        self.total_steps = config.steps
-        self.optimiser_config = config.optimiser
-        self.optimiser = make_optimiser(sampler, config.optimiser)
-        self.generator = torch.Generator().manual_seed(seed)
-        self._train, self._validation, self._reward, self._save = train, validation, reward, save
-        self._order = BatchOrder(len(train.tokens), config.batch_size, seed)
-        self._device = next(sampler.parameters()).device
+        self._train, self._validation, self._reward = train, validation, reward
         self._earlier = earlier
         self._credit = credit(
             config.advantage,
@@ -280,10 +280,6 @@ class ReinforcementBranch(Branch):
             "best_of_tree": float(torch.cat(best).mean()),
             "root_score": float(torch.cat(root_score).mean()),
         }
-
-    def export(self, folder: Path, metrics: dict[str, float]) -> None:
-        """Write the finished sampler."""
-        self._save(folder, self.network, metrics)
 
 
 def nearest_leaf_l1(leaves: Tensor, human: Tensor) -> Tensor:

@@ -16,10 +16,9 @@ from openpair.datatypes.settings import later
 from openpair.rewards.base import RewardModel
 from openpair.rewards.calibration import RewardReport, reward_report
 from openpair.training.batch import SceneSource, evaluation_batches
-from openpair.training.branch import Branch
+from openpair.training.branch import Branch, Save
 from openpair.training.candidate_pool import CandidatePool
-from openpair.training.optimiser import OptimiserConfig, Precision, autocast, make_optimiser
-from openpair.training.order import BatchOrder
+from openpair.training.optimiser import OptimiserConfig, Precision, autocast
 
 CALIBRATION_FILE = "calibration.json"
 """Beside the finished reward model: calibration, order and regret on the validation scenes."""
@@ -70,6 +69,7 @@ class RewardModelBranch(Branch):
     """
 
     name = "reward"
+    network: RewardModel
 
     def __init__(
         self,
@@ -80,18 +80,20 @@ class RewardModelBranch(Branch):
         validation: tuple[SceneSource, CandidatePool] | None,
         *,
         seed: int,
-        save: Callable[[Path, torch.nn.Module, dict[str, float]], None],
+        save: Save,
         refresh: Refresh | None = None,
     ) -> None:
-        self.network: RewardModel = model
+        super().__init__(
+            model,
+            optimiser=config.optimiser,
+            total_steps=config.steps,
+            num_scenes=len(train.tokens),
+            batch_size=config.batch_size,
+            seed=seed,
+            save=save,
+        )
         self.config = config
-        self.total_steps = config.steps
-        self.optimiser_config = config.optimiser
-        self.optimiser = make_optimiser(model, config.optimiser)
-        self.generator = torch.Generator().manual_seed(seed)
-        self._train, self._pool, self._validation, self._save = train, train_pool, validation, save
-        self._order = BatchOrder(len(train.tokens), config.batch_size, seed)
-        self._device = next(model.parameters()).device
+        self._train, self._pool, self._validation = train, train_pool, validation
         self._report: RewardReport | None = None
         self._refresh, self._refreshed, self._next_set = refresh, 0, 0
 
@@ -158,7 +160,7 @@ class RewardModelBranch(Branch):
         """Write the finished reward model, and beside it how well it is calibrated on the validation scenes."""
         if self._report is not None:
             write_report(folder / CALIBRATION_FILE, self._report)
-        self._save(folder, self.network, metrics)
+        super().export(folder, metrics)
 
 
 def refresh_step(number: int, refreshes: int, total_steps: int) -> int:
