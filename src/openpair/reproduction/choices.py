@@ -11,9 +11,11 @@ from openpair.configs.runs import SEQUENTIAL_SCHEMES
 from openpair.errors import OpenPairError
 from openpair.evaluation.records import write_atomically
 from openpair.reproduction.agents import BASE
-from openpair.reproduction.settings import ROOT_MARGINS, STRENGTHS
+from openpair.reproduction.settings import KEEP_TOLERANCE, KEEPS, ROOT_MARGINS, STRENGTHS
 
 CONTROLS = ("il_rwm_mild", "il_rwm_wide")
+CHOOSERS = tuple(f"{BASE}.{name}" for name in ("pair", *CONTROLS))
+"""Agents whose score decides how much is remembered."""
 
 
 @dataclass(frozen=True)
@@ -25,12 +27,15 @@ class Choices:
         sequential: the best sequential scheme on validation; it is the one that gets the reward model, too.
         strength: how far the tree goes to what it learned.
         root_margin: how much better than a human root a candidate must be predicted.
+        keep: how much better than going on with the plan of half a second before a candidate must be predicted, for
+            every agent that chooses; None: nothing is remembered.
     """
 
     il_rwm: str = "il_rwm_wide"
     sequential: str = "sequential_regularised"
     strength: float = 1.0
     root_margin: float = 0.03
+    keep: float | None = None
 
     def write(self, path: Path) -> None:
         """Keep them."""
@@ -59,6 +64,22 @@ def strength_name(strength: float) -> str:
     return f"{BASE}.pair, strength {strength:.2f}"
 
 
+def keep_name(agent: str, keep: float | None) -> str:
+    """Name of an agent with a memory in validation tables; without one it is the agent itself."""
+    return agent if keep is None else f"{agent}, keep {keep:.2f}"
+
+
+def choose_keep(scores: Sequence[dict[str, float]], agents: Sequence[str]) -> float | None:
+    """The greatest of :data:`KEEPS` whose mean over agents and seeds is within :data:`KEEP_TOLERANCE` of the best."""
+    means = {}
+    for keep in KEEPS:
+        names = [keep_name(agent, keep) for agent in agents]
+        if all(name in seed for seed in scores for name in names):
+            means[keep] = sum(seed[name] for seed in scores for name in names) / (len(scores) * len(names))
+    good = [keep for keep, mean in means.items() if mean >= max(means.values()) - KEEP_TOLERANCE]
+    return max(good, key=lambda keep: -1.0 if keep is None else keep, default=None)
+
+
 def best_of(scores: Sequence[dict[str, float]], names: Sequence[str]) -> str:
     """The name with the greatest mean over seeds; the first on a tie, and where none was measured."""
     measured = [name for name in names if all(name in seed for seed in scores)]
@@ -76,5 +97,9 @@ def choose_all(seed_folders: Sequence[Path]) -> Choices:
     strengths = {strength_name(strength): strength for strength in STRENGTHS}
     margins = {margin_name(margin): margin for margin in ROOT_MARGINS}
     return Choices(
-        control, scheme, strengths[best_of(scores, list(strengths))], margins[best_of(scores, list(margins))]
+        control,
+        scheme,
+        strengths[best_of(scores, list(strengths))],
+        margins[best_of(scores, list(margins))],
+        choose_keep(scores, CHOOSERS),
     )

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 
 from openpair.datatypes.scores import SHORT_NAMES
 from openpair.reproduction.agents import BASE, BASE_LABELS, HUMAN, RULES, label_of
+from openpair.reproduction.choices import Choices
 from openpair.reproduction.markdown import hours, signed, signed_interval, table_lines, with_half
 from openpair.reproduction.page_made import made_section
 from openpair.reproduction.page_rows import (
@@ -120,6 +121,16 @@ def _main(page: PageInput) -> str:
     return "\n".join(parts)
 
 
+def _remembered(choices: Choices) -> str:
+    """What agents with a reward model remember, as the end of a sentence."""
+    if choices.keep is None:
+        return "nothing is remembered from frame to frame."
+    return (
+        "every agent that chooses may also go on with its plan of half a second before, and leaves it where another "
+        f"candidate is predicted better by more than {100 * choices.keep:g} points."
+    )
+
+
 def _choices(page: PageInput) -> str:
     choices = page.evidence.choices
     if choices is None:
@@ -130,7 +141,7 @@ def _choices(page: PageInput) -> str:
         f"Chosen on the validation towns: the fair control is {label_of(choices.il_rwm)}; the best sequential scheme, "
         f"which also gets the reward model, is {label_of(choices.sequential)}; trees go "
         f"{100 * choices.strength:g}% of the way to what they learned; a candidate takes the place of a human "
-        f"root where it is predicted better by more than {100 * choices.root_margin:g} points."
+        f"root where it is predicted better by more than {100 * choices.root_margin:g} points; " + _remembered(choices)
     )
 
 
