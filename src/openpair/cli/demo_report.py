@@ -198,20 +198,19 @@ def _gallery_scene(folder: Path, example: Example) -> GalleryScene:
     planner = load_pipeline(folder, mode="pair", dataset=dataset, name="pair")
     choice = planner.explain(scene)
     candidates = choice.candidates[0].double().numpy()
-    plans = np.concatenate([scene.human_trajectory()[None], candidates])
+    plans = np.concatenate([scene.human_trajectory()[None], candidates, choice.plan.double().numpy()])
     scores = score_prepared(prepare_scene(scene, Protocol.V1_1), plans)
-    predicted = [float("nan"), *choice.predicted[0].sigmoid().tolist()]
-    labels = ["human", *planner.candidate_names()]
+    predicted = [float("nan"), *choice.predicted[0].sigmoid().tolist(), float("nan")]
+    labels = ["human", *planner.candidate_names(), "PaIR"]
     scored = scored_plans(labels, plans, scores, predicted)
     human = ScoredPlan(scored[0].label, scored[0].plan, scored[0].score, scored[0].metrics)
-    index = int(choice.index[0])
     return GalleryScene(
         scene=scene,
         title=f"{example.log}: {KIND_TITLES[example.kind]} ({100 * example.difference:+.0f})",
         human=human,
-        imitation=scored[-1],
-        candidates=scored[1:-1],
-        chosen=scored[1 + index],
+        imitation=scored[-2],
+        candidates=scored[1:-2],
+        chosen=scored[-1],
         tags=(example.kind,),
         sensors=render_scene(scene, size=GALLERY_IMAGE),
     )

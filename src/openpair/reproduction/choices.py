@@ -11,11 +11,11 @@ from openpair.configs.runs import SEQUENTIAL_SCHEMES
 from openpair.errors import OpenPairError
 from openpair.evaluation.records import write_atomically
 from openpair.reproduction.agents import BASE
-from openpair.reproduction.settings import KEEP_TOLERANCE, KEEPS, ROOT_MARGINS, STRENGTHS
+from openpair.reproduction.settings import BLEND_TOLERANCE, BLENDS, ROOT_MARGINS, STRENGTHS
 
 CONTROLS = ("il_rwm_mild", "il_rwm_wide")
 CHOOSERS = tuple(f"{BASE}.{name}" for name in ("pair", *CONTROLS))
-"""Agents whose score decides how much is remembered."""
+"""Agents whose scores decide how candidates are blended: the method and both controls alike."""
 
 
 @dataclass(frozen=True)
@@ -27,15 +27,14 @@ class Choices:
         sequential: the best sequential scheme on validation; it is the one that gets the reward model, too.
         strength: how far the tree goes to what it learned.
         root_margin: how much better than a human root a candidate must be predicted.
-        keep: how much better than going on with the plan of half a second before a candidate must be predicted, for
-            every agent that chooses; None: nothing is remembered.
+        blend: temperature at which every agent that chooses blends its candidates; 0 takes the best.
     """
 
     il_rwm: str = "il_rwm_wide"
     sequential: str = "sequential_regularised"
     strength: float = 1.0
     root_margin: float = 0.03
-    keep: float | None = None
+    blend: float = 0.0
 
     def write(self, path: Path) -> None:
         """Keep them."""
@@ -54,9 +53,9 @@ class Choices:
             ) from error
 
 
-def margin_name(margin: float) -> str:
-    """Name of a human root's margin in validation tables."""
-    return f"human_pair, margin {margin:.2f}"
+def margin_name(margin: float, blend: float) -> str:
+    """Name of a human root's margin, at a temperature of blending, in validation tables."""
+    return f"human_pair, margin {margin:.2f}, blend {blend:.2f}"
 
 
 def strength_name(strength: float) -> str:
@@ -64,20 +63,19 @@ def strength_name(strength: float) -> str:
     return f"{BASE}.pair, strength {strength:.2f}"
 
 
-def keep_name(agent: str, keep: float | None) -> str:
-    """Name of an agent with a memory in validation tables; without one it is the agent itself."""
-    return agent if keep is None else f"{agent}, keep {keep:.2f}"
+def blend_name(agent: str, blend: float) -> str:
+    """Name of an agent that blends in validation tables; one that does not is the agent itself."""
+    return f"{agent}, blend {blend:.2f}" if blend else agent
 
 
-def choose_keep(scores: Sequence[dict[str, float]], agents: Sequence[str]) -> float | None:
-    """The greatest of :data:`KEEPS` whose mean over agents and seeds is within :data:`KEEP_TOLERANCE` of the best."""
+def choose_blend(scores: Sequence[dict[str, float]], agents: Sequence[str]) -> float:
+    """The greatest of :data:`BLENDS` whose mean over agents and seeds is within :data:`BLEND_TOLERANCE` of the best."""
     means = {}
-    for keep in KEEPS:
-        names = [keep_name(agent, keep) for agent in agents]
+    for blend in BLENDS:
+        names = [blend_name(agent, blend) for agent in agents]
         if all(name in seed for seed in scores for name in names):
-            means[keep] = sum(seed[name] for seed in scores for name in names) / (len(scores) * len(names))
-    good = [keep for keep, mean in means.items() if mean >= max(means.values()) - KEEP_TOLERANCE]
-    return max(good, key=lambda keep: -1.0 if keep is None else keep, default=None)
+            means[blend] = sum(seed[name] for seed in scores for name in names) / (len(scores) * len(names))
+    return max((b for b, mean in means.items() if mean >= max(means.values()) - BLEND_TOLERANCE), default=0.0)
 
 
 def best_of(scores: Sequence[dict[str, float]], names: Sequence[str]) -> str:
@@ -95,11 +93,8 @@ def choose_all(seed_folders: Sequence[Path]) -> Choices:
     control = best_of(scores, [f"{BASE}.{name}" for name in CONTROLS]).removeprefix(f"{BASE}.")
     scheme = best_of(scores, [f"{BASE}.{name}" for name in SEQUENTIAL_SCHEMES]).removeprefix(f"{BASE}.")
     strengths = {strength_name(strength): strength for strength in STRENGTHS}
-    margins = {margin_name(margin): margin for margin in ROOT_MARGINS}
+    blend = choose_blend(scores, CHOOSERS)
+    margins = {margin_name(margin, blend): margin for margin in ROOT_MARGINS}
     return Choices(
-        control,
-        scheme,
-        strengths[best_of(scores, list(strengths))],
-        margins[best_of(scores, list(margins))],
-        choose_keep(scores, CHOOSERS),
+        control, scheme, strengths[best_of(scores, list(strengths))], margins[best_of(scores, list(margins))], blend
     )

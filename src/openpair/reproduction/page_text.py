@@ -121,13 +121,13 @@ def _main(page: PageInput) -> str:
     return "\n".join(parts)
 
 
-def _remembered(choices: Choices) -> str:
-    """What agents with a reward model remember, as the end of a sentence."""
-    if choices.keep is None:
-        return "nothing is remembered from frame to frame."
+def _blend(choices: Choices) -> str:
+    """How agents with a reward model come from candidates to a plan, as the end of a sentence."""
+    if not choices.blend:
+        return "the candidate that is predicted best is the plan."
     return (
-        "every agent that chooses may also go on with its plan of half a second before, and leaves it where another "
-        f"candidate is predicted better by more than {100 * choices.keep:g} points."
+        "the plan is the mean of all candidates, each weighted by exp(predicted score / temperature) with a "
+        f"temperature of {100 * choices.blend:g} points."
     )
 
 
@@ -141,7 +141,7 @@ def _choices(page: PageInput) -> str:
         f"Chosen on the validation towns: the fair control is {label_of(choices.il_rwm)}; the best sequential scheme, "
         f"which also gets the reward model, is {label_of(choices.sequential)}; trees go "
         f"{100 * choices.strength:g}% of the way to what they learned; a candidate takes the place of a human "
-        f"root where it is predicted better by more than {100 * choices.root_margin:g} points; " + _remembered(choices)
+        f"root where it is predicted better by more than {100 * choices.root_margin:g} points; " + _blend(choices)
     )
 
 

@@ -60,6 +60,8 @@ class PoseAwareConfig:
             perception comes weighted by the trunk already.
         occupied_weight: weight of occupied cells in the forecast's loss; few cells are.
         ranking_temperature: temperature of the ranking loss, in units of score.
+        blend: temperature [score] at which a planner takes the mean of candidates (:mod:`openpair.selection.planner`);
+            0 takes the best.
     """
 
     trunk: TrunkConfig
@@ -76,6 +78,7 @@ class PoseAwareConfig:
     occupied_weight: float = 4.0
     ranking_temperature: float = 0.1
     extended_comfort: bool = later(False)
+    blend: float = later(0.0)
 
     @staticmethod
     def published() -> PoseAwareConfig:
@@ -85,7 +88,9 @@ class PoseAwareConfig:
     @staticmethod
     def small(layout: InputLayout | None = None) -> PoseAwareConfig:
         """The demo's size (:func:`openpair.nn.presets.small_trunk`), for the standard cameras unless said."""
-        return PoseAwareConfig(trunk=small_trunk(layout or InputLayout(ground_views(standard_cameras()))))
+        trunk = small_trunk(layout or InputLayout(ground_views(standard_cameras())))
+        # Chosen on the validation towns (docs/log.md).
+        return PoseAwareConfig(trunk=trunk, blend=0.02)
 
 
 class PoseAwareRewardModel(PerceptionTrunk, RewardModel):

@@ -1,0 +1,78 @@
+"""Agents of the comparison that blend their candidates, and how the validation towns choose by how much."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+import pytest
+import torch
+from torch import Tensor
+
+from openpair.reproduction.choices import CHOOSERS, blend_name, choose_blend
+from openpair.reproduction.planning import PlannedAgent, SceneView, human_root
+from openpair.rewards.base import RewardContext
+
+
+class LikesSpeed:
+    """Stands for a reward model: a plan is worth as much as it is long, up to 1 at 100 m; counts its scenes."""
+
+    def __init__(self) -> None:
+        self.scored = 0
+
+    def encode(self, features: Mapping[str, Tensor]) -> RewardContext:
+        return RewardContext(features["status_feature"], features["status_feature"])
+
+    def score(self, context: RewardContext, candidates: Tensor) -> dict[str, Tensor]:
+        self.scored += 1
+        return {"sim_logits": (candidates[..., -1, 0] / 100).clamp(0.01, 0.99).logit()[:, None]}
+
+
+def straight(speed: float) -> Tensor:
+    seconds = torch.arange(1, 9) * 0.5
+    return torch.stack((speed * seconds, torch.zeros(8), torch.zeros(8)), dim=-1)
+
+
+def a_view() -> SceneView:
+    return SceneView(("a",), {"status_feature": torch.zeros(1, 8)}, straight(5.0)[None], 0)
+
+
+def a_bit_faster(view: SceneView, root: Tensor) -> Tensor:
+    return straight(5.5)[None, None]
+
+
+def test_blending_lies_between_the_candidates_and_margins_count():
+    model = LikesSpeed()
+    best = PlannedAgent("a.b", human_root, a_bit_faster, model)  # type: ignore[arg-type]
+    blending = PlannedAgent("a.c", human_root, a_bit_faster, model, blend=0.02)  # type: ignore[arg-type]
+    wary = PlannedAgent("a.d", human_root, a_bit_faster, model, margin=0.5, blend=0.02)  # type: ignore[arg-type]
+    view = a_view()
+    torch.testing.assert_close(best.plan(view)[0], straight(5.5))
+    # The faster plan is longer by 2 m, worth 0.02: weights e to 1.
+    share = torch.e / (1 + torch.e)
+    torch.testing.assert_close(blending.plan(view)[0], straight(5.0 + 0.5 * share))
+    torch.testing.assert_close(wary.plan(view)[0], straight(5.0), atol=1e-4, rtol=0)
+
+
+def test_candidates_of_a_scene_are_scored_once_for_all_who_choose_from_them():
+    model = LikesSpeed()
+    view = a_view()
+    for margin in (0.0, 0.1, 0.2):
+        PlannedAgent("a.b", human_root, a_bit_faster, model, margin=margin).plan(view)  # type: ignore[arg-type]
+    assert model.scored == 1
+
+
+def scores(**by_blend: float) -> dict[str, float]:
+    blends = {"none": 0.0, "b1": 0.01, "b2": 0.02, "b3": 0.03, "b5": 0.05}
+    return {blend_name(agent, blends[k]): value for k, value in by_blend.items() for agent in CHOOSERS}
+
+
+@pytest.mark.parametrize(
+    ("measured", "expected"),
+    [
+        (scores(none=85.0, b1=85.1, b2=85.3, b3=85.1, b5=84.0), 0.03),
+        (scores(none=85.0, b1=84.0, b2=84.0, b3=84.0, b5=83.0), 0.0),
+        (scores(none=85.0), 0.0),
+    ],
+)
+def test_the_greatest_temperature_that_costs_next_to_nothing_is_chosen(measured, expected):
+    assert choose_blend([measured, measured], CHOOSERS) == expected
