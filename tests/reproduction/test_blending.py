@@ -8,7 +8,7 @@ import pytest
 import torch
 from torch import Tensor
 
-from openpair.reproduction.choices import CHOOSERS, blend_name, choose_blend
+from openpair.reproduction.choices import CHOOSERS, choose_manner, manner_name
 from openpair.reproduction.planning import PlannedAgent, SceneView, human_root
 from openpair.rewards.base import RewardContext
 
@@ -61,18 +61,23 @@ def test_candidates_of_a_scene_are_scored_once_for_all_who_choose_from_them():
     assert model.scored == 1
 
 
-def scores(**by_blend: float) -> dict[str, float]:
-    blends = {"none": 0.0, "b1": 0.01, "b2": 0.02, "b3": 0.03, "b5": 0.05}
-    return {blend_name(agent, blends[k]): value for k, value in by_blend.items() for agent in CHOOSERS}
+def scores(best: float, **by_manner: float) -> dict[str, float]:
+    """Scores of all choosers, the same for each: ``b2k4`` blends at 0.02 and keeps 0.04; ``b2`` forgets."""
+    out = dict.fromkeys(CHOOSERS, best)
+    for name, value in by_manner.items():
+        blend, _, keep = name.removeprefix("b").partition("k")
+        out |= {manner_name(a, int(blend) / 100, int(keep) / 100 if keep else None): value for a in CHOOSERS}
+    return out
 
 
 @pytest.mark.parametrize(
     ("measured", "expected"),
     [
-        (scores(none=85.0, b1=85.1, b2=85.3, b3=85.1, b5=84.0), 0.03),
-        (scores(none=85.0, b1=84.0, b2=84.0, b3=84.0, b5=83.0), 0.0),
-        (scores(none=85.0), 0.0),
+        (scores(85.0, b2=85.3, b3=85.1, b5=84.0), (0.03, None)),
+        (scores(85.0, b2=85.3, b2k0=85.3, b3k0=85.1, b2k4=85.0, b3k4=84.9), (0.02, 0.04)),
+        (scores(85.0, b2=84.0, b2k0=84.0, b0k4=83.0), (0.0, None)),
+        (scores(85.0), (0.0, None)),
     ],
 )
-def test_the_greatest_temperature_that_costs_next_to_nothing_is_chosen(measured, expected):
-    assert choose_blend([measured, measured], CHOOSERS) == expected
+def test_what_keeps_most_and_costs_next_to_nothing_is_chosen(measured, expected):
+    assert choose_manner([measured, measured], CHOOSERS) == expected

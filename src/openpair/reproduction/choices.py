@@ -5,17 +5,18 @@ from __future__ import annotations
 import json
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
+from itertools import product
 from pathlib import Path
 
 from openpair.configs.runs import SEQUENTIAL_SCHEMES
 from openpair.errors import OpenPairError
 from openpair.evaluation.records import write_atomically
 from openpair.reproduction.agents import BASE
-from openpair.reproduction.settings import BLEND_TOLERANCE, BLENDS, ROOT_MARGINS, STRENGTHS
+from openpair.reproduction.settings import BLENDS, KEEPS, ROOT_MARGINS, STRENGTHS, TOLERANCE
 
 CONTROLS = ("il_rwm_mild", "il_rwm_wide")
 CHOOSERS = tuple(f"{BASE}.{name}" for name in ("pair", *CONTROLS))
-"""Agents whose scores decide how candidates are blended: the method and both controls alike."""
+"""Agents whose scores decide how candidates become a plan: the method and both controls alike."""
 
 
 @dataclass(frozen=True)
@@ -28,6 +29,8 @@ class Choices:
         strength: how far the tree goes to what it learned.
         root_margin: how much better than a human root a candidate must be predicted.
         blend: temperature at which every agent that chooses blends its candidates; 0 takes the best.
+        keep: by how much more than predicted such an agent values its plan of half a second before; None: it is
+            forgotten.
     """
 
     il_rwm: str = "il_rwm_wide"
@@ -35,6 +38,7 @@ class Choices:
     strength: float = 1.0
     root_margin: float = 0.03
     blend: float = 0.0
+    keep: float | None = None
 
     def write(self, path: Path) -> None:
         """Keep them."""
@@ -63,19 +67,22 @@ def strength_name(strength: float) -> str:
     return f"{BASE}.pair, strength {strength:.2f}"
 
 
-def blend_name(agent: str, blend: float) -> str:
-    """Name of an agent that blends in validation tables; one that does not is the agent itself."""
-    return f"{agent}, blend {blend:.2f}" if blend else agent
+def manner_name(agent: str, blend: float, keep: float | None) -> str:
+    """Name of an agent that blends or remembers in validation tables; one that does neither is the agent itself."""
+    name = f"{agent}, blend {blend:.2f}" if blend else agent
+    return name if keep is None else f"{name}, keep {keep:.2f}"
 
 
-def choose_blend(scores: Sequence[dict[str, float]], agents: Sequence[str]) -> float:
-    """The greatest of :data:`BLENDS` whose mean over agents and seeds is within :data:`BLEND_TOLERANCE` of the best."""
-    means = {}
-    for blend in BLENDS:
-        names = [blend_name(agent, blend) for agent in agents]
+def choose_manner(scores: Sequence[dict[str, float]], agents: Sequence[str]) -> tuple[float, float | None]:
+    """Of :data:`BLENDS` and :data:`KEEPS` the pair that keeps most, then blends most, among those whose mean over
+    agents and seeds is within :data:`TOLERANCE` of the best."""
+    means: dict[tuple[float, float | None], float] = {}
+    for blend, keep in product(BLENDS, KEEPS):
+        names = [manner_name(agent, blend, keep) for agent in agents]
         if all(name in seed for seed in scores for name in names):
-            means[blend] = sum(seed[name] for seed in scores for name in names) / (len(scores) * len(names))
-    return max((b for b, mean in means.items() if mean >= max(means.values()) - BLEND_TOLERANCE), default=0.0)
+            means[blend, keep] = sum(seed[name] for seed in scores for name in names) / (len(scores) * len(names))
+    good = [pair for pair, mean in means.items() if mean >= max(means.values()) - TOLERANCE]
+    return max(good, key=lambda pair: (-1.0 if pair[1] is None else pair[1], pair[0]), default=(0.0, None))
 
 
 def best_of(scores: Sequence[dict[str, float]], names: Sequence[str]) -> str:
@@ -93,8 +100,13 @@ def choose_all(seed_folders: Sequence[Path]) -> Choices:
     control = best_of(scores, [f"{BASE}.{name}" for name in CONTROLS]).removeprefix(f"{BASE}.")
     scheme = best_of(scores, [f"{BASE}.{name}" for name in SEQUENTIAL_SCHEMES]).removeprefix(f"{BASE}.")
     strengths = {strength_name(strength): strength for strength in STRENGTHS}
-    blend = choose_blend(scores, CHOOSERS)
+    blend, keep = choose_manner(scores, CHOOSERS)
     margins = {margin_name(margin, blend): margin for margin in ROOT_MARGINS}
     return Choices(
-        control, scheme, strengths[best_of(scores, list(strengths))], margins[best_of(scores, list(margins))], blend
+        control,
+        scheme,
+        strengths[best_of(scores, list(strengths))],
+        margins[best_of(scores, list(margins))],
+        blend,
+        keep,
     )

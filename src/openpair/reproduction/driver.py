@@ -24,6 +24,7 @@ from openpair.features.cache import FeatureStore
 from openpair.reproduction.agents import BASE, HUMAN
 from openpair.reproduction.choices import Choices, choose_all
 from openpair.reproduction.planning import (
+    Before,
     Candidates,
     PlannedAgent,
     Root,
@@ -38,7 +39,7 @@ from openpair.reproduction.planning import (
     wide,
 )
 from openpair.reproduction.provenance import RUN_FILE, record_seed
-from openpair.reproduction.scoring import PLANS, score_seed, seed_folder, with_predecessors
+from openpair.reproduction.scoring import PLANS, neighbours_in_time, score_seed, seed_folder, with_predecessors
 from openpair.reproduction.settings import STRENGTHS, ReproductionConfig, ablation_experiment, second_experiment
 from openpair.reproduction.validation import validate_seed
 from openpair.samplers.base import Sampler
@@ -96,16 +97,20 @@ class Reproduction:
             for split in ("train", "val")
         }
 
-    def test_features(self) -> FeatureStore:
-        """What the networks see of the test towns, half a second before each scene included."""
+    def features(self, split: str) -> FeatureStore:
+        """What the networks see of a split, half a second before each scene included."""
         folder = build_features_of(
-            with_predecessors(self.spec("test")),
-            self.run / "data" / "test",
+            with_predecessors(self.spec(split)),
+            self.run / "data" / split,
             self.config.experiment.features,
             workers=self.workers,
-            on_progress=partial(self._tell_of, "test"),
+            on_progress=partial(self._tell_of, split),
         )
         return FeatureStore(folder)
+
+    def before(self, split: str) -> Before:
+        """Which scene of a split lies half a second before which."""
+        return neighbours_in_time(with_predecessors(self.spec(split)).open())
 
     def _tell_of(self, split: str, what: str, done: int, total: int) -> None:
         self.on_progress(f"{what} ({split})", done, total)
@@ -157,6 +162,7 @@ class Reproduction:
     def validate(self) -> Choices:
         """Judge every agent and ablation on the validation towns, and choose what is left to choose."""
         validation = self.stores()["val"].open()
+        store, before = self.features("val"), self.before("val")
         for seed in self.seeds:
             with self.timed(seed, "validation"):
                 validate_seed(
@@ -165,6 +171,8 @@ class Reproduction:
                     ablation_samplers(self, seed),
                     strengths_of_seed(self.run, seed),
                     validation,
+                    store,
+                    before,
                     seed=seed,
                     on_progress=partial(self.on_progress, f"seed {seed} validation"),
                 )
@@ -174,7 +182,7 @@ class Reproduction:
 
     def plan(self, choices: Choices) -> None:
         """Plans of every agent on the test scenes."""
-        store = self.test_features()
+        store, before = self.features("test"), self.before("test")
         for seed in self.seeds:
             if seed == self.seeds[0]:
                 self.keep_leaves(seed, store, choices)
@@ -184,13 +192,14 @@ class Reproduction:
                     store,
                     seed_folder(self.run, seed) / PLANS,
                     seed=seed,
+                    before=before,
                     on_progress=partial(self.on_progress, f"seed {seed} plans"),
                 )
 
     def keep_leaves(self, seed: int, store: FeatureStore, choices: Choices) -> None:
         """All leaves of the main agent on the test scenes, for the pictures of scenes."""
         pair = next(a for a in agents_of_seed(self.run, seed, choices) if a.name == f"{BASE}.pair")
-        every = replace(pair, best_of=NUM_CONTROL_CANDIDATES)
+        every = replace(pair, best_of=NUM_CONTROL_CANDIDATES, keep=None)
         plan_all([every], store, seed_folder(self.run, seed) / "leaves", seed=seed)
 
     def score(self) -> None:
@@ -271,7 +280,9 @@ def agents_of_seed(run: Path, seed: int, choices: Choices) -> list[PlannedAgent]
 
     def add(name: str, root: Root, candidates: Candidates | None = None, best_of: int = 0, margin: float = 0.0) -> None:
         chooser = None if candidates is None else model
-        agents.append(PlannedAgent(name, root, candidates, chooser, best_of, margin, choices.blend))
+        # The true score picks among favourites of the moment: such a row remembers nothing.
+        keep = None if candidates is None or best_of else choices.keep
+        agents.append(PlannedAgent(name, root, candidates, chooser, best_of, margin, choices.blend, keep))
 
     policies = {BASE: folder / BRANCH_FILES["il"], SECOND: folder / SECOND / BRANCH_FILES["il"]}
     for base, path in policies.items():

@@ -121,14 +121,21 @@ def _main(page: PageInput) -> str:
     return "\n".join(parts)
 
 
-def _blend(choices: Choices) -> str:
+def _manner(choices: Choices) -> str:
     """How agents with a reward model come from candidates to a plan, as the end of a sentence."""
-    if not choices.blend:
-        return "the candidate that is predicted best is the plan."
-    return (
+    plan = (
         "the plan is the mean of all candidates, each weighted by exp(predicted score / temperature) with a "
-        f"temperature of {100 * choices.blend:g} points."
+        f"temperature of {100 * choices.blend:g} points"
+        if choices.blend
+        else "the candidate that is predicted best is the plan"
     )
+    memory = (
+        "nothing is remembered from frame to frame"
+        if choices.keep is None
+        else "the plan of half a second before, driven on, is a candidate too, valued by "
+        f"{100 * choices.keep:g} points more than it is predicted"
+    )
+    return f"{plan}; {memory}. Both hold for the controls as well."
 
 
 def _choices(page: PageInput) -> str:
@@ -141,7 +148,7 @@ def _choices(page: PageInput) -> str:
         f"Chosen on the validation towns: the fair control is {label_of(choices.il_rwm)}; the best sequential scheme, "
         f"which also gets the reward model, is {label_of(choices.sequential)}; trees go "
         f"{100 * choices.strength:g}% of the way to what they learned; a candidate takes the place of a human "
-        f"root where it is predicted better by more than {100 * choices.root_margin:g} points; " + _blend(choices)
+        f"root where it is predicted better by more than {100 * choices.root_margin:g} points; " + _manner(choices)
     )
 
 

@@ -6,7 +6,7 @@ the reward model have never seen a policy's plan, and serve a second policy unch
 
 from __future__ import annotations
 
-from collections.abc import Callable, Hashable, Iterator, Sequence
+from collections.abc import Callable, Collection, Hashable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -21,6 +21,7 @@ from openpair.policies.base import ImitationPolicy
 from openpair.reproduction.plan_files import write_plans
 from openpair.rewards.base import RewardModel
 from openpair.samplers.base import Sampler
+from openpair.selection.memory import driven_on
 from openpair.selection.perturbations import control_candidates
 from openpair.selection.planner import blended
 from openpair.training.batch import evaluation_batches
@@ -43,6 +44,7 @@ class SceneView:
         human: (B, 8, 3) the human's plans.
         noise_seed: of policies that draw at random.
         seen: what each network made of it, by the network, and what was scored already.
+        driven_on: by agent (B, 8, 3) its plan of half a second before, driven on; NaN where there is none.
     """
 
     tokens: tuple[str, ...]
@@ -50,6 +52,7 @@ class SceneView:
     human: Tensor
     noise_seed: int
     seen: dict[Hashable, Any] = field(default_factory=dict)
+    driven_on: dict[str, Tensor] = field(default_factory=dict)
 
     def once(self, maker: Hashable, make: Callable[[], Any]) -> Any:
         """What ``maker`` (a network, or several things together) makes of the batch, made at the first call."""
@@ -120,6 +123,8 @@ class PlannedAgent:
         reward_model: chooses; None with ``candidates`` None.
         best_of: 0, or how many of the reward model's favourites are given, for the true score to pick from.
         margin: by so much [score] a candidate must be predicted better than the root to take its place.
+        keep: None, or the plan of half a second before, driven on, is a candidate too, and is valued by so much [score]
+            more than it is predicted.
         blend: temperature [score] at which candidates become one plan (:func:`openpair.selection.planner.blended`); 0:
             the best is the plan.
     """
@@ -131,20 +136,45 @@ class PlannedAgent:
     best_of: int = 0
     margin: float = 0.0
     blend: float = 0.0
+    keep: float | None = None
 
     def valued(self, view: SceneView) -> tuple[Tensor, Tensor]:
-        """Candidates (B, N, 8, 3), the root last, and their predicted scores (B, N), the root's with its margin."""
+        """Candidates (B, N, 8, 3), the root last, and their predicted scores (B, N), the root's with its margin.
+
+        An agent that remembers has its plan of half a second before as its first candidate.
+        """
         every, value = view.once((self.root, self.candidates, self.reward_model), lambda: self._scored(view))
         value = value.clone()
         value[:, -1] += self.margin
-        return every, value
+        return self._with_memory(view, every, value)
 
     def _scored(self, view: SceneView) -> tuple[Tensor, Tensor]:
-        assert self.candidates is not None and self.reward_model is not None
-        root, model = self.root(view), self.reward_model
+        """Candidates and root, and what the reward model predicts for them."""
+        assert self.candidates is not None
+        root = self.root(view)
         every = torch.cat((self.candidates(view, root), root[:, None]), dim=1)
+        return every, self._predicted(view, every)
+
+    def _predicted(self, view: SceneView, plans: Tensor) -> Tensor:
+        """Predicted scores (B, N) of plans (B, N, 8, 3)."""
+        model = self.reward_model
+        assert model is not None
         context = view.once(model, lambda: model.encode(view.features))
-        return every, model.score(context, every)["sim_logits"][:, 0].sigmoid()
+        return model.score(context, plans)["sim_logits"][:, 0].sigmoid()
+
+    def _with_memory(self, view: SceneView, every: Tensor, value: Tensor) -> tuple[Tensor, Tensor]:
+        """Candidates with the plan of half a second before in front, where this agent remembers any.
+
+        A scene without one has its root there, valued at minus infinity.
+        """
+        remembered = view.driven_on.get(self.name) if self.keep is not None else None
+        if remembered is None or not bool(remembered.isfinite().any()):
+            return every, value
+        known = remembered.isfinite().all(dim=(1, 2))
+        plan = torch.where(known[:, None, None], remembered, every[:, -1])[:, None]
+        worth = self._predicted(view, plan) + (self.keep or 0.0)
+        worth = torch.where(known[:, None], worth, -torch.inf)
+        return torch.cat((plan, every), dim=1), torch.cat((worth, value), dim=1)
 
     @torch.no_grad()
     def plan(self, view: SceneView) -> Tensor:
@@ -160,26 +190,91 @@ class PlannedAgent:
         return every[rows, value.argmax(dim=1)]
 
 
+Before = Mapping[str, str]
+"""Token -> token of the scene half a second before, for scenes that have one."""
+
+
+def in_order(tokens: Sequence[str], before: Before) -> list[list[str]]:
+    """Tokens in rounds: what lies before a scene is in an earlier round than the scene itself."""
+    known, rounds = set(tokens), dict[str, int]()
+    for token in tokens:
+        chain = [token]
+        while chain[-1] not in rounds and before.get(chain[-1]) in known:
+            chain.append(before[chain[-1]])
+        for later in reversed(chain):
+            rounds.setdefault(later, rounds[before[later]] + 1 if before.get(later) in known else 0)
+    return [[t for t in tokens if rounds[t] == number] for number in range(max(rounds.values(), default=-1) + 1)]
+
+
+def plans_of(
+    agents: Sequence[PlannedAgent],
+    store: FeatureStore,
+    *,
+    seed: int,
+    before: Before | None = None,
+    wanted: Collection[str] | None = None,
+    on_progress: Callable[[int, int], None] = lambda done, total: None,
+) -> dict[str, dict[str, Tensor]]:
+    """Have agents plan the scenes of a store; agents share what they look at, those that remember go in order of time.
+
+    Args:
+        agents: who plans.
+        store: what they see; of a scene before another it also holds how the car moved in between.
+        seed: of policies that draw at random.
+        before: which scene lies half a second before which.
+        wanted: scenes to plan; of the others only what is remembered is made. None: all.
+        on_progress: told (scenes done, scenes in all).
+
+    Returns agent -> token -> plan (8, 3), or (best_of, 8, 3).
+    """
+    before = before or {}
+    plans: dict[str, dict[str, Tensor]] = {agent.name: {} for agent in agents}
+    moved: dict[str, Tensor] = {}
+    done = 0
+    for tokens in in_order(store.tokens, before):
+        needed = [t for t in tokens if wanted is None or t in wanted]
+        extra = sorted(set(tokens) - set(needed)) if any(agent.keep is not None for agent in agents) else []
+        for group, planning in ((extra, [a for a in agents if a.keep is not None]), (needed, agents)):
+            for view in views(store, seed, group):
+                moved.update(zip(view.tokens, view.human[:, 0], strict=True))
+                for agent in planning:
+                    if agent.keep is not None:
+                        view.driven_on[agent.name] = _remembered(view.tokens, plans[agent.name], before, moved)
+                    plans[agent.name].update(zip(view.tokens, agent.plan(view), strict=True))
+                done += len(view.tokens)
+                on_progress(done, len(store.tokens))
+    return plans
+
+
+def _remembered(
+    tokens: Sequence[str], plans: Mapping[str, Tensor], before: Before, moved: Mapping[str, Tensor]
+) -> Tensor:
+    """(B, 8, 3) plans of the scenes before, driven on; NaN where there is none."""
+    out = torch.full((len(tokens), 8, 3), torch.nan)
+    rows = [(i, before[token]) for i, token in enumerate(tokens) if before.get(token) in plans]
+    if rows:
+        previous = torch.stack([plans[token] for _, token in rows])
+        now = torch.stack([moved[token] for _, token in rows])
+        out[[i for i, _ in rows]] = driven_on(previous, now)
+    return out
+
+
 def plan_all(
     agents: Sequence[PlannedAgent],
     store: FeatureStore,
     folder: Path,
     *,
     seed: int,
+    before: Before | None = None,
     on_progress: Callable[[int, int], None] = lambda done, total: None,
 ) -> list[Path]:
-    """Have every agent plan every scene of a store and write ``folder/<name>.npz``; agents share what they look at."""
-    tokens: list[str] = []
-    plans: dict[str, list[Tensor]] = {agent.name: [] for agent in agents}
-    for view in views(store, seed):
-        tokens += view.tokens
-        for agent in agents:
-            plans[agent.name].append(agent.plan(view))
-        on_progress(len(tokens), len(store.tokens))
+    """:func:`plans_of` every scene of a store, written to ``folder/<name>.npz``; returns the files."""
+    plans = plans_of(agents, store, seed=seed, before=before, on_progress=on_progress)
     written = []
     for agent in agents:
         path = folder / f"{agent.name}.npz"
-        write_plans(path, tokens, torch.cat(plans[agent.name]).double().numpy())
+        poses = torch.stack([plans[agent.name][token] for token in store.tokens])
+        write_plans(path, list(store.tokens), poses.double().numpy())
         written.append(path)
     return written
 

@@ -19,6 +19,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from openpair.datasets.base import Dataset, SceneKey
+from openpair.datasets.world.dataset import WorldDataset
 from openpair.datatypes.columns import Protocol
 from openpair.datatypes.scores import PlanScores, metric_names
 from openpair.errors import OpenPairError
@@ -56,6 +57,15 @@ def scores_path(run: Path, seed: int, variant: str) -> Path:
 def with_predecessors(spec: DataSpec) -> DataSpec:
     """The same scenes and those half a second before, where the dataset can add them."""
     return replace(spec, options={**spec.options, "predecessors": True}) if spec.name == "world" else spec
+
+
+def neighbours_in_time(dataset: Dataset) -> dict[str, str]:
+    """Token -> token of the scene half a second before it, for scenes that count and have one in the dataset."""
+    if not isinstance(dataset, WorldDataset):
+        return {}
+    known = {key.token for key in dataset.keys()}
+    pairs = ((token, dataset.predecessor_of(token)) for token in sorted(chosen_tokens(dataset)))
+    return {token: earlier for token, earlier in pairs if earlier in known}
 
 
 def chosen_tokens(dataset: Dataset) -> set[str]:

@@ -12,12 +12,15 @@ from openpair.samplers.kinematic_tree import KinematicTreeConfig
 ROOT_MARGINS = (0.0, 0.03, 0.06, 0.1, 0.15, 0.2)
 """How much better than a human root a candidate must be predicted; the validation towns choose."""
 
-BLENDS = (0.0, 0.01, 0.02, 0.03, 0.05)
-"""Temperatures at which candidates are blended (0: the best is taken); the validation towns choose."""
+BLENDS = (0.0, 0.02, 0.03, 0.05)
+"""Temperatures at which candidates are blended (0: the best is taken)."""
 
-BLEND_TOLERANCE = 0.3
-"""The greatest of them that costs at most so many points of PDMS is taken: PDMS does not see how plans of neighbouring
-frames agree."""
+KEEPS = (None, 0.0, 0.02, 0.04)
+"""By how much more than predicted the plan of half a second before is valued as a candidate (None: it is forgotten)."""
+
+TOLERANCE = 0.3
+"""Among the pairs of both that cost at most so many points of PDMS on the validation towns, the one that keeps most,
+then blends most, is taken: PDMS does not see how plans of neighbouring frames agree."""
 
 STRENGTHS = (0.25, 0.5, 0.75, 1.0)
 """Shares of the way to what it learned that a tree goes at inference; the validation towns choose. 0 is the untrained

@@ -12,10 +12,11 @@ import torch
 from torch import Tensor
 
 from openpair.evaluation.records import write_atomically
+from openpair.features.cache import FeatureStore
 from openpair.reproduction.agents import BASE
-from openpair.reproduction.choices import CHOOSERS, blend_name, margin_name, strength_name
-from openpair.reproduction.planning import PlannedAgent, SceneView, tree, views
-from openpair.reproduction.settings import BLENDS, ROOT_MARGINS
+from openpair.reproduction.choices import CHOOSERS, manner_name, margin_name, strength_name
+from openpair.reproduction.planning import Before, PlannedAgent, SceneView, plans_of, tree, views
+from openpair.reproduction.settings import BLENDS, KEEPS, ROOT_MARGINS
 from openpair.rewards.exact import ExactReward
 from openpair.samplers.base import Sampler
 from openpair.training.data import TrainingData
@@ -29,6 +30,8 @@ def validate_seed(
     ablations: dict[str, dict[str, Sampler]],
     strengths: dict[float, Sampler],
     data: TrainingData,
+    store: FeatureStore,
+    before: Before,
     *,
     seed: int,
     on_progress: Callable[[int, int], None],
@@ -38,6 +41,17 @@ def validate_seed(
     Table "agents" has the score and sub-metrics of each agent's plan and, for agents that choose, the best candidate's
     score and the regret; each ablation has the mean leaf, the best of the set, what the reward model chooses, and the
     best of its six favourites.
+
+    Args:
+        folder: of the seed.
+        agents: who plans, without blending and memory.
+        ablations: table -> row -> sampler.
+        strengths: strength -> sampler.
+        data: the scenes that count, with their rewards.
+        store: what agents see of them, and of the scenes half a second before.
+        before: which scene lies half a second before which.
+        seed: of policies that draw at random.
+        on_progress: told (scenes done, scenes in all).
     """
     reward = data.reward()
     single = [agent for agent in agents if agent.best_of == 0]
@@ -48,22 +62,23 @@ def validate_seed(
         for margin, blend in product(ROOT_MARGINS, BLENDS)
     ]
     single += [
-        replace(agent, name=blend_name(agent.name, blend), blend=blend)
+        replace(agent, name=manner_name(agent.name, blend, keep), blend=blend, keep=keep)
         for agent in agents
         if agent.name in CHOOSERS
-        for blend in BLENDS
-        if blend
+        for blend, keep in product(BLENDS, KEEPS)
+        if (blend, keep) != (0.0, None)
     ]
     pair = next(agent for agent in agents if agent.name == f"{BASE}.pair")
     single += [replace(pair, name=strength_name(s), candidates=tree(sampler)) for s, sampler in strengths.items()]
-    il = next(agent for agent in agents if agent.name == f"{BASE}.il")
     tables: dict[str, Rows] = {"agents": {}, **{table: {} for table in ablations}}
     done = 0
+    plans = plans_of(single, store, seed=seed, before=before, wanted=set(data.tokens))
     with torch.no_grad():
         for view in views(data.features, seed, data.tokens):
-            il_plan = il.plan(view)
+            il_plan = torch.stack([plans[f"{BASE}.il"][token] for token in view.tokens])
             for agent in single:
-                _note(tables["agents"], agent.name, judge_plan(agent, view, reward, il_plan))
+                plan = torch.stack([plans[agent.name][token] for token in view.tokens])
+                _note(tables["agents"], agent.name, judge_plan(plan, view, reward, il_plan))
             for table, samplers in ablations.items():
                 for name, sampler in samplers.items():
                     _note(tables[table], name, judge_set(replace(pair, candidates=tree(sampler)), view, reward))
@@ -79,9 +94,8 @@ def validate_seed(
     write_atomically(folder / "validation.json", json.dumps(means, indent=1) + "\n")
 
 
-def judge_plan(agent: PlannedAgent, view: SceneView, reward: ExactReward, il_plan: Tensor) -> dict[str, Tensor]:
-    """Figures (B,) of an agent's plans: score and sub-metrics [percent], and distance to the IL plan [m]."""
-    plan = agent.plan(view)
+def judge_plan(plan: Tensor, view: SceneView, reward: ExactReward, il_plan: Tensor) -> dict[str, Tensor]:
+    """Figures (B,) of plans (B, 8, 3): score and sub-metrics [percent], and distance to the IL plan [m]."""
     exact = reward.score(view.tokens, plan[:, None])
     figures = {"score": 100 * exact.score[:, 0]}
     figures |= {name: 100 * exact.metric(name)[:, 0] for name in exact.known_metrics()}
