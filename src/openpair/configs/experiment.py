@@ -256,8 +256,9 @@ def _flat(config: ExperimentConfig) -> FlatSamplerConfig:
 
 def with_group_size(config: ExperimentConfig, size: int) -> ExperimentConfig:
     """The same experiment with fewer leaves of our tree: 12, 9 or 5."""
-    sampler = KinematicTreeConfig.small() if is_small(config) else KinematicTreeConfig.published()
-    sampler = replace(sampler, codes=codes_of_group_size(size))
+    ours = KinematicTreeConfig.small() if is_small(config) else KinematicTreeConfig.published()
+    strength = getattr(config.networks.sampler, "strength", ours.strength)
+    sampler = replace(ours, codes=codes_of_group_size(size), strength=strength)
     return replace(config, networks=replace(config.networks, sampler=sampler))
 
 

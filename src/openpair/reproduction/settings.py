@@ -7,7 +7,6 @@ from dataclasses import dataclass, field, replace
 
 from openpair.configs.experiment import ExperimentConfig, demo, preset, quick
 from openpair.errors import OpenPairError
-from openpair.samplers.kinematic_tree import KinematicTreeConfig
 
 ROOT_MARGINS = (0.0, 0.03, 0.06, 0.1, 0.15, 0.2)
 """How much better than a human root a candidate must be predicted; the validation towns choose."""
@@ -51,13 +50,10 @@ class ReproductionConfig:
 
 
 def world() -> ReproductionConfig:
-    """The published one: the embedded world, three seeds, about an hour on two cores."""
-    experiment = replace(demo(), validation_scenes=300)
-    # Trees are trained whole; how far they go at inference is chosen afterwards.
-    networks = replace(experiment.networks, sampler=KinematicTreeConfig.small())
+    """The published one: the embedded world, the demo's settings, every scene of the validation towns."""
     return ReproductionConfig(
         name="world",
-        experiment=replace(experiment, networks=networks),
+        experiment=replace(demo(), validation_scenes=None),
         ablations={
             "ablation_tree": {
                 "no tree, offsets": "demo_no_tree_offsets",
