@@ -126,3 +126,11 @@ def test_all_sets_of_a_pool_are_as_large_as_the_trees() -> None:
     with torch.no_grad():
         sets = propose(TwoScenes().batch(np.array([0, 1])), torch.Generator().manual_seed(0))
     assert sets.shape == (2, 3, 6, 8, 3)
+
+
+@pytest.mark.parametrize("size", [12, 9, 5])
+def test_a_smaller_group_goes_as_far_as_the_whole_one(size: int) -> None:
+    """Ablations differ in their leaves alone."""
+    whole, smaller = preset("demo").networks.sampler, preset(f"demo_group_{size}").networks.sampler
+    assert isinstance(whole, KinematicTreeConfig) and isinstance(smaller, KinematicTreeConfig)
+    assert smaller == replace(whole, codes=codes_of_group_size(size))
