@@ -54,12 +54,12 @@ class Mode:
 
 MODES: dict[str, Mode] = {
     "il": Mode("policy", "none", 0, "the imitation policy alone"),
-    "il_rwm": Mode("policy", "mild", 0, "15 mild neighbours of its plan, the reward model picks (the fair control)"),
+    "il_rwm": Mode("policy", "mild", 0, "15 mild neighbours of its plan, weighed by the reward model (the fair control)"),
     "il_rwm_wide": Mode("policy", "wide", 0, "the same with neighbours 1.8 times as far (the other fair control)"),
-    "pair": Mode("policy", "tree", 0, "15 leaves of the tree around its plan, the reward model picks"),
+    "pair": Mode("policy", "tree", 0, "15 leaves of the tree around its plan, weighed by the reward model"),
     "il_rwm_search": Mode("policy", "mild", 0, "il_rwm, then a search around the favourites", SearchConfig()),
     "pair_search": Mode("policy", "tree", 0, "pair, then the same search around the favourites", SearchConfig()),
-    "human_pair": Mode("human", "tree", 0, "15 leaves around the human's plan, the reward model picks"),
+    "human_pair": Mode("human", "tree", 0, "15 leaves around the human's plan, weighed by the reward model"),
     "pair_best_of_6": Mode("policy", "tree", BEST_OF, "best of 6 by the true score: not a plan a car could make"),
 }
 """Planners of a complete run folder, by name."""
