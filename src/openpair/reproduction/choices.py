@@ -27,7 +27,8 @@ class Choices:
         il_rwm: which control is the fair one: the better on validation.
         sequential: the best sequential scheme on validation; it is the one that gets the reward model, too.
         strength: how far the tree goes to what it learned.
-        root_margin: how much better than a human root a candidate must be predicted.
+        root_margin: by how much more than predicted a human root is valued.
+        root_blend: temperature at which candidates around human roots are blended.
         blend: temperature at which every agent that chooses blends its candidates; 0 takes the best.
         keep: by how much more than predicted such an agent values its plan of half a second before; None: it is
             forgotten.
@@ -37,6 +38,7 @@ class Choices:
     sequential: str = "sequential_regularised"
     strength: float = 1.0
     root_margin: float = 0.03
+    root_blend: float = 0.0
     blend: float = 0.0
     keep: float | None = None
 
@@ -101,12 +103,14 @@ def choose_all(seed_folders: Sequence[Path]) -> Choices:
     scheme = best_of(scores, [f"{BASE}.{name}" for name in SEQUENTIAL_SCHEMES]).removeprefix(f"{BASE}.")
     strengths = {strength_name(strength): strength for strength in STRENGTHS}
     blend, keep = choose_manner(scores, CHOOSERS)
-    margins = {margin_name(margin, blend): margin for margin in ROOT_MARGINS}
+    roots = {margin_name(*pair): pair for pair in product(ROOT_MARGINS, BLENDS)}
+    root_margin, root_blend = roots[best_of(scores, list(roots))]
     return Choices(
         control,
         scheme,
         strengths[best_of(scores, list(strengths))],
-        margins[best_of(scores, list(margins))],
+        root_margin,
+        root_blend,
         blend,
         keep,
     )

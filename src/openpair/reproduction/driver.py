@@ -278,11 +278,11 @@ def agents_of_seed(run: Path, seed: int, choices: Choices) -> list[PlannedAgent]
     leaves = tree(tempered(sampler, choices.strength))
     agents: list[PlannedAgent] = []
 
-    def add(name: str, root: Root, candidates: Candidates | None = None, best_of: int = 0, margin: float = 0.0) -> None:
+    def add(name: str, root: Root, candidates: Candidates | None = None, best_of: int = 0) -> None:
         chooser = None if candidates is None else model
         # The true score picks among favourites of the moment: such a row remembers nothing.
         keep = None if candidates is None or best_of else choices.keep
-        agents.append(PlannedAgent(name, root, candidates, chooser, best_of, margin, choices.blend, keep))
+        agents.append(PlannedAgent(name, root, candidates, chooser, best_of, 0.0, choices.blend, keep))
 
     policies = {BASE: folder / BRANCH_FILES["il"], SECOND: folder / SECOND / BRANCH_FILES["il"]}
     for base, path in policies.items():
@@ -305,7 +305,8 @@ def agents_of_seed(run: Path, seed: int, choices: Choices) -> list[PlannedAgent]
         add(f"{BASE}.{scheme}", root)
         if scheme == choices.sequential:
             add(f"{BASE}.sequential_rwm", root, controls[choices.il_rwm])
-    add(f"{HUMAN}.human_pair", human_root, leaves, margin=choices.root_margin)
+    add(f"{HUMAN}.human_pair", human_root, leaves)
+    agents[-1] = replace(agents[-1], margin=choices.root_margin, blend=choices.root_blend)
     return agents
 
 

@@ -147,8 +147,9 @@ def _choices(page: PageInput) -> str:
     return (
         f"Chosen on the validation towns: the fair control is {label_of(choices.il_rwm)}; the best sequential scheme, "
         f"which also gets the reward model, is {label_of(choices.sequential)}; trees go "
-        f"{100 * choices.strength:g}% of the way to what they learned; a candidate takes the place of a human "
-        f"root where it is predicted better by more than {100 * choices.root_margin:g} points; " + _manner(choices)
+        f"{100 * choices.strength:g}% of the way to what they learned; a human root is valued by "
+        f"{100 * choices.root_margin:g} points more than predicted, with a temperature of "
+        f"{100 * choices.root_blend:g} points; " + _manner(choices)
     )
 
 

@@ -9,7 +9,7 @@ from openpair.configs.experiment import ExperimentConfig, demo, preset, quick
 from openpair.errors import OpenPairError
 
 ROOT_MARGINS = (0.0, 0.03, 0.06, 0.1, 0.15, 0.2)
-"""How much better than a human root a candidate must be predicted; the validation towns choose."""
+"""By how much more than predicted a human root is valued; the validation towns choose."""
 
 BLENDS = (0.0, 0.02, 0.03, 0.05)
 """Temperatures at which candidates are blended (0: the best is taken)."""
