@@ -54,9 +54,7 @@ class Mode:
 
 MODES: dict[str, Mode] = {
     "il": Mode("policy", "none", 0, "the imitation policy alone"),
-    "il_rwm": Mode(
-        "policy", "mild", 0, "15 mild neighbours of its plan, weighed likewise (the fair control)"
-    ),
+    "il_rwm": Mode("policy", "mild", 0, "15 mild neighbours of its plan, weighed likewise (the fair control)"),
     "il_rwm_wide": Mode("policy", "wide", 0, "the same with neighbours 1.8 times as far (the other fair control)"),
     "pair": Mode("policy", "tree", 0, "15 leaves of the tree around its plan, weighed by the reward model"),
     "il_rwm_search": Mode("policy", "mild", 0, "il_rwm, then a search around the favourites", SearchConfig()),
