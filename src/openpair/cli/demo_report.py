@@ -19,7 +19,7 @@ from openpair.scoring import score_prepared
 from openpair.sensors.render import render_scene
 from openpair.training.loop import read_curve
 from openpair.training.pipeline import MODES, load_pipeline
-from openpair.visualization.gallery_scene import GalleryScene, ScoredPlan, scored_plans
+from openpair.visualization.gallery_scene import GalleryScene, scored_plans
 from openpair.visualization.report import write_report
 from openpair.visualization.report_data import (
     BranchCurves,
@@ -200,14 +200,13 @@ def _gallery_scene(folder: Path, example: Example) -> GalleryScene:
     candidates = choice.candidates[0].double().numpy()
     plans = np.concatenate([scene.human_trajectory()[None], candidates, choice.plan.double().numpy()])
     scores = score_prepared(prepare_scene(scene, Protocol.V1_1), plans)
-    predicted = [float("nan"), *choice.predicted[0].sigmoid().tolist(), float("nan")]
+    predicted = [None, *choice.predicted[0].sigmoid().tolist(), None]
     labels = ["human", *planner.candidate_names(), "PaIR"]
     scored = scored_plans(labels, plans, scores, predicted)
-    human = ScoredPlan(scored[0].label, scored[0].plan, scored[0].score, scored[0].metrics)
     return GalleryScene(
         scene=scene,
         title=f"{example.log}: {KIND_TITLES[example.kind]} ({100 * example.difference:+.0f})",
-        human=human,
+        human=scored[0],
         imitation=scored[-2],
         candidates=scored[1:-2],
         chosen=scored[-1],

@@ -35,7 +35,7 @@ def scored_plans(
     labels: Sequence[str],
     plans: NDArray[np.floating],
     scores: PlanScores,
-    predicted: Sequence[float] | None = None,
+    predicted: Sequence[float | None] | None = None,
 ) -> tuple[ScoredPlan, ...]:
     """Plans of one scene with their scores.
 
@@ -43,7 +43,7 @@ def scored_plans(
         labels: (N,) their names.
         plans: (N, 8, 3) ego rear-axle frame.
         scores: what the scorer says of them, N plans.
-        predicted: (N,) what the reward model says of them.
+        predicted: (N,) what the reward model says of them; None where it was not asked.
     """
     if not len(labels) == len(plans) == len(scores):
         raise ValueError(f"{len(labels)} labels, {len(plans)} plans and {len(scores)} scores do not belong together")
@@ -53,7 +53,7 @@ def scored_plans(
             np.asarray(plans[i], dtype=np.float64),
             float(scores.score[i]),
             {name: float(values[i]) for name, values in scores.metrics.items()},
-            None if predicted is None else float(predicted[i]),
+            None if predicted is None else predicted[i],
         )
         for i, label in enumerate(labels)
     )
