@@ -6,7 +6,7 @@ import pytest
 import torch
 
 from openpair.training import optimiser
-from openpair.training.optimiser import autocast, computes_bfloat16
+from openpair.training.optimiser import Precision, autocast, computes_bfloat16
 
 CPU = torch.device("cpu")
 
@@ -18,8 +18,8 @@ def forget_answer():
     computes_bfloat16.cache_clear()
 
 
-def dtype_under(precision: str) -> torch.dtype:
-    with autocast(CPU, precision):  # type: ignore[arg-type]
+def dtype_under(precision: Precision) -> torch.dtype:
+    with autocast(CPU, precision):
         return torch.nn.functional.linear(torch.ones(2, 2), torch.ones(2, 2)).dtype
 
 

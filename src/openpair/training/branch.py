@@ -5,15 +5,27 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Callable
 from pathlib import Path
+from typing import Protocol
 
 import torch
 from torch import Tensor, nn
 
+from openpair.training.batch import SceneSource
 from openpair.training.optimiser import OptimiserConfig, make_optimiser, update
 from openpair.training.order import BatchOrder
 
 Save = Callable[[Path, nn.Module, dict[str, float]], None]
 """Writes a finished network: (folder, network, metrics)."""
+
+
+class BranchSettings(Protocol):
+    """What every branch's configuration has."""
+
+    @property
+    def batch_size(self) -> int: ...
+
+    @property
+    def optimiser(self) -> OptimiserConfig: ...
 
 
 class Branch(ABC):
@@ -24,41 +36,41 @@ class Branch(ABC):
 
     Args:
         network: on its device.
-        optimiser: its settings.
+        config: settings.
+        train: scenes to learn from.
         total_steps: optimiser steps.
-        num_scenes: to learn from.
-        batch_size: scenes per step.
         seed: of the data order and of every other random draw.
         save: writes the finished network.
     """
 
     name: str
     network: nn.Module
+    config: BranchSettings
 
     def __init__(
         self,
         network: nn.Module,
+        config: BranchSettings,
+        train: SceneSource,
         *,
-        optimiser: OptimiserConfig,
         total_steps: int,
-        num_scenes: int,
-        batch_size: int,
         seed: int,
         save: Save,
     ) -> None:
         self.network = network
+        self.config = config
         self.total_steps = total_steps
-        self.optimiser_config = optimiser
-        self.optimiser = make_optimiser(network, optimiser)
+        self.optimiser = make_optimiser(network, config.optimiser)
         self.generator = torch.Generator().manual_seed(seed)
-        self._order = BatchOrder(num_scenes, batch_size, seed)
+        self._train = train
+        self._order = BatchOrder(len(train.tokens), config.batch_size, seed)
         self._device = next(network.parameters()).device
         self._save = save
 
     def learn(self, loss: Tensor, index: int) -> float:
         """One optimiser step on ``loss`` at the learning rate of step ``index``; returns the gradient norm."""
         return update(
-            self.network, self.optimiser, self.optimiser_config, loss, step=index, total_steps=self.total_steps
+            self.network, self.optimiser, self.config.optimiser, loss, step=index, total_steps=self.total_steps
         )
 
     @abstractmethod

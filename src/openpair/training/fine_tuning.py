@@ -93,6 +93,7 @@ class FineTuningBranch(Branch):
     """
 
     network: ImitationPolicy
+    config: FineTuningConfig
 
     def __init__(
         self,
@@ -107,19 +108,10 @@ class FineTuningBranch(Branch):
         seed: int,
         save: Save,
     ) -> None:
-        super().__init__(
-            policy,
-            optimiser=config.optimiser,
-            total_steps=config.total_steps,
-            num_scenes=len(train.tokens),
-            batch_size=config.batch_size,
-            seed=seed,
-            save=save,
-        )
+        super().__init__(policy, config, train, total_steps=config.total_steps, seed=seed, save=save)
         self.name = name
-        self.config = config
         self._reference = reference.eval().requires_grad_(False)
-        self._train, self._validation, self._reward = train, validation, reward
+        self._validation, self._reward = validation, reward
         self._kl_weight = config.kl_weight
 
     def scalars(self) -> dict[str, float]:

@@ -43,6 +43,7 @@ class ImitationBranch(Branch):
 
     name = "il"
     network: ImitationPolicy
+    config: ImitationConfig
 
     def __init__(
         self,
@@ -54,17 +55,8 @@ class ImitationBranch(Branch):
         seed: int,
         save: Save,
     ) -> None:
-        super().__init__(
-            policy,
-            optimiser=config.optimiser,
-            total_steps=config.steps,
-            num_scenes=len(train.tokens),
-            batch_size=config.batch_size,
-            seed=seed,
-            save=save,
-        )
-        self.config = config
-        self._train, self._validation = train, validation
+        super().__init__(policy, config, train, total_steps=config.steps, seed=seed, save=save)
+        self._validation = validation
 
     def step(self, index: int) -> dict[str, float]:
         """One step on the policy's own loss."""

@@ -104,6 +104,7 @@ class ReinforcementBranch(Branch):
 
     name = "rl"
     network: Sampler
+    config: ReinforcementConfig
 
     def __init__(
         self,
@@ -117,17 +118,8 @@ class ReinforcementBranch(Branch):
         save: Save,
         earlier: EarlierSource | None = None,
     ) -> None:
-        super().__init__(
-            sampler,
-            optimiser=config.optimiser,
-            total_steps=config.steps,
-            num_scenes=len(train.tokens),
-            batch_size=config.batch_size,
-            seed=seed,
-            save=save,
-        )
-        self.config = config
-        self._train, self._validation, self._reward = train, validation, reward
+        super().__init__(sampler, config, train, total_steps=config.steps, seed=seed, save=save)
+        self._validation, self._reward = validation, reward
         self._earlier = earlier
         self._credit = credit(
             config.advantage,

@@ -70,6 +70,7 @@ class RewardModelBranch(Branch):
 
     name = "reward"
     network: RewardModel
+    config: RewardModelConfig
 
     def __init__(
         self,
@@ -83,17 +84,8 @@ class RewardModelBranch(Branch):
         save: Save,
         refresh: Refresh | None = None,
     ) -> None:
-        super().__init__(
-            model,
-            optimiser=config.optimiser,
-            total_steps=config.steps,
-            num_scenes=len(train.tokens),
-            batch_size=config.batch_size,
-            seed=seed,
-            save=save,
-        )
-        self.config = config
-        self._train, self._pool, self._validation = train, train_pool, validation
+        super().__init__(model, config, train, total_steps=config.steps, seed=seed, save=save)
+        self._pool, self._validation = train_pool, validation
         self._report: RewardReport | None = None
         self._refresh, self._refreshed, self._next_set = refresh, 0, 0
 
