@@ -6,7 +6,8 @@ import math
 
 import torch
 
-from openpair.selection.memory import driven_on, seen_from
+from openpair.nn.relative_poses import relative_poses
+from openpair.selection.memory import driven_on
 
 TIMES_S = torch.arange(1, 9) * 0.5
 
@@ -49,4 +50,4 @@ def test_the_plan_stays_where_it_was_when_the_car_went_elsewhere():
 def test_headings_do_not_jump_at_half_a_turn():
     poses = torch.tensor([[[0.0, 0.0, math.pi - 0.1]]])
     origin = torch.tensor([[0.0, 0.0, -math.pi + 0.1]])
-    assert abs(float(seen_from(poses, origin)[0, 0, 2]) + 0.2) < 1e-5
+    assert abs(float(relative_poses(poses, origin[:, None])[0, 0, 2]) + 0.2) < 1e-5

@@ -64,8 +64,7 @@ def neighbours_in_time(dataset: Dataset) -> dict[str, str]:
     if not isinstance(dataset, WorldDataset):
         return {}
     known = {key.token for key in dataset.keys()}
-    pairs = ((token, dataset.predecessor_of(token)) for token in sorted(chosen_tokens(dataset)))
-    return {token: earlier for token, earlier in pairs if earlier in known}
+    return {token: earlier for token, earlier in dataset.predecessors().items() if earlier in known}
 
 
 def chosen_tokens(dataset: Dataset) -> set[str]:

@@ -11,6 +11,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
+from openpair.nn.relative_poses import relative_poses
 from openpair.selection.perturbations import PerturbationConfig, shift
 
 NUM_CHANGES = 4
@@ -45,12 +46,8 @@ def local_difference(plans: Tensor, reference: Tensor) -> Tensor:
     Returns:
         (..., 24): along and across [m], and heading times :data:`HEADING_ARM_M`, of all poses.
     """
-    offset = plans - reference
-    cos, sin = reference[..., 2].cos(), reference[..., 2].sin()
-    along = offset[..., 0] * cos + offset[..., 1] * sin
-    across = -offset[..., 0] * sin + offset[..., 1] * cos
-    turn = HEADING_ARM_M * torch.atan2(offset[..., 2].sin(), offset[..., 2].cos())
-    return torch.cat((along, across, turn), dim=-1)
+    along, across, turn = relative_poses(plans, reference).unbind(-1)
+    return torch.cat((along, across, HEADING_ARM_M * turn), dim=-1)
 
 
 def change_solver(plans: Tensor, config: PerturbationConfig) -> Tensor:

@@ -10,21 +10,7 @@ import torch
 from torch import Tensor
 
 from openpair.nn.plan_offsets import pose_on_path, root_path
-
-
-def seen_from(poses: Tensor, origin: Tensor) -> Tensor:
-    """Poses (B, N, 3) in the frame of poses ``origin`` (B, 3), both given in the same frame."""
-    cos, sin = origin[:, None, 2].cos(), origin[:, None, 2].sin()
-    offset = poses[..., :2] - origin[:, None, :2]
-    turn = poses[..., 2] - origin[:, None, 2]
-    return torch.stack(
-        (
-            offset[..., 0] * cos + offset[..., 1] * sin,
-            offset[..., 1] * cos - offset[..., 0] * sin,
-            torch.atan2(turn.sin(), turn.cos()),
-        ),
-        dim=-1,
-    )
+from openpair.nn.relative_poses import relative_poses
 
 
 def driven_on(previous: Tensor, now: Tensor) -> Tensor:
@@ -38,7 +24,7 @@ def driven_on(previous: Tensor, now: Tensor) -> Tensor:
         (B, 8, 3) in the present rear-axle frame: the seven poses that lie ahead, and one more at the last speed along
         the plan's last curve.
     """
-    ahead = seen_from(previous[:, 1:], now)
+    ahead = relative_poses(previous[:, 1:], now[:, None])
     path = root_path(ahead)
     end = path.arc_length[:, ahead.shape[1]]
     last_step = end - path.arc_length[:, ahead.shape[1] - 1]

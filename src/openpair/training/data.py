@@ -207,8 +207,7 @@ def locate_predecessors(spec: DataSpec, location: StoreLocation) -> StoreLocatio
     """Stores of ``with_predecessors(spec)`` with what belongs before what."""
     dataset = spec.open()
     assert isinstance(dataset, WorldDataset)
-    pairs = tuple((key.token, dataset.predecessor_of(key.token)) for key in dataset.chosen_keys())
-    return replace(location, predecessors=pairs)
+    return replace(location, predecessors=tuple(dataset.predecessors().items()))
 
 
 def build_training_data(

@@ -126,6 +126,10 @@ class WorldDataset:
         _, log, frame = self._find(token)
         return scene_token(log, frame - 1) if frame >= NUM_HISTORY_FRAMES else None
 
+    def predecessors(self) -> dict[str, str | None]:
+        """Each of the :meth:`chosen_keys` with its :meth:`predecessor_of`."""
+        return {key.token: self.predecessor_of(key.token) for key in self._chosen}
+
     def __len__(self) -> int:
         return len(self._keys)
 
