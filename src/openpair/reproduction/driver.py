@@ -278,11 +278,19 @@ def agents_of_seed(run: Path, seed: int, choices: Choices) -> list[PlannedAgent]
     leaves = tree(tempered(sampler, choices.strength))
     agents: list[PlannedAgent] = []
 
-    def add(name: str, root: Root, candidates: Candidates | None = None, best_of: int = 0) -> None:
+    def add(
+        name: str,
+        root: Root,
+        candidates: Candidates | None = None,
+        *,
+        best_of: int = 0,
+        margin: float = 0.0,
+        blend: float = choices.blend,
+    ) -> None:
         chooser = None if candidates is None else model
         # The true score picks among favourites of the moment: such a row remembers nothing.
         keep = None if candidates is None or best_of else choices.keep
-        agents.append(PlannedAgent(name, root, candidates, chooser, best_of, 0.0, choices.blend, keep))
+        agents.append(PlannedAgent(name, root, candidates, chooser, best_of, margin, blend, keep))
 
     policies = {BASE: folder / BRANCH_FILES["il"], SECOND: folder / SECOND / BRANCH_FILES["il"]}
     for base, path in policies.items():
@@ -293,7 +301,7 @@ def agents_of_seed(run: Path, seed: int, choices: Choices) -> list[PlannedAgent]
         add(f"{base}.il_rwm_mild", root, mild)
         add(f"{base}.il_rwm_wide", root, wide)
         add(f"{base}.pair", root, leaves)
-        add(f"{base}.pair_best_of_6", root, leaves, BEST_OF)
+        add(f"{base}.pair_best_of_6", root, leaves, best_of=BEST_OF)
         if base == BASE:
             add(f"{base}.il_rwm_untrained_tree", root, tree(untrained(sampler, seed)))
     controls = {"il_rwm_mild": mild, "il_rwm_wide": wide}
@@ -305,8 +313,7 @@ def agents_of_seed(run: Path, seed: int, choices: Choices) -> list[PlannedAgent]
         add(f"{BASE}.{scheme}", root)
         if scheme == choices.sequential:
             add(f"{BASE}.sequential_rwm", root, controls[choices.il_rwm])
-    add(f"{HUMAN}.human_pair", human_root, leaves)
-    agents[-1] = replace(agents[-1], margin=choices.root_margin, blend=choices.root_blend)
+    add(f"{HUMAN}.human_pair", human_root, leaves, margin=choices.root_margin, blend=choices.root_blend)
     return agents
 
 

@@ -122,7 +122,7 @@ class PlannedAgent:
         candidates: what the reward model may choose from besides; None: the root is the plan.
         reward_model: chooses; None with ``candidates`` None.
         best_of: 0, or how many of the reward model's favourites are given, for the true score to pick from.
-        margin: by so much [score] a candidate must be predicted better than the root to take its place.
+        margin: by so much [score] more than predicted the root is valued.
         keep: None, or the plan of half a second before, driven on, is a candidate too, and is valued by so much [score]
             more than it is predicted.
         blend: temperature [score] at which candidates become one plan (:func:`openpair.selection.planner.blended`); 0:
@@ -206,7 +206,7 @@ def in_order(tokens: Sequence[str], before: Before) -> list[list[str]]:
     return [[t for t in tokens if rounds[t] == number] for number in range(max(rounds.values(), default=-1) + 1)]
 
 
-def plans_of(
+def planned(
     agents: Sequence[PlannedAgent],
     store: FeatureStore,
     *,
@@ -214,7 +214,7 @@ def plans_of(
     before: Before | None = None,
     wanted: Collection[str] | None = None,
     on_progress: Callable[[int, int], None] = lambda done, total: None,
-) -> dict[str, dict[str, Tensor]]:
+) -> Iterator[tuple[SceneView, dict[str, Tensor]]]:
     """Have agents plan the scenes of a store; agents share what they look at, those that remember go in order of time.
 
     Args:
@@ -225,25 +225,31 @@ def plans_of(
         wanted: scenes to plan; of the others only what is remembered is made. None: all.
         on_progress: told (scenes done, scenes in all).
 
-    Returns agent -> token -> plan (8, 3), or (best_of, 8, 3).
+    Yields batches of wanted scenes with agent -> plans (B, 8, 3), or (B, best_of, 8, 3).
     """
     before = before or {}
-    plans: dict[str, dict[str, Tensor]] = {agent.name: {} for agent in agents}
+    remembering = [agent for agent in agents if agent.keep is not None]
+    memory: dict[str, dict[str, Tensor]] = {agent.name: {} for agent in remembering}
     moved: dict[str, Tensor] = {}
-    done = 0
+    groups: list[tuple[Sequence[PlannedAgent], list[str]]] = []
     for tokens in in_order(store.tokens, before):
-        needed = [t for t in tokens if wanted is None or t in wanted]
-        extra = sorted(set(tokens) - set(needed)) if any(agent.keep is not None for agent in agents) else []
-        for group, planning in ((extra, [a for a in agents if a.keep is not None]), (needed, agents)):
-            for view in views(store, seed, group):
-                moved.update(zip(view.tokens, view.human[:, 0], strict=True))
-                for agent in planning:
-                    if agent.keep is not None:
-                        view.driven_on[agent.name] = _remembered(view.tokens, plans[agent.name], before, moved)
-                    plans[agent.name].update(zip(view.tokens, agent.plan(view), strict=True))
-                done += len(view.tokens)
-                on_progress(done, len(store.tokens))
-    return plans
+        needed = [token for token in tokens if wanted is None or token in wanted]
+        if remembering:
+            groups.append((remembering, sorted(set(tokens) - set(needed))))
+        groups.append((agents, needed))
+    done, total = 0, sum(len(tokens) for _, tokens in groups)
+    for planning, tokens in groups:
+        for view in views(store, seed, tokens):
+            moved.update(zip(view.tokens, view.human[:, 0], strict=True))
+            for agent in remembering:
+                view.driven_on[agent.name] = _remembered(view.tokens, memory[agent.name], before, moved)
+            plans = {agent.name: agent.plan(view) for agent in planning}
+            for name, known in memory.items():
+                known.update(zip(view.tokens, plans[name], strict=True))
+            done += len(view.tokens)
+            on_progress(done, total)
+            if planning is agents:
+                yield view, plans
 
 
 def _remembered(
@@ -268,12 +274,15 @@ def plan_all(
     before: Before | None = None,
     on_progress: Callable[[int, int], None] = lambda done, total: None,
 ) -> list[Path]:
-    """:func:`plans_of` every scene of a store, written to ``folder/<name>.npz``; returns the files."""
-    plans = plans_of(agents, store, seed=seed, before=before, on_progress=on_progress)
+    """:func:`planned` for every scene of a store, written to ``folder/<name>.npz``; returns the files."""
+    found: dict[str, dict[str, Tensor]] = {agent.name: {} for agent in agents}
+    for view, plans in planned(agents, store, seed=seed, before=before, on_progress=on_progress):
+        for name, batch in plans.items():
+            found[name].update(zip(view.tokens, batch, strict=True))
     written = []
     for agent in agents:
         path = folder / f"{agent.name}.npz"
-        poses = torch.stack([plans[agent.name][token] for token in store.tokens])
+        poses = torch.stack([found[agent.name][token] for token in store.tokens])
         write_plans(path, list(store.tokens), poses.double().numpy())
         written.append(path)
     return written

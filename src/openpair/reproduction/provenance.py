@@ -99,10 +99,8 @@ def whole_seconds(parts: Mapping[str, float]) -> float:
 
 
 def machine() -> str:
-    """Cores this process may use, and the processor: ``2 cores, AMD EPYC``; with the GPU, where there is one.
-
-    Where bfloat16 was asked for and the processor has none, what was computed instead is part of it.
-    """
+    """Cores this process may use, and the processor: ``2 cores, AMD EPYC``; that float32 takes the place of
+    bfloat16, where the processor has none; and the GPU, where there is one."""
     cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
     parts = [f"{cores} core{'s' if cores > 1 else ''}", _processor()]
     import torch

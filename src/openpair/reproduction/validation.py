@@ -15,7 +15,7 @@ from openpair.evaluation.records import write_atomically
 from openpair.features.cache import FeatureStore
 from openpair.reproduction.agents import BASE
 from openpair.reproduction.choices import CHOOSERS, manner_name, margin_name, strength_name
-from openpair.reproduction.planning import Before, PlannedAgent, SceneView, plans_of, tree, views
+from openpair.reproduction.planning import Before, PlannedAgent, SceneView, planned, tree
 from openpair.reproduction.settings import BLENDS, KEEPS, ROOT_MARGINS
 from openpair.rewards.exact import ExactReward
 from openpair.samplers.base import Sampler
@@ -71,19 +71,14 @@ def validate_seed(
     pair = next(agent for agent in agents if agent.name == f"{BASE}.pair")
     single += [replace(pair, name=strength_name(s), candidates=tree(sampler)) for s, sampler in strengths.items()]
     tables: dict[str, Rows] = {"agents": {}, **{table: {} for table in ablations}}
-    done = 0
-    plans = plans_of(single, store, seed=seed, before=before, wanted=set(data.tokens))
+    every = planned(single, store, seed=seed, before=before, wanted=set(data.tokens), on_progress=on_progress)
     with torch.no_grad():
-        for view in views(data.features, seed, data.tokens):
-            il_plan = torch.stack([plans[f"{BASE}.il"][token] for token in view.tokens])
-            for agent in single:
-                plan = torch.stack([plans[agent.name][token] for token in view.tokens])
-                _note(tables["agents"], agent.name, judge_plan(plan, view, reward, il_plan))
+        for view, plans in every:
+            for name, plan in plans.items():
+                _note(tables["agents"], name, judge_plan(plan, view, reward, plans[f"{BASE}.il"]))
             for table, samplers in ablations.items():
                 for name, sampler in samplers.items():
                     _note(tables[table], name, judge_set(replace(pair, candidates=tree(sampler)), view, reward))
-            done += len(view.tokens)
-            on_progress(done, len(data.tokens))
     means = {
         table: {
             row: {figure: round(float(torch.cat(v).mean()), 6) for figure, v in figures.items()}
