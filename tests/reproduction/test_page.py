@@ -14,12 +14,15 @@ from conftest import SCENES, SEEDS, SmallRun
 
 from openpair.errors import OpenPairError
 from openpair.evaluation.records import read_scores
+from openpair.reproduction.choices import manner_name, root_name
 from openpair.reproduction.page import write_results
 from openpair.reproduction.provenance import read_record, record_seed
 from openpair.reproduction.scoring import V1, scores_path, seed_folder
 
 VALIDATION = {
     "agents": {"transfuser.il": {"score": 61.5, "drift_m": 0.0}, "transfuser.pair": {"score": 70.0, "drift_m": 0.8}},
+    "manners": {manner_name("transfuser.il_rwm_wide", 0.02, 0.04): {"score": 71.5}},
+    "roots": {root_name(0.25, 0.1, 0.03): {"score": 93.5}},
     "ablation_tree": {"no tree, offsets": {"oracle": 90.0}, "tree": {"oracle": 95.0}},
 }
 CURVES = {
@@ -105,6 +108,17 @@ def test_validation_figures_are_marked(whole_run: Path, tmp_path: Path) -> None:
     text = write_results(whole_run, tmp_path, scenes_per_kind=0).page.read_text()
     start = text.index("### Tree or no tree (validation towns)")
     assert "no tree, offsets | 90.0" in text[start:]
+
+
+def test_what_was_chosen_among_is_shown_in_its_place(whole_run: Path, tmp_path: Path) -> None:
+    tables = tables_of(write_results(whole_run, tmp_path, scenes_per_kind=0).page.read_text())
+    manners = next(rows for rows in tables if rows[0][:2] == ["", "temperature"])
+    (row,) = [row for row in manners if any("71.5" in cell for cell in row)]
+    assert row[:2] == ["IL + reward model, wide neighbours", "2"]
+    assert "71.5" in row[manners[0].index("kept, +4")]
+    roots = next(rows for rows in tables if rows[0][:2] == ["strength", "temperature"])
+    (row,) = [row for row in roots if any("93.5" in cell for cell in row)]
+    assert row[:2] == ["0.25", "3"] and "93.5" in row[roots[0].index("margin 10")]
 
 
 def test_figures_are_whole_and_every_picture_of_the_page_is_there(whole_run: Path, tmp_path: Path) -> None:

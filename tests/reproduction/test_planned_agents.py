@@ -2,15 +2,28 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping
+from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
 from torch import Tensor
 
-from openpair.reproduction.choices import CHOOSERS, choose_manner, manner_name
+from openpair.reproduction.agents import BASE
+from openpair.reproduction.choices import (
+    CONTROLS,
+    Choices,
+    choose_all,
+    choose_manner,
+    manner_name,
+    mean_scores,
+    root_name,
+    strength_name,
+)
 from openpair.reproduction.planning import PlannedAgent, SceneView, human_root, in_order, planned
+from openpair.reproduction.settings import STRENGTHS
 from openpair.rewards.base import RewardContext
 from openpair.selection.memory import driven_on
 
@@ -123,12 +136,19 @@ def test_candidates_of_a_scene_are_scored_once_for_all_who_choose_from_them():
     assert model.scored == 1
 
 
+WORST = 50.0
+
+
 def scores(best: float, **by_manner: float) -> dict[str, float]:
-    """Scores of all choosers, the same for each: ``b2k4`` blends at 0.02 and keeps 0.04; ``b2`` forgets."""
-    out = dict.fromkeys(CHOOSERS, best)
-    for name, value in by_manner.items():
-        blend, _, keep = name.removeprefix("b").partition("k")
-        out |= {manner_name(a, int(blend) / 100, int(keep) / 100 if keep else None): value for a in CHOOSERS}
+    """Scores of the method and both controls, the same for each, by manner (``b2k4`` blends at 0.02 and keeps 0.04;
+    ``b2`` forgets): ``best`` where the best candidate is taken. The tree is good at one strength alone."""
+    wanted = {"b0": best, **by_manner}
+    out = {}
+    for manner, value in wanted.items():
+        blend, _, keep = manner.removeprefix("b").partition("k")
+        own = (int(blend) / 100, int(keep) / 100 if keep else None)
+        out |= {manner_name(f"{BASE}.{control}", *own): value for control in CONTROLS}
+        out |= {manner_name(strength_name(s), *own): value if s == 0.5 else WORST for s in STRENGTHS}
     return out
 
 
@@ -142,4 +162,48 @@ def scores(best: float, **by_manner: float) -> dict[str, float]:
     ],
 )
 def test_what_keeps_most_and_costs_next_to_nothing_is_chosen(measured, expected):
-    assert choose_manner([measured, measured], CHOOSERS) == expected
+    assert choose_manner(measured) == expected
+
+
+def figures(scores: dict[str, float]) -> dict[str, dict[str, float]]:
+    return {name: {"score": score} for name, score in scores.items()}
+
+
+def test_control_and_strength_are_chosen_as_plans_are_made_and_roots_at_that_strength(tmp_path: Path) -> None:
+    """Where the best candidate is taken, mild neighbours and half strength win; blended, wide ones and a quarter."""
+    wide, mild = f"{BASE}.il_rwm_wide", f"{BASE}.il_rwm_mild"
+    manners = {
+        manner_name(wide, 0.0, None): 84.0,
+        manner_name(mild, 0.0, None): 85.0,
+        manner_name(strength_name(0.5), 0.0, None): 85.0,
+        manner_name(strength_name(0.25), 0.0, None): 84.0,
+        manner_name(wide, 0.02, None): 88.0,
+        manner_name(mild, 0.02, None): 87.0,
+        manner_name(strength_name(0.5), 0.02, None): 87.0,
+        manner_name(strength_name(0.25), 0.02, None): 88.0,
+    }
+    tables = {
+        "agents": figures(
+            {f"{BASE}.sequential": 80.0, f"{BASE}.iterative": 82.0, f"{BASE}.sequential_regularised": 81.0}
+        ),
+        "manners": figures(manners),
+        "roots": figures(
+            {root_name(0.25, 0.1, 0.03): 93.0, root_name(0.25, 0.2, 0.0): 92.0, root_name(0.5, 0, 0): 99.0}
+        ),
+    }
+    (tmp_path / "validation.json").write_text(json.dumps(tables))
+    assert choose_all([tmp_path]) == Choices(
+        il_rwm="il_rwm_wide",
+        sequential="iterative",
+        strength=0.25,
+        root_margin=0.1,
+        root_blend=0.03,
+        blend=0.02,
+        keep=None,
+    )
+
+
+def test_seeds_count_alike_and_what_one_lacks_is_not_chosen(tmp_path: Path) -> None:
+    own = [{"a": 80.0, "b": 84.0, "c": 99.0}, {"a": 90.0, "b": 84.0}]
+    assert mean_scores([{"agents": figures(seed)} for seed in own], "agents") == {"a": 85.0, "b": 84.0}
+    assert mean_scores([{"agents": figures(seed)} for seed in own], "roots") == {}

@@ -8,6 +8,7 @@ from openpair.datatypes.scores import SHORT_NAMES
 from openpair.reproduction.agents import BASE, BASE_LABELS, HUMAN, RULES, label_of
 from openpair.reproduction.choices import Choices
 from openpair.reproduction.markdown import hours, signed, signed_interval, table_lines, with_half
+from openpair.reproduction.page_grids import GRIDS
 from openpair.reproduction.page_made import made_section
 from openpair.reproduction.page_rows import (
     SCORE_NAMES,
@@ -290,7 +291,7 @@ def _validation(page: PageInput) -> str:
         "Figures of the **validation towns**, where settings are chosen; not comparable with those of the test towns "
         "above. Means over seeds; ± is half the 95% interval of Student's t over seeds, where there are at least two.",
     ]
-    for table in [*known, *(table for table in tables if table not in known)]:
+    for table in [*known, *(table for table in tables if table not in (*known, *GRIDS))]:
         rows = find(page.rows, table=table)
         title = VALIDATION_TITLES.get(table, table.removeprefix(VALIDATION).replace("_", " ").capitalize())
         metrics = list(dict.fromkeys(row.metric for row in rows))
@@ -304,6 +305,10 @@ def _validation(page: PageInput) -> str:
             lines.append(cells)
         header = ["", *(_metric_name(metric) for metric in metrics)]
         parts += ["", f"### {title} (validation towns)", "", *table_lines(header, lines, "l" + "r" * len(metrics))]
+    for table, grid in GRIDS.items():
+        rows = find(page.rows, table=table)
+        if rows:
+            parts += ["", *grid(rows)]
     return "\n".join(parts)
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import replace
 from itertools import product
 from pathlib import Path
@@ -14,14 +14,29 @@ from torch import Tensor
 from openpair.evaluation.records import write_atomically
 from openpair.features.cache import FeatureStore
 from openpair.reproduction.agents import BASE
-from openpair.reproduction.choices import CHOOSERS, manner_name, margin_name, strength_name
+from openpair.reproduction.choices import (
+    AGENTS,
+    CONTROLS,
+    HUMAN_PAIR,
+    MANNERS,
+    PAIR,
+    REWARD_MODEL,
+    ROOTS,
+    manner_name,
+    root_name,
+    strength_name,
+)
 from openpair.reproduction.planning import Before, PlannedAgent, SceneView, planned, tree
 from openpair.reproduction.settings import BLENDS, KEEPS, ROOT_MARGINS
 from openpair.rewards.exact import ExactReward
 from openpair.samplers.base import Sampler
+from openpair.selection.planner import blended
 from openpair.training.data import TrainingData
 
 Rows = dict[str, dict[str, list[Tensor]]]
+
+Sets = dict[str, tuple[str, PlannedAgent]]
+"""Name in validation tables -> (label, agent) of sets of candidates."""
 
 
 def validate_seed(
@@ -38,9 +53,9 @@ def validate_seed(
 ) -> None:
     """Write ``folder/validation.json``: table -> row -> figure -> percent (drift: metres).
 
-    Table "agents" has the score and sub-metrics of each agent's plan and, for agents that choose, the best candidate's
-    score and the regret; each ablation has the mean leaf, the best of the set, what the reward model chooses, and the
-    best of its six favourites.
+    Table "agents" has the score and sub-metrics of each agent's plan; "manners" and "roots" have the scores that
+    :mod:`openpair.reproduction.choices` chooses by; each ablation has the mean leaf, the best of the set, what the
+    reward model chooses, and the best of its six favourites.
 
     Args:
         folder: of the seed.
@@ -54,28 +69,24 @@ def validate_seed(
         on_progress: told (scenes done, scenes in all).
     """
     reward = data.reward()
-    single = [agent for agent in agents if agent.best_of == 0]
-    single += [
-        replace(agent, name=margin_name(margin, blend), margin=margin, blend=blend)
-        for agent in agents
-        if agent.name == "human.human_pair"
-        for margin, blend in product(ROOT_MARGINS, BLENDS)
-    ]
-    single += [
-        replace(agent, name=manner_name(agent.name, blend, keep), blend=blend, keep=keep)
-        for agent in agents
-        if agent.name in CHOOSERS
-        for blend, keep in product(BLENDS, KEEPS)
-        if (blend, keep) != (0.0, None)
-    ]
-    pair = next(agent for agent in agents if agent.name == f"{BASE}.pair")
-    single += [replace(pair, name=strength_name(s), candidates=tree(sampler)) for s, sampler in strengths.items()]
-    tables: dict[str, Rows] = {"agents": {}, **{table: {} for table in ablations}}
-    every = planned(single, store, seed=seed, before=before, wanted=set(data.tokens), on_progress=on_progress)
+    pair = next(agent for agent in agents if agent.name == PAIR)
+    sets = sets_to_choose_from(agents, strengths)
+    judged = agents_of_tables(agents, sets, strengths)
+    known = {agent.name: agent for table in judged.values() for agent in table}
+    tables: dict[str, Rows] = {table: {} for table in (*judged, REWARD_MODEL, *ablations)}
+    every = planned(
+        list(known.values()), store, seed=seed, before=before, wanted=set(data.tokens), on_progress=on_progress
+    )
     with torch.no_grad():
         for view, plans in every:
-            for name, plan in plans.items():
-                _note(tables["agents"], name, judge_plan(plan, view, reward, plans[f"{BASE}.il"]))
+            figures = judge_plans(plans, view, reward)
+            for table, of_table in judged.items():
+                for agent in of_table:
+                    own = figures[agent.name]
+                    _note(tables[table], agent.name, own if table == AGENTS else {"score": own["score"]})
+            for label, agent in sets.values():
+                for way, score in judge_ways(agent, view, reward).items():
+                    _note(tables[REWARD_MODEL], way, {label: score})
             for table, samplers in ablations.items():
                 for name, sampler in samplers.items():
                     _note(tables[table], name, judge_set(replace(pair, candidates=tree(sampler)), view, reward))
@@ -89,12 +100,75 @@ def validate_seed(
     write_atomically(folder / "validation.json", json.dumps(means, indent=1) + "\n")
 
 
-def judge_plan(plan: Tensor, view: SceneView, reward: ExactReward, il_plan: Tensor) -> dict[str, Tensor]:
-    """Figures (B,) of plans (B, 8, 3): score and sub-metrics [percent], and distance to the IL plan [m]."""
-    exact = reward.score(view.tokens, plan[:, None])
-    figures = {"score": 100 * exact.score[:, 0]}
-    figures |= {name: 100 * exact.metric(name)[:, 0] for name in exact.known_metrics()}
-    return figures | {"drift_m": (plan - il_plan)[..., :2].norm(dim=-1).mean(dim=-1)}
+def agents_of_tables(
+    agents: Sequence[PlannedAgent], sets: Sets, strengths: Iterable[float]
+) -> dict[str, list[PlannedAgent]]:
+    """Table of validation.json -> agents that it compares: those given, and what is to be chosen among."""
+    human = next(agent for agent in agents if agent.name == HUMAN_PAIR)
+    return {
+        AGENTS: [agent for agent in agents if agent.best_of == 0],
+        MANNERS: [
+            replace(agent, name=manner_name(name, blend, keep), blend=blend, keep=keep)
+            for name, (_, agent) in sets.items()
+            for blend, keep in product(BLENDS, KEEPS)
+        ],
+        ROOTS: [
+            replace(
+                human,
+                name=root_name(strength, margin, blend),
+                candidates=sets[strength_name(strength)][1].candidates,
+                margin=margin,
+                blend=blend,
+            )
+            for strength in strengths
+            for margin, blend in product(ROOT_MARGINS, BLENDS)
+        ],
+    }
+
+
+def sets_to_choose_from(agents: Sequence[PlannedAgent], strengths: dict[float, Sampler]) -> Sets:
+    """Both controls, and the tree at every strength; each is made once, so that agents share its leaves."""
+    by_name = {agent.name: agent for agent in agents}
+    sets: Sets = {}
+    for control in CONTROLS:
+        name = f"{BASE}.{control}"
+        sets[name] = f"{control.removeprefix('il_rwm_')} neighbours", by_name[name]
+    for strength, sampler in strengths.items():
+        name = strength_name(strength)
+        sets[name] = f"tree, strength {strength:g}", replace(by_name[PAIR], name=name, candidates=tree(sampler))
+    return sets
+
+
+def judge_ways(agent: PlannedAgent, view: SceneView, reward: ExactReward) -> dict[str, Tensor]:
+    """Way to come from a set of candidates to a plan -> its scores (B,) [percent]: what depends on the reward model."""
+    every, value = agent.valued(view)
+    plans = {f"blended, temperature {100 * blend:g}": blended(every, value, blend) for blend in BLENDS if blend}
+    plans["plain mean of candidates and root"] = blended(every, torch.zeros_like(value), 1.0)
+    extra = torch.stack(list(plans.values()), dim=1)
+    score = 100 * reward.score(view.tokens, torch.cat((every, extra), dim=1)).score
+    score, of_plans = score.split((every.shape[1], extra.shape[1]), dim=1)
+    *of_blends, of_mean = of_plans.unbind(dim=1)
+    return {
+        "without: the root": score[:, -1],
+        "without: a candidate or the root, by chance": score.mean(dim=1),
+        "without: plain mean of candidates and root": of_mean,
+        "with: predicted best": score.gather(1, value.argmax(dim=1, keepdim=True))[:, 0],
+        **{f"with: {way}": own for way, own in zip(plans, of_blends, strict=False)},
+        "best of six favourites by the true score": score.gather(1, value.topk(6, dim=1).indices).amax(dim=1),
+        "best of all by the true score": score.amax(dim=1),
+    }
+
+
+def judge_plans(plans: Mapping[str, Tensor], view: SceneView, reward: ExactReward) -> dict[str, dict[str, Tensor]]:
+    """Name -> figure -> (B,) of plans (B, 8, 3): score and sub-metrics [percent], and distance to the IL plan [m]."""
+    exact = reward.score(view.tokens, torch.stack(list(plans.values()), dim=1))
+    metrics = {name: 100 * exact.metric(name) for name in exact.known_metrics()}
+    figures = {}
+    for row, (name, plan) in enumerate(plans.items()):
+        drift_m = (plan - plans[f"{BASE}.il"])[..., :2].norm(dim=-1).mean(dim=-1)
+        own = {metric: values[:, row] for metric, values in metrics.items()}
+        figures[name] = {"score": 100 * exact.score[:, row], **own, "drift_m": drift_m}
+    return figures
 
 
 def judge_set(agent: PlannedAgent, view: SceneView, reward: ExactReward) -> dict[str, Tensor]:
