@@ -6,7 +6,7 @@ import json
 import platform
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 import tyro
 from numpy.typing import NDArray
@@ -44,7 +44,8 @@ class BenchScore:
     """Measure simulation and scoring of plans on golden cases: one thread, after warm-up, medians over the cases.
 
     Processor times (cpu) leave out what other programs take; the others are wall-clock times. Figures that miss their
-    target are named at the end.
+    target are named at the end. On CUDA plans lie on the device before and scores after, and every figure is a
+    wall-clock time until the device is done, beside the greatest difference from the CPU's scores.
     """
 
     cases: tyro.conf.Positional[tuple[Path, ...]] = ()
@@ -57,12 +58,19 @@ class BenchScore:
     """Measure at most this many cases of each protocol, evenly chosen."""
 
     store: bool = True
-    """Measure the store of prepared scenes, too."""
+    """Measure the store of prepared scenes, too (on the CPU alone)."""
+
+    device: Literal["cpu", "cuda"] = "cpu"
+    """Where plans are simulated and scored."""
 
     def run(self) -> int:
-        from openpair.cli.bench_score_figures import measure, store_figures
+        import torch
+
+        from openpair.cli.bench_score_figures import measure, measure_on_cuda, store_figures
         from openpair.scoring.cases import case_protocol, read_case
 
+        if self.device == "cuda" and not torch.cuda.is_available():
+            raise OpenPairError("there is no CUDA device", where="--device", fix="Use --device cpu")
         files = find_cases(self.cases)
         by_protocol: dict[str, list[dict[str, NDArray]]] = {}
         for file in files:
@@ -75,15 +83,19 @@ class BenchScore:
                 where=", ".join(map(str, self.cases)) or None,
                 fix="Name golden cases (.npz)",
             )
-        results: dict[str, Any] = {"machine": machine()}
+        results: dict[str, Any] = {"machine": machine(self.device)}
         for protocol in sorted(by_protocol):
             chosen = by_protocol[protocol]
             step = max(1, -(-len(chosen) // self.limit))
+            if self.device == "cuda":
+                results[protocol] = measure_on_cuda(chosen[::step], protocol)
+                continue
             results[protocol] = measure(chosen[::step], protocol)
             if self.store:
                 results[protocol] |= store_figures(protocol, GOLDEN_LOGS, limit=64)
-        results["float32"] = FLOAT32
-        results["missed"] = missed(results)
+        if self.device == "cpu":
+            results["float32"] = FLOAT32
+            results["missed"] = missed(results)
         print(json.dumps(results, indent=2) if self.json else as_table(results))
         return 0
 
@@ -99,8 +111,9 @@ def find_cases(named: tuple[Path, ...]) -> list[Path]:
     return files
 
 
-def machine() -> dict[str, str]:
+def machine(device: str = "cpu") -> dict[str, str]:
     """What the figures were measured on."""
+    import torch
     import warp
 
     from openpair import __version__
@@ -110,7 +123,8 @@ def machine() -> dict[str, str]:
     if cpu_info.is_file():
         names = [line.split(":", 1)[1].strip() for line in cpu_info.read_text().splitlines() if "model name" in line]
         processor = f"{names[0]} ({len(names)} logical cores)" if names else processor
-    return {"processor": processor, "device": "cpu, 1 thread", "openpair": __version__, "warp": warp.__version__}
+    where = "cpu, 1 thread" if device == "cpu" else torch.cuda.get_device_name()
+    return {"processor": processor, "device": where, "openpair": __version__, "warp": warp.__version__}
 
 
 FLOAT32 = "not offered: it flips nothing and gains nothing on a CPU (docs/scoring.md, Speed)"

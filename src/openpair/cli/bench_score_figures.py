@@ -77,6 +77,61 @@ def measure(cases: list[dict[str, NDArray]], protocol: str) -> dict[str, float]:
     }
 
 
+def measure_on_cuda(cases: list[dict[str, NDArray]], protocol: str) -> dict[str, float]:
+    """Figures of one protocol on the current CUDA device: wall-clock times until it is done, and how far scores and
+    simulated positions are from the CPU's."""
+    import torch
+
+    from openpair.scoring import prepare_case, score_batch, score_prepared
+
+    scenes = [prepare_case(case, protocol) for case in cases]
+
+    def on_device(count: int) -> list[Any]:
+        return [torch.from_numpy(candidates(case["trajs"], count)).cuda() for case in cases]
+
+    def finished_ms(work: Callable[[], object], repeats: int) -> float:
+        def finish() -> None:
+            work()
+            torch.cuda.synchronize()
+
+        return timed_ms(finish, repeats)[0]
+
+    def one_by_one(plans: list[Any], repeats: int) -> float:
+        return statistics.median(
+            finished_ms(lambda s=s, p=p: score_prepared(s, p), repeats)  # type: ignore[misc]
+            for s, p in zip(scenes, plans, strict=True)
+        )
+
+    few, many = on_device(FEW), on_device(MANY)
+    few_ms, many_ms = one_by_one(few, 15), one_by_one(many, 5)
+    chosen = range(0, len(scenes), max(1, len(scenes) // 5))
+    whole = {i: torch.from_numpy(candidates(cases[i]["trajs"], VOCABULARY)).cuda() for i in chosen}
+    vocabulary_ms = [finished_ms(lambda i=i: score_prepared(scenes[i], whole[i]), 3) for i in chosen]  # type: ignore[misc]
+    spread = np.linspace(0, len(scenes) - 1, SCENES_IN_LARGE_BATCH).astype(int).tolist()
+    batch_ms = finished_ms(lambda: score_batch([scenes[i] for i in spread], [few[i] for i in spread]), 7)
+    differences = [_difference_from_cpu(scene, plans) for scene, plans in zip(scenes, many, strict=True)]
+    return {
+        "cases": len(cases),
+        f"score_{FEW}_ms": few_ms,
+        f"score_{MANY}_ms": many_ms,
+        f"score_{VOCABULARY}_ms": statistics.median(vocabulary_ms),
+        f"batch_of_{SCENES_IN_LARGE_BATCH}_scenes_per_scene_ms": batch_ms / len(spread),
+        "greatest_difference_of_scores": max(score for score, _ in differences),
+        "greatest_difference_of_positions_um": max(position for _, position in differences),
+    }
+
+
+def _difference_from_cpu(scene: Any, plans: Any) -> tuple[float, float]:
+    """Greatest differences of scores, and of simulated positions [um], between CUDA plans and the same on the CPU."""
+    from openpair.scoring import score_prepared
+
+    there: Any = score_prepared(scene, plans)
+    here = score_prepared(scene, plans.cpu().numpy())
+    score = np.abs(there.score.cpu().numpy() - here.score).max()
+    moved = there.evidence["simulated_states"].cpu().numpy() - here.evidence["simulated_states"]
+    return float(score), float(1e6 * np.abs(moved[..., :2]).max())
+
+
 def median(pairs: Sequence[tuple[float, float]], which: int) -> float:
     """Median of wall-clock (0) or processor (1) times."""
     return statistics.median(pair[which] for pair in pairs)

@@ -43,15 +43,21 @@ class Reproduce:
     workers: int = 0
     """Processes; 0 means one per CPU core. Never changes a result."""
 
+    devices: tuple[str, ...] = ()
+    """Where to train; default: every CUDA device, else the CPU. Another kind of device gives other last digits."""
+
     def run(self) -> int:
         """Do the parts; say where the results are."""
         from openpair.cli.progress import ProgressView
+        from openpair.cli.train import default_devices
         from openpair.reproduction.driver import Reproduction, all_parts
         from openpair.reproduction.settings import reproduction
 
         workers = self.workers or os.cpu_count() or 1
         with ProgressView() as view:
-            task = Reproduction(reproduction(self.size), self.out, self.seeds, workers, view.update)
+            task = Reproduction(
+                reproduction(self.size), self.out, self.seeds, workers, view.update, self.devices or default_devices()
+            )
             all_parts(task, self.parts)
         if "report" in self.parts:
             from openpair.reproduction.page import write_results

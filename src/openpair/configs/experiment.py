@@ -172,8 +172,16 @@ def quick() -> ExperimentConfig:
         reinforcement=replace(config.reinforcement, steps=3, batch_size=4, trees_per_scene=2),
         reward_model=replace(config.reward_model, steps=4, batch_size=4),
         pool=PoolConfig(tree_sets=1, mild_sets=1, wide_sets=0),
+        sequential=quick_sequential(config.sequential),
+        sequential_regularised=quick_sequential(config.sequential_regularised),
+        iterative=replace(quick_sequential(config.iterative), imitation_phase=1),
         loop=LoopConfig(log_every=2, validate_every=0, save_every=2),
     )
+
+
+def quick_sequential(config: FineTuningConfig) -> FineTuningConfig:
+    """A few steps of a sequential scheme."""
+    return replace(config, steps=2, batch_size=4, samples_per_scene=4)
 
 
 def published() -> ExperimentConfig:

@@ -64,6 +64,7 @@ class Reproduction:
         seeds: seeds of the experiment.
         workers: processes.
         on_progress: told (what, done, total).
+        devices: where networks are trained, by turns; the rest is done on the CPU.
     """
 
     config: ReproductionConfig
@@ -71,6 +72,7 @@ class Reproduction:
     seeds: tuple[int, ...]
     workers: int
     on_progress: OnProgress
+    devices: tuple[str, ...] = ("cpu",)
 
     def spec(self, split: str) -> DataSpec:
         """Scenes of a split of the embedded world."""
@@ -124,7 +126,10 @@ class Reproduction:
         stores = self.stores()
         self.keep_settings(seed, stores)
         find = ablation_jobs if ablations else training_jobs
-        jobs = [replace(job, threads=1) for job in find(self, seed, stores)]
+        jobs = [
+            replace(job, threads=1, device=self.devices[number % len(self.devices)])
+            for number, job in enumerate(find(self, seed, stores))
+        ]
         train_concurrently(
             jobs_left(self.run, seed, jobs),
             lambda p: self.on_progress(f"seed {seed} {p.branch}", p.step, p.total_steps),

@@ -66,14 +66,9 @@ def world() -> ReproductionConfig:
 
 def small() -> ReproductionConfig:
     """A few steps of everything: shows that every part runs; its figures mean nothing."""
-    experiment = quick()
-    schemes = {
-        name: replace(getattr(experiment, name), steps=2, batch_size=4, samples_per_scene=4, imitation_phase=phase)
-        for name, phase in (("sequential", 0), ("sequential_regularised", 0), ("iterative", 1))
-    }
     return ReproductionConfig(
         name="small",
-        experiment=replace(experiment, **schemes),
+        experiment=quick(),
         second_policy="quick_diffusiondrive",
         second_policy_steps=3,
         test_scenes=8,
