@@ -15,7 +15,7 @@ from openpair.datatypes.columns import Protocol
 from openpair.datatypes.scores import PlanScores
 from openpair.datatypes.scoring_scene import ScoringScene
 from openpair.rewards.base import HEAD_NAMES, HEAD_OF_METRIC
-from openpair.scoring import score_prepared
+from openpair.scoring import score_batch, score_prepared
 from openpair.scoring.epdms import with_extended_comfort
 from openpair.scoring.extended_comfort import extended_comfort
 
@@ -86,11 +86,14 @@ class ExactReward:
     ) -> ExactScores:
         """Score candidates (B, N, 8, 3) x [m], y [m], heading [rad], ego rear-axle frame of each scene.
 
-        Where ``previous`` (one a scene) is there, v2.2 counts extended comfort against it.
+        Where ``previous`` (one a scene) is there, v2.2 counts extended comfort against it. Candidates on a CUDA device
+        are simulated and scored there, all scenes at once; with ``previous``, on the CPU.
 
         Raises OpenPairError for a token without a prepared scene and for candidates that are not finite: a failure is
         never a score.
         """
+        if candidates.is_cuda and all(drive is None for drive in previous or ()):
+            return self.score_together(tokens, candidates)
         poses = candidates.detach().to("cpu", torch.float64).numpy()
         scenes = list(zip(tokens, poses, previous or [None] * len(poses), strict=True))
         if self._threads > 1:
@@ -103,6 +106,20 @@ class ExactReward:
             score=torch.from_numpy(np.stack([score for score, _ in rows])).to(device),
             metrics=torch.from_numpy(np.stack([metrics for _, metrics in rows])).to(device),
         )
+
+    def score_together(self, tokens: Sequence[str], candidates: Tensor) -> ExactScores:
+        """:meth:`score` in one pass over all scenes, on the device of the candidates (B, N, 8, 3)."""
+        found = score_batch([self._load_scene(token) for token in tokens], list(candidates.detach()))
+        for error in found.errors.values():
+            raise error
+        every = [scores for scores in found.scores if scores is not None]
+        score = torch.stack([torch.as_tensor(scores.score) for scores in every])
+        metrics = score.new_full((len(every), len(HEAD_NAMES), score.shape[1]), torch.nan)
+        for metric, head in HEAD_OF_METRIC[every[0].protocol].items():
+            metrics[:, HEAD_NAMES.index(head)] = torch.stack(
+                [torch.as_tensor(scores.metrics[metric]) for scores in every]
+            )
+        return ExactScores(score.float(), metrics.float())
 
     def best_drives(self, tokens: Sequence[str], candidates: Tensor) -> list[PreviousDrive]:
         """Of each scene the candidate of (B, N, 8, 3) with the best score, simulated: what a plan of the next frame is

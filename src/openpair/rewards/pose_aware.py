@@ -188,7 +188,7 @@ class PoseAwareRewardModel(PerceptionTrunk, RewardModel):
         moments = F.softplus(hazards).sum(dim=2).transpose(1, 2)
         log_pass = -(moments + F.softplus(-logits[:, rows])).clamp(min=1e-4, max=20.0)
         survived = log_pass - torch.log(-torch.expm1(log_pass))
-        out = logits.clone()
+        out = logits.to(survived.dtype, copy=True)
         out[:, rows] = survived
         return out
 
