@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 import platform
 from dataclasses import dataclass
 from pathlib import Path
@@ -151,7 +152,12 @@ def as_table(results: dict[str, Any]) -> str:
     lines = [f"{name:<10} {value}" for name, value in results["machine"].items()]
     lines += ["", f"{'':<{width}}" + "".join(f"{protocol:>10}" for protocol in protocols)]
     for name in names:
-        lines.append(f"{name:<{width}}" + "".join(f"{results[p].get(name, float('nan')):>10.3f}" for p in protocols))
+        lines.append(f"{name:<{width}}" + "".join(_cell(results[p].get(name, math.nan)) for p in protocols))
     if "float32" in results:
         lines += ["", f"float32: {results['float32']}", *(results["missed"] or ["every target is met"])]
     return "\n".join(lines)
+
+
+def _cell(value: float) -> str:
+    """Three decimals, or three digits of what is smaller."""
+    return f"{value:>10.3g}" if 0 < abs(value) < 1e-3 else f"{value:>10.3f}"
