@@ -121,6 +121,15 @@ def test_what_was_chosen_among_is_shown_in_its_place(whole_run: Path, tmp_path: 
     assert row[:2] == ["0.25", "3"] and "93.5" in row[roots[0].index("margin 10")]
 
 
+def test_the_page_names_what_it_was_made_with(whole_run: Path, tmp_path: Path) -> None:
+    text = write_results(whole_run, tmp_path, scenes_per_kind=0).page.read_text()
+    facts = dict(row for rows in tables_of(text) for row in rows if len(row) == 2)
+    for name in ("data, test", "code, at the beginning", "code, when this page was written", "code, scoring"):
+        assert re.fullmatch(r"`[0-9a-f]+`", facts[name]), name
+    scored = json.loads((seed_folder(whole_run, 0) / "scores" / "inputs.json").read_text())["v1.1"]
+    assert scored["code"].startswith(facts["code, scoring"].strip("`"))
+
+
 def test_figures_are_whole_and_every_picture_of_the_page_is_there(whole_run: Path, tmp_path: Path) -> None:
     (tmp_path / "images").mkdir()
     stale = tmp_path / "images" / "results-scene-99.svg"

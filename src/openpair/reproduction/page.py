@@ -19,7 +19,7 @@ from openpair.reproduction.page_text import results_page
 from openpair.reproduction.provenance import read_record, read_seconds
 from openpair.reproduction.results import Evidence, ResultRow, Tables, find, result_rows, results_json
 from openpair.reproduction.scene_pictures import scene_pictures
-from openpair.reproduction.scoring import TEST_SCENES, UNFILTERED, V1, V2, seed_folder
+from openpair.reproduction.scoring import TEST_SCENES, UNFILTERED, V1, V2, scored_with, seed_folder
 from openpair.reproduction.seed_scores import SCORE, read_seed_scores, scored_seeds
 from openpair.training.data import DataSpec
 
@@ -87,6 +87,7 @@ def write_results(
         rows=rows,
         seeds=seeds,
         records=[record for seed in seeds if (record := read_record(run, seed)) is not None],
+        scored={seed: scored_with(run, seed) for seed in seeds},
         seconds={seed: read_seconds(run, seed) for seed in seeds},
         pictures={
             kind: [Picture(f"{IMAGES}/{name}", caption) for name, (caption, _) in own.items()]

@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-
+from openpair.reproduction.code_version import source_hash
 from openpair.reproduction.markdown import minutes, table_lines
 from openpair.reproduction.page_rows import PageInput
-from openpair.reproduction.provenance import WHOLE, SeedRecord, whole_seconds
+from openpair.reproduction.provenance import WHOLE, whole_seconds
 from openpair.reproduction.results import not_run
 from openpair.reproduction.scoring import V1, V2
 
@@ -28,24 +27,28 @@ def made_section(page: PageInput) -> str:
             "Parts may run side by side; whole is from beginning to end, or else their sum.",
             "",
         ]
-    parts += _hashes(page.records)
+    parts += _hashes(page)
     parts += ["", *_failures(page)]
     missing = not_run(page.evidence)
     parts += ["", "Not run: " + (", ".join(missing) if missing else "nothing is missing") + "."]
     return "\n".join(parts)
 
 
-def _hashes(records: Sequence[SeedRecord]) -> list[str]:
+def _hashes(page: PageInput) -> list[str]:
     """One line a fact; one column, or one for each seed where they differ."""
-    if not records:
+    if not page.records:
         return ["Machine, versions and hashes were not recorded."]
     facts: dict[str, list[str]] = {}
-    for record in records:
+    for record in page.records:
+        scored = page.scored.get(record.seed, {})
         own = {
             "machine": record.machine,
             **{f"data, {name}": f"`{value[:16]}`" for name, value in record.data.items()},
+            **{name: f"`{value}`" for name, value in scored.items() if name.startswith("data")},
             "configuration": f"`{record.configuration}`",
-            "code": f"`{record.code}`",
+            "code, at the beginning": f"`{record.code}`",
+            "code, when this page was written": f"`{source_hash()}`",
+            **{name: f"`{value}`" for name, value in scored.items() if name.startswith("code")},
             "versions": ", ".join(f"{name} {version}" for name, version in record.versions.items()),
         }
         for name, value in own.items():

@@ -43,6 +43,7 @@ class PageInput:
         rows: all result rows.
         seeds: that were run.
         records: how each was made, as far as it was recorded.
+        scored: seed -> hashes of what its scores were made with.
         seconds: seed -> part -> seconds.
         pictures: by kind: "comparison", "learning", "drift", "ablations", "scenes".
     """
@@ -51,6 +52,7 @@ class PageInput:
     rows: Sequence[ResultRow]
     seeds: Sequence[int]
     records: Sequence[SeedRecord]
+    scored: Mapping[int, Mapping[str, str]]
     seconds: Mapping[int, Mapping[str, float]]
     pictures: Mapping[str, Sequence[Picture]]
 

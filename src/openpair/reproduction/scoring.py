@@ -293,6 +293,13 @@ def _read_inputs(folder: Path) -> dict[str, Any]:
     return inputs if isinstance(inputs, dict) else {}
 
 
+def scored_with(run: Path, seed: int) -> dict[str, str]:
+    """Hashes (16 hex characters) of what the scores of a seed were made with: "data, test" and "code, scoring"; empty
+    where nothing was scored."""
+    inputs = _read_inputs(seed_folder(run, seed) / SCORES).get(Protocol.V1_1.value)
+    return {"data, test": inputs["scenes"][:16], "code, scoring": inputs["code"][:16]} if inputs else {}
+
+
 def _check_known(plans: Sequence[AgentPlans], paths: Sequence[Path], dataset: Dataset) -> None:
     """Raises OpenPairError for plans of scenes that the dataset does not have."""
     known = {key.token for key in dataset.keys()}
