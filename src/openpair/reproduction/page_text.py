@@ -276,7 +276,7 @@ VALIDATION_TITLES = {
     "ablation_group": "Group size",
     "ablation_advantage": "Advantage estimators",
     "reward_model": "Dependence on the reward model",
-    f"{VALIDATION}agents": "All agents, on which the choices above were made",
+    f"{VALIDATION}agents": "All agents, the best candidate being the plan",
 }
 
 
