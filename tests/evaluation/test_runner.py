@@ -21,7 +21,7 @@ from openpair.evaluation import runner
 from openpair.evaluation.agents import CheckpointAgent
 from openpair.evaluation.chunk import Task
 from openpair.evaluation.records import PARTIAL_FILE, read_scores
-from openpair.evaluation.runner import evaluate
+from openpair.evaluation.runner import SCENES_PER_CHUNK, evaluate
 from openpair.evaluation.sources import parse_agents, ready_agent
 
 LOGS = (("log-a", 20), ("log-b", 5), ("log-c", 18))
@@ -232,8 +232,14 @@ def test_a_killed_worker_loses_nothing_and_scores_nothing_twice(tmp_path, monkey
     ]
 
 
-def slow_score(prepared, plans, **options):
-    time.sleep(0.2)
+scored_here = []
+
+
+def held_score(prepared, plans, **options):
+    """Scores as many scenes as the largest chunk has, in each process, then waits to be interrupted."""
+    scored_here.append(prepared)
+    if len(scored_here) > SCENES_PER_CHUNK:
+        time.sleep(120)
     return toy_score(prepared, plans)
 
 
@@ -242,9 +248,9 @@ import sys
 from pathlib import Path
 sys.path.insert(0, {folder!r})
 if __name__ == "__main__":
-    from test_runner import run, slow_score, toy_task
+    from test_runner import held_score, run, toy_task
     try:
-        run(toy_task(score=slow_score), Path({out!r}), workers=2)
+        run(toy_task(score=held_score), Path({out!r}), workers=2)
     except KeyboardInterrupt:
         sys.exit(130)
 """
@@ -264,7 +270,7 @@ def test_an_interrupt_stops_workers_at_once_and_keeps_what_is_finished(tmp_path)
     assert process.returncode == 130, errors
     assert "Traceback" not in errors
     assert [p.name for p in out.iterdir()] == [PARTIAL_FILE]
-    evaluation = run(toy_task(score=slow_score), out, workers=2)
+    evaluation = run(toy_task(), out, workers=2)
     assert evaluation.summary.run["resumed_scenes"] > 0
     assert evaluation.rows == run(toy_task()).rows
 
