@@ -244,8 +244,9 @@ def held_score(prepared, plans, **options):
 
 
 INTERRUPTED = """
-import sys
+import signal, sys
 from pathlib import Path
+signal.signal(signal.SIGINT, signal.default_int_handler)  # ignored where tests run in the background
 sys.path.insert(0, {folder!r})
 if __name__ == "__main__":
     from test_runner import held_score, run, toy_task
