@@ -65,13 +65,11 @@ class BenchScore:
     """Where plans are simulated and scored."""
 
     def run(self) -> int:
-        import torch
-
         from openpair.cli.bench_score_figures import measure, measure_on_cuda, store_figures
         from openpair.scoring.cases import case_protocol, read_case
 
-        if self.device == "cuda" and not torch.cuda.is_available():
-            raise OpenPairError("there is no CUDA device", where="--device", fix="Use --device cpu")
+        if self.device == "cuda":
+            _require_cuda()
         files = find_cases(self.cases)
         by_protocol: dict[str, list[dict[str, NDArray]]] = {}
         for file in files:
@@ -101,6 +99,13 @@ class BenchScore:
         return 0
 
 
+def _require_cuda() -> None:
+    import torch  # seconds that the CPU's figures need not wait for
+
+    if not torch.cuda.is_available():
+        raise OpenPairError("there is no CUDA device", where="--device", fix="Use --device cpu")
+
+
 def find_cases(named: tuple[Path, ...]) -> list[Path]:
     """The case files named, in the folders named, or in the first default folder that is there."""
     places = named or next(((folder,) for folder in DEFAULT_FOLDERS if folder.is_dir()), ())
@@ -114,7 +119,6 @@ def find_cases(named: tuple[Path, ...]) -> list[Path]:
 
 def machine(device: str = "cpu") -> dict[str, str]:
     """What the figures were measured on."""
-    import torch
     import warp
 
     from openpair import __version__
@@ -124,8 +128,13 @@ def machine(device: str = "cpu") -> dict[str, str]:
     if cpu_info.is_file():
         names = [line.split(":", 1)[1].strip() for line in cpu_info.read_text().splitlines() if "model name" in line]
         processor = f"{names[0]} ({len(names)} logical cores)" if names else processor
-    where = "cpu, 1 thread" if device == "cpu" else torch.cuda.get_device_name()
-    return {"processor": processor, "device": where, "openpair": __version__, "warp": warp.__version__}
+    if device == "cuda":
+        import torch
+
+        device = torch.cuda.get_device_name()
+    else:
+        device = "cpu, 1 thread"
+    return {"processor": processor, "device": device, "openpair": __version__, "warp": warp.__version__}
 
 
 FLOAT32 = "not offered: it flips nothing and gains nothing on a CPU (docs/scoring.md, Speed)"

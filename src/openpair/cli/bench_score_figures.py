@@ -8,6 +8,7 @@ import time
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -98,15 +99,14 @@ def measure_on_cuda(cases: list[dict[str, NDArray]], protocol: str) -> dict[str,
 
     def one_by_one(plans: list[Any], repeats: int) -> float:
         return statistics.median(
-            finished_ms(lambda s=s, p=p: score_prepared(s, p), repeats)  # type: ignore[misc]
-            for s, p in zip(scenes, plans, strict=True)
+            finished_ms(partial(score_prepared, *case), repeats) for case in zip(scenes, plans, strict=True)
         )
 
     few, many = on_device(FEW), on_device(MANY)
     few_ms, many_ms = one_by_one(few, 15), one_by_one(many, 5)
     chosen = range(0, len(scenes), max(1, len(scenes) // 5))
     whole = {i: torch.from_numpy(candidates(cases[i]["trajs"], VOCABULARY)).cuda() for i in chosen}
-    vocabulary_ms = [finished_ms(lambda i=i: score_prepared(scenes[i], whole[i]), 3) for i in chosen]  # type: ignore[misc]
+    vocabulary_ms = [finished_ms(partial(score_prepared, scenes[i], whole[i]), 3) for i in chosen]
     spread = np.linspace(0, len(scenes) - 1, SCENES_IN_LARGE_BATCH).astype(int).tolist()
     batch_ms = finished_ms(lambda: score_batch([scenes[i] for i in spread], [few[i] for i in spread]), 7)
     differences = [_difference_from_cpu(scene, plans) for scene, plans in zip(scenes, many, strict=True)]

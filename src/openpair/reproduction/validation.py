@@ -84,8 +84,9 @@ def validate_seed(
                 for agent in of_table:
                     own = figures[agent.name]
                     _note(tables[table], agent.name, own if table == AGENTS else {"score": own["score"]})
-            for label, agent in sets.values():
-                for way, score in judge_ways(agent, view, reward).items():
+            for name, (label, agent) in sets.items():
+                chosen = {blend: figures[manner_name(name, blend, None)]["score"] for blend in BLENDS}
+                for way, score in judge_ways(agent, view, reward, chosen).items():
                     _note(tables[REWARD_MODEL], way, {label: score})
             for table, samplers in ablations.items():
                 for name, sampler in samplers.items():
@@ -139,21 +140,26 @@ def sets_to_choose_from(agents: Sequence[PlannedAgent], strengths: dict[float, S
     return sets
 
 
-def judge_ways(agent: PlannedAgent, view: SceneView, reward: ExactReward) -> dict[str, Tensor]:
-    """Way to come from a set of candidates to a plan -> its scores (B,) [percent]: what depends on the reward model."""
+def judge_ways(
+    agent: PlannedAgent, view: SceneView, reward: ExactReward, chosen: Mapping[float, Tensor]
+) -> dict[str, Tensor]:
+    """Way to come from a set of candidates to a plan -> its scores (B,) [percent]: what depends on the reward model.
+
+    ``chosen`` has the scores (B,) of what the reward model makes of the set, by temperature; 0 is the predicted best.
+    """
     every, value = agent.valued(view)
-    plans = {f"blended, temperature {100 * blend:g}": blended(every, value, blend) for blend in BLENDS if blend}
-    plans["plain mean of candidates and root"] = blended(every, torch.zeros_like(value), 1.0)
-    extra = torch.stack(list(plans.values()), dim=1)
-    score = 100 * reward.score(view.tokens, torch.cat((every, extra), dim=1)).score
-    score, of_plans = score.split((every.shape[1], extra.shape[1]), dim=1)
-    *of_blends, of_mean = of_plans.unbind(dim=1)
+    mean = blended(every, torch.zeros_like(value), 1.0)
+    score, of_mean = (100 * reward.score(view.tokens, torch.cat((every, mean[:, None]), dim=1)).score).split(
+        (every.shape[1], 1), dim=1
+    )
     return {
         "without: the root": score[:, -1],
         "without: a candidate or the root, by chance": score.mean(dim=1),
-        "without: plain mean of candidates and root": of_mean,
-        "with: predicted best": score.gather(1, value.argmax(dim=1, keepdim=True))[:, 0],
-        **{f"with: {way}": own for way, own in zip(plans, of_blends, strict=False)},
+        "without: plain mean of candidates and root": of_mean[:, 0],
+        **{
+            f"with: blended, temperature {100 * blend:g}" if blend else "with: predicted best": own
+            for blend, own in chosen.items()
+        },
         "best of six favourites by the true score": score.gather(1, value.topk(6, dim=1).indices).amax(dim=1),
         "best of all by the true score": score.amax(dim=1),
     }
