@@ -95,7 +95,7 @@ def test_the_command_says_what_it_found(tmp_path, capsys, monkeypatch):
 
 def test_sensors_of_some_frames_are_enough(tmp_path):
     """navtrain's downloads hold the frames of its scenes, not those at the beginning of a log."""
-    from openpair.cli.bench_data import write_navsim_files
+    from openpair.benchmarks.data import write_navsim_files
 
     write_navsim_files(tmp_path, 2)
     found = {check.subject: check for check in data_checks(tmp_path, None, 1, {})}

@@ -17,10 +17,10 @@ from openpair.evaluation.plugins import agent_of
 from openpair.evaluation.records import read_scores
 from openpair.evaluation.sources import AgentContext, AgentSource, parse_agent
 from openpair.features.config import FeatureConfig
+from openpair.planning.networks import REWARD_MODEL_FILE, SAMPLER_FILE, features_note
+from openpair.planning.pipeline import TrainedPlanner
 from openpair.rewards.pose_aware import PoseAwareConfig, PoseAwareRewardModel
 from openpair.samplers.kinematic_tree import KinematicTree, KinematicTreeConfig
-from openpair.training.networks import REWARD_MODEL_FILE, SAMPLER_FILE, features_note
-from openpair.training.pipeline import TrainedPlanner
 
 PAGE = Path(__file__).parents[2] / "docs" / "bring_your_own_policy.md"
 SCENES = 3

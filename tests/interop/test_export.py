@@ -14,13 +14,13 @@ from openpair.features.config import FeatureConfig
 from openpair.interop.export import PlannerGraph, example_features, export_planner
 from openpair.nn.backbone import TransfuserBackboneConfig
 from openpair.nn.trunk import TrunkConfig
+from openpair.planning.networks import POLICY_FILE, REWARD_MODEL_FILE, SAMPLER_FILE, TrainedNetworks, features_note
 from openpair.policies.diffusion_drive import DiffusionDrive, DiffusionDriveConfig
 from openpair.policies.transfuser import Transfuser, TransfuserConfig
 from openpair.rewards.pose_aware import PoseAwareConfig, PoseAwareRewardModel
 from openpair.rewards.world_model import RewardWorldModel, RewardWorldModelConfig
 from openpair.samplers.kinematic_tree import KinematicTree, KinematicTreeConfig
 from openpair.samplers.parallel_ir import ParallelIR, ParallelIRConfig
-from openpair.training.networks import POLICY_FILE, REWARD_MODEL_FILE, SAMPLER_FILE, TrainedNetworks, features_note
 
 
 @pytest.fixture(scope="module")

@@ -18,8 +18,8 @@ from openpair.checkpoints import save_checkpoint
 from openpair.configs.experiment import preset
 from openpair.interop import navsim_agent
 from openpair.interop.navsim_agent import NOW, OpenPairAgent, PlanProcess, inputs_of
+from openpair.planning.networks import features_note
 from openpair.policies.transfuser import Transfuser
-from openpair.training.networks import features_note
 
 YAML = Path(openpair.interop.hydra.__file__).parent / "agent" / "openpair.yaml"
 

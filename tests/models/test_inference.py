@@ -6,9 +6,9 @@ import pytest
 import torch
 from torch import nn
 
+from openpair.benchmarks.models import difference
+from openpair.benchmarks.networks import example_inputs
 from openpair.checkpoints import build_network
-from openpair.cli.bench_models import difference
-from openpair.cli.bench_networks import example_inputs
 from openpair.errors import OpenPairError
 from openpair.nn.backbone import TransfuserBackboneConfig
 from openpair.nn.encoders import build_encoder

@@ -8,8 +8,8 @@ import pytest
 import torch
 from torch import nn
 
+from openpair.benchmarks.networks import example_inputs, fresh_network
 from openpair.checkpoints import NETWORKS
-from openpair.cli.bench_networks import example_inputs, fresh_network
 from openpair.training.optimiser import autocast
 
 pytestmark = pytest.mark.skipif(not torch.cuda.is_available(), reason="there is no CUDA device")

@@ -16,10 +16,10 @@ from openpair.errors import OpenPairError
 from openpair.evaluation.records import read_scores
 from openpair.evaluation.sources import AgentContext, AgentSource, parse_agent
 from openpair.features.config import FeatureConfig
+from openpair.planning.inputs import features_of
+from openpair.planning.networks import NetworkFiles, load_networks
+from openpair.planning.pipeline import TrainedPlanner
 from openpair.samplers.parallel_ir import PUBLISHED_CODES
-from openpair.training.data import features_of
-from openpair.training.networks import NetworkFiles, load_networks
-from openpair.training.pipeline import TrainedPlanner
 
 OPTIONS = {"policy": "--base", "sampler": "--tree", "reward_model": "--rwm"}
 

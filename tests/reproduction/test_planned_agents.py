@@ -11,6 +11,7 @@ import pytest
 import torch
 from torch import Tensor
 
+from openpair.planning.memory import driven_on
 from openpair.reproduction.agents import BASE
 from openpair.reproduction.choices import (
     CONTROLS,
@@ -25,7 +26,6 @@ from openpair.reproduction.choices import (
 from openpair.reproduction.planning import PlannedAgent, SceneView, human_root, in_order, planned
 from openpair.reproduction.settings import STRENGTHS
 from openpair.rewards.base import RewardContext
-from openpair.selection.memory import driven_on
 
 TOKENS = ("late", "early", "alone")
 BEFORE = {"late": "early", "alone": "nowhere"}

@@ -10,8 +10,8 @@ import numpy as np
 import pytest
 from scoring_golden import IN_REPOSITORY, load
 
-from openpair.cli.bench_score import TARGETS, missed
-from openpair.cli.bench_score_figures import store_figures
+from openpair.benchmarks.score import TARGETS, missed
+from openpair.benchmarks.score_figures import store_figures
 from openpair.cli.main import main
 
 V1 = IN_REPOSITORY / "v1" / "case006.npz"

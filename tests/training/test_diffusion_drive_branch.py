@@ -16,11 +16,11 @@ from openpair.configs.experiment import ExperimentConfig, preset
 from openpair.configs.runs import RunPlan, start_imitation
 from openpair.datasets.registry import open_dataset
 from openpair.errors import OpenPairError
+from openpair.planning.pipeline import load_pipeline
 from openpair.policies.anchors import fit_anchors, read_anchors
 from openpair.policies.diffusion_drive import DiffusionDrive, DiffusionDriveConfig
 from openpair.training.data import DataSpec, StoreLocation, build_training_data
 from openpair.training.loop import run_interleaved
-from openpair.training.pipeline import load_pipeline
 
 SCENES = 24
 

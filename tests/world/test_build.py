@@ -7,11 +7,11 @@ from pathlib import Path
 
 import pytest
 
-from openpair.datasets.world import build
-from openpair.datasets.world.catalogue import default_recipes
 from openpair.datasets.world.dataset import WorldDataset
-from openpair.datasets.world.recipes import StreetPattern, TownRecipe
 from openpair.errors import OpenPairError
+from openpair.worldgen import build
+from openpair.worldgen.catalogue import default_recipes
+from openpair.worldgen.recipes import StreetPattern, TownRecipe
 
 TINY = TownRecipe("tiny", "val", 7, StreetPattern.GRID, (3, 3), block_m=120.0, episodes=1, logs=2)
 

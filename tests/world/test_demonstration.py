@@ -5,8 +5,8 @@ from __future__ import annotations
 import numpy as np
 import shapely
 
-from openpair.datasets.world.demonstration import EGO_BODY, MARGIN_M, corners, keep_on_road, safe_area, touches
-from openpair.datasets.world.motion import drag, path_through
+from openpair.worldgen.demonstration import EGO_BODY, MARGIN_M, corners, keep_on_road, safe_area, touches
+from openpair.worldgen.motion import drag, path_through
 
 
 def test_touching_boxes_agree_with_polygons() -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from openpair.datasets.world.motion import PATH_STEP_M, STEP_S, Body, drag, follow, path_through, smooth_track
+from openpair.worldgen.motion import PATH_STEP_M, STEP_S, Body, drag, follow, path_through, smooth_track
 
 EGO = Body(4.049, 1.127, 2.5)
 

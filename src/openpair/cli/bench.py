@@ -7,13 +7,13 @@ from typing import Annotated
 
 import tyro
 
-from openpair.cli.bench_data import BenchData
-from openpair.cli.bench_models import BenchModels
-from openpair.cli.bench_navtrain import BenchNavtrain
-from openpair.cli.bench_samplers import BenchSamplers
-from openpair.cli.bench_score import BenchScore
-from openpair.cli.bench_sensors import BenchSensors
-from openpair.cli.bench_store import BenchStore
+from openpair.benchmarks.data import BenchData
+from openpair.benchmarks.models import BenchModels
+from openpair.benchmarks.navtrain import BenchNavtrain
+from openpair.benchmarks.samplers import BenchSamplers
+from openpair.benchmarks.score import BenchScore
+from openpair.benchmarks.sensors import BenchSensors
+from openpair.benchmarks.store import BenchStore
 
 Benchmark = (
     Annotated[BenchScore, tyro.conf.subcommand("score", description=BenchScore.__doc__, prefix_name=False)]

@@ -14,11 +14,11 @@ from openpair.datasets.world.dataset import WorldDataset
 from openpair.datatypes.columns import Protocol
 from openpair.evaluation.examples import Example, example_scenes
 from openpair.evaluation.runner import Evaluation
+from openpair.planning.pipeline import MODES, load_pipeline
 from openpair.preparation.prepare import prepare_scene
 from openpair.scoring import score_prepared
 from openpair.sensors.render import render_scene
 from openpair.training.loop import read_curve
-from openpair.training.pipeline import MODES, load_pipeline
 from openpair.visualization.gallery_scene import GalleryScene, scored_plans
 from openpair.visualization.report import write_report
 from openpair.visualization.report_data import (

@@ -16,7 +16,7 @@ from openpair.evaluation.summary import Failure, Summary
 if TYPE_CHECKING:
     from openpair.evaluation.chunk import Task
     from openpair.evaluation.prepared import PrepareFromStore
-    from openpair.training.networks import NetworkFiles
+    from openpair.planning.networks import NetworkFiles
 
 FAILURES_SHOWN = 10
 DEFAULT_WORLD_SPLIT = "test"
@@ -185,7 +185,7 @@ class Eval:
 
     def released(self) -> NetworkFiles:
         """The files of the agent ``released``. Raises OpenPairError for one that is not there."""
-        from openpair.training.networks import NetworkFiles
+        from openpair.planning.networks import NetworkFiles
 
         for option, path in (("--base", self.base), ("--tree", self.tree), ("--rwm", self.rwm)):
             if path is not None and not path.is_file():

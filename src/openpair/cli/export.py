@@ -47,7 +47,7 @@ class Export:
         import torch
 
         from openpair.interop.export import PlannerGraph, example_features, export_planner
-        from openpair.training.networks import NetworkFiles, load_networks
+        from openpair.planning.networks import NetworkFiles, load_networks
 
         given = NetworkFiles(self.base, self.tree, self.rwm, "plain")
         if (self.run_folder is None) == (not given.by_part()):

@@ -35,7 +35,7 @@ class ImportCheckpoint:
         """Import; say what was written and what the file holds besides."""
         from openpair.checkpoints import load_released, read_state, released_names, save_checkpoint
         from openpair.features.config import FeatureConfig
-        from openpair.training.networks import features_note
+        from openpair.planning.networks import features_note
 
         state = read_state(self.file)
         network = load_released(state, self.kind, where=str(self.file))

@@ -108,8 +108,8 @@ class Build:
         import os
 
         from openpair.cli.progress import ProgressView
-        from openpair.datasets.world.build import build_world
-        from openpair.datasets.world.catalogue import default_recipes
+        from openpair.worldgen.build import build_world
+        from openpair.worldgen.catalogue import default_recipes
 
         recipes = default_recipes(self.seed)
         unknown = sorted(set(self.towns) - {recipe.name for recipe in recipes})

@@ -21,7 +21,7 @@ from openpair.rewards.world_model import RewardWorldModelConfig
 from openpair.samplers.flat import FlatSamplerConfig
 from openpair.samplers.kinematic_tree import KinematicTreeConfig, codes_of_group_size
 from openpair.samplers.parallel_ir import ParallelIRConfig
-from openpair.selection.perturbations import RootNoise
+from openpair.samplers.perturbations import RootNoise
 from openpair.training.fine_tuning import FineTuningConfig
 from openpair.training.imitation import ImitationConfig
 from openpair.training.loop import LoopConfig

@@ -19,6 +19,9 @@ from openpair.configs.experiment import ExperimentConfig, PoolConfig
 from openpair.datatypes.columns import Protocol
 from openpair.errors import OpenPairError
 from openpair.nn.trunk import PerceptionTrunk
+from openpair.planning.networks import KINDS, POLICY_FILE, REWARD_MODEL_FILE, SAMPLER_FILE, features_note
+from openpair.planning.pipeline import WIDE
+from openpair.planning.planner import choose
 from openpair.policies.anchors import fit_anchors, read_anchors
 from openpair.policies.base import ImitationPolicy
 from openpair.policies.diffusion_drive import DiffusionDrive
@@ -27,8 +30,7 @@ from openpair.rewards.base import RewardModel
 from openpair.rewards.pose_aware import PoseAwareConfig
 from openpair.rewards.world_model import RewardWorldModelConfig
 from openpair.samplers.base import Sampler
-from openpair.selection.perturbations import as_many, control_candidates, noisy_roots, perturb
-from openpair.selection.planner import choose
+from openpair.samplers.perturbations import as_many, control_candidates, noisy_roots, perturb
 from openpair.training.batch import SceneBatch
 from openpair.training.branch import Branch
 from openpair.training.candidate_pool import CandidatePool, Proposer, build_pool
@@ -36,9 +38,7 @@ from openpair.training.data import EarlierScenes, StoreLocation, TrainingData
 from openpair.training.fine_tuning import FineTuningBranch
 from openpair.training.imitation import ImitationBranch
 from openpair.training.loop import BranchRun, Listener, Progress
-from openpair.training.networks import KINDS, POLICY_FILE, REWARD_MODEL_FILE, SAMPLER_FILE, features_note
 from openpair.training.parallel import Starter
-from openpair.training.pipeline import WIDE
 from openpair.training.reinforcement import ReinforcementBranch
 from openpair.training.reward_model import RewardModelBranch
 

@@ -23,9 +23,9 @@ from openpair.errors import OpenPairError
 from openpair.evaluation.agents import Agent, CheckpointAgent, PlansFileAgent
 from openpair.evaluation.plans_file import read_plans
 from openpair.features.config import FeatureConfig
+from openpair.planning.networks import TrainedNetworks
+from openpair.planning.pipeline import MODES, SeenScenes, TrainedPlanner, shared_memory
 from openpair.policies.base import ImitationPolicy
-from openpair.training.networks import TrainedNetworks
-from openpair.training.pipeline import MODES, SeenScenes, TrainedPlanner, shared_memory
 
 if TYPE_CHECKING:
     from openpair.evaluation.sources import AgentContext

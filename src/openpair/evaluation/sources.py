@@ -26,8 +26,8 @@ from openpair.evaluation.agents import (
 )
 from openpair.evaluation.plans_file import read_plans
 from openpair.evaluation.plugins import agent_of, is_python_function, load_plugin, plugin_names
-from openpair.training.networks import NetworkFiles
-from openpair.training.pipeline import RootPlanner, load_pipeline
+from openpair.planning.networks import NetworkFiles
+from openpair.planning.pipeline import RootPlanner, load_pipeline
 
 RELEASED = "released"
 """Name of the planner whose networks are given one by one."""

@@ -17,6 +17,9 @@ from openpair.features.targets import agent_targets, bev_semantic_map, trajector
 
 Arrays = dict[str, NDArray[Any]]
 
+FEATURES_OF_BATCH = ("camera_feature", "lidar_feature", "status_feature")
+"""Names of the inputs of networks, in the order in which batches hold them."""
+
 
 def build_features(scene: Scene, sensors: SensorFrame, config: FeatureConfig) -> Arrays:
     """What the networks read of the scene's current frame.

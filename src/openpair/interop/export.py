@@ -10,11 +10,11 @@ from torch import Tensor, nn
 
 from openpair.errors import OpenPairError
 from openpair.features.config import FeatureConfig
+from openpair.planning.networks import TrainedNetworks
+from openpair.planning.planner import choose
 from openpair.policies.base import ImitationPolicy
 from openpair.rewards.base import RewardModel
 from openpair.samplers.base import Sampler
-from openpair.selection.planner import choose
-from openpair.training.networks import TrainedNetworks
 
 NUM_STATUS = 8
 

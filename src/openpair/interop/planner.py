@@ -15,7 +15,7 @@ from openpair.datatypes.front_view import FRONT_CAMERAS
 from openpair.datatypes.road_map import RoadMap
 from openpair.datatypes.scene import Frame, Scene, SensorFrame
 from openpair.errors import OpenPairError
-from openpair.training.pipeline import MODES, load_pipeline
+from openpair.planning.pipeline import MODES, load_pipeline
 
 
 class SensorPlanner:
@@ -23,7 +23,7 @@ class SensorPlanner:
 
     Args:
         checkpoint: run folder, or a policy's checkpoint file.
-        mode: as of :data:`openpair.training.pipeline.MODES`; None = the best that the folder can do.
+        mode: as of :data:`openpair.planning.pipeline.MODES`; None = the best that the folder can do.
 
     Raises OpenPairError for a checkpoint that cannot be used, and for a mode that needs the truth.
     """

@@ -21,6 +21,7 @@ from openpair.configs.experiment import ExperimentConfig
 from openpair.configs.runs import BRANCH_FILES, SEQUENTIAL_SCHEMES, RunPlan
 from openpair.evaluation.records import write_atomically
 from openpair.features.cache import FeatureStore
+from openpair.planning.pipeline import BEST_OF
 from openpair.reproduction.agents import BASE, HUMAN
 from openpair.reproduction.choices import Choices, choose_all
 from openpair.reproduction.planning import (
@@ -44,11 +45,10 @@ from openpair.reproduction.settings import STRENGTHS, ReproductionConfig, ablati
 from openpair.reproduction.validation import validate_seed
 from openpair.samplers.base import Sampler
 from openpair.samplers.kinematic_tree import KinematicTree, with_strength
-from openpair.selection.perturbations import NUM_CONTROL_CANDIDATES
+from openpair.samplers.perturbations import NUM_CONTROL_CANDIDATES
 from openpair.training.data import DataSpec, OnProgress, StoreLocation, build_features_of, build_training_data
 from openpair.training.loop import BranchRun, Listener, Progress
 from openpair.training.parallel import BranchJob, Starter, train_concurrently
-from openpair.training.pipeline import BEST_OF
 
 SECOND = "diffusiondrive"
 ABLATIONS = "ablations"

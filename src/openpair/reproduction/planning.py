@@ -16,17 +16,17 @@ import torch
 from torch import Tensor
 
 from openpair.checkpoints import load_checkpoint
+from openpair.features.build import FEATURES_OF_BATCH
 from openpair.features.cache import FeatureStore
+from openpair.planning.memory import driven_on
+from openpair.planning.pipeline import WIDE
+from openpair.planning.planner import blended
 from openpair.policies.base import ImitationPolicy
 from openpair.reproduction.plan_files import write_plans
 from openpair.rewards.base import RewardModel
 from openpair.samplers.base import Sampler
-from openpair.selection.memory import driven_on
-from openpair.selection.perturbations import control_candidates
-from openpair.selection.planner import blended
+from openpair.samplers.perturbations import control_candidates
 from openpair.training.batch import evaluation_batches
-from openpair.training.data import FEATURES_OF_BATCH
-from openpair.training.pipeline import WIDE
 
 BATCH = 32
 
@@ -125,7 +125,7 @@ class PlannedAgent:
         margin: by so much [score] more than predicted the root is valued.
         keep: None, or the plan of half a second before, driven on, is a candidate too, and is valued by so much [score]
             more than it is predicted.
-        blend: temperature [score] at which candidates become one plan (:func:`openpair.selection.planner.blended`); 0:
+        blend: temperature [score] at which candidates become one plan (:func:`openpair.planning.planner.blended`); 0:
             the best is the plan.
     """
 

@@ -13,6 +13,7 @@ from torch import Tensor
 
 from openpair.evaluation.records import write_atomically
 from openpair.features.cache import FeatureStore
+from openpair.planning.planner import blended
 from openpair.reproduction.agents import BASE
 from openpair.reproduction.choices import (
     AGENTS,
@@ -30,7 +31,6 @@ from openpair.reproduction.planning import Before, PlannedAgent, SceneView, plan
 from openpair.reproduction.settings import BLENDS, KEEPS, ROOT_MARGINS
 from openpair.rewards.exact import ExactReward
 from openpair.samplers.base import Sampler
-from openpair.selection.planner import blended
 from openpair.training.data import TrainingData
 
 Rows = dict[str, dict[str, list[Tensor]]]

@@ -60,7 +60,7 @@ class PoseAwareConfig:
             perception comes weighted by the trunk already.
         occupied_weight: weight of occupied cells in the forecast's loss; few cells are.
         ranking_temperature: temperature of the ranking loss, in units of score.
-        blend: temperature [score] at which a planner takes the mean of candidates (:mod:`openpair.selection.planner`);
+        blend: temperature [score] at which a planner takes the mean of candidates (:mod:`openpair.planning.planner`);
             0 takes the best.
     """
 

@@ -1,7 +1,7 @@
 """A policy's single plan as a Gaussian policy: what reinforcement of an imitation network itself needs.
 
 Noise on single poses gives plans that nobody could drive. Here a plan is moved by four smooth changes
-(:func:`openpair.selection.perturbations.shift`): acceleration early and late, sideways at the end and in the middle.
+(:func:`openpair.samplers.perturbations.shift`): acceleration early and late, sideways at the end and in the middle.
 The action is the vector of these changes in units of their scales; the network's mean enters through the change that
 moves its plan of the moment of sampling to its plan of now, by linear least squares.
 """
@@ -12,7 +12,7 @@ import torch
 from torch import Tensor
 
 from openpair.nn.relative_poses import relative_poses
-from openpair.selection.perturbations import PerturbationConfig, shift
+from openpair.samplers.perturbations import PerturbationConfig, shift
 
 NUM_CHANGES = 4
 """Early and late acceleration, lateral displacement at the end, and in the middle."""
@@ -28,7 +28,7 @@ RIDGE_M2 = 1e-3
 
 
 def scales_of(config: PerturbationConfig, like: Tensor) -> Tensor:
-    """(4,) sizes of the changes, in the order of :func:`~openpair.selection.perturbations.shift`."""
+    """(4,) sizes of the changes, in the order of :func:`~openpair.samplers.perturbations.shift`."""
     return like.new_tensor([config.acceleration, config.acceleration, config.lateral_m, config.bulge_m])
 
 

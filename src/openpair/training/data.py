@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from functools import cached_property, partial
 from pathlib import Path
@@ -21,19 +21,16 @@ from openpair.datatypes.columns import Protocol
 from openpair.datatypes.scene import Scene, SensorFrame
 from openpair.errors import OpenPairError
 from openpair.features import cache as feature_cache
-from openpair.features.build import build_features
+from openpair.features.build import FEATURES_OF_BATCH
 from openpair.features.config import FeatureConfig
+from openpair.planning.inputs import see
 from openpair.pools import Pool
 from openpair.preparation.store import PreparedStore
 from openpair.preparation.store_build import build_store as build_prepared_store
 from openpair.rewards.exact import ExactReward
 from openpair.sensors import RENDERER_VERSION
-from openpair.sensors.render import render_front_view
 from openpair.training.batch import SceneBatch
 from openpair.training.read_ahead import ReadAhead
-
-RECORDED_SIZE = (1920, 1080)
-FEATURES_OF_BATCH = ("camera_feature", "lidar_feature", "status_feature")
 
 OnProgress = Callable[[str, int, int], None]
 """Told (what is being built, scenes done, scenes in all)."""
@@ -56,19 +53,6 @@ class DataSpec:
     def open(self) -> Dataset:
         """Open it. Raises OpenPairError for a folder that is not such a dataset."""
         return open_dataset(self.name, self.root, **self.options)
-
-
-def see(dataset: Dataset, scene: Scene, config: FeatureConfig) -> SensorFrame:
-    """What the ego sees: ray-cast straight at the features' size, or recorded images at their own size."""
-    if dataset.ray_cast:
-        return render_front_view(scene, size=config.camera_size)
-    return dataset.load_sensors(scene, size=RECORDED_SIZE)
-
-
-def features_of(dataset: Dataset, scenes: Sequence[Scene], config: FeatureConfig) -> dict[str, torch.Tensor]:
-    """Features of some scenes by name (B, ...), as training saw them."""
-    rows = [build_features(scene, see(dataset, scene, config), config) for scene in scenes]
-    return {name: torch.from_numpy(np.stack([row[name] for row in rows])) for name in FEATURES_OF_BATCH}
 
 
 @dataclass(frozen=True)
