@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import dataclasses
 import json
-import os
 import pickle
 import types
 import typing
@@ -22,6 +21,7 @@ from torch import Tensor, nn
 
 from openpair.datatypes.settings import unused_settings
 from openpair.errors import OpenPairError
+from openpair.files import whole_file
 from openpair.policies.diffusion_drive import DiffusionDrive, DiffusionDriveConfig
 from openpair.policies.transfuser import Transfuser, TransfuserConfig
 from openpair.rewards.pose_aware import PoseAwareConfig, PoseAwareRewardModel
@@ -228,10 +228,7 @@ def save_checkpoint(
     """
     if path.suffix != ".safetensors":
         raise OpenPairError("a checkpoint's name ends in .safetensors", where=path)
-    path.parent.mkdir(parents=True, exist_ok=True)
     tensors = {name: value.detach().cpu().contiguous() for name, value in network.state_dict().items()}
-    temporary = path.with_suffix(".tmp")
-    save_file(tensors, temporary)
     record = {
         "format": FORMAT_VERSION,
         "kind": network.kind,
@@ -241,11 +238,11 @@ def save_checkpoint(
         "versions": _versions(),
         "notes": dict(notes or {}),
     }
-    json_temporary = path.with_suffix(".json.tmp")
-    json_temporary.write_text(json.dumps(record, indent=2) + "\n")
-    path.with_suffix(".json").unlink(missing_ok=True)
-    os.replace(temporary, path)
-    os.replace(json_temporary, path.with_suffix(".json"))
+    with whole_file(path.with_suffix(".json")) as json_part:
+        json_part.write_text(json.dumps(record, indent=2) + "\n")
+        with whole_file(path, size_bytes=sum(value.nbytes for value in tensors.values())) as part:
+            save_file(tensors, part)
+            path.with_suffix(".json").unlink(missing_ok=True)
 
 
 def load_checkpoint(path: Path, kind: str | None = None) -> tuple[nn.Module, CheckpointInfo]:

@@ -26,8 +26,8 @@ class OpenPairError(Exception):
 
     def __reduce__(self) -> tuple[object, ...]:
         """Errors travel between processes with all their parts."""
-        return _rebuild, (self.what, self.where, self.fix)
+        return _rebuild, (type(self), self.what, self.where, self.fix)
 
 
-def _rebuild(what: str, where: object, fix: str) -> OpenPairError:
-    return OpenPairError(what, where=where, fix=fix)
+def _rebuild(kind: type[OpenPairError], what: str, where: object, fix: str) -> OpenPairError:
+    return kind(what, where=where, fix=fix)

@@ -54,7 +54,7 @@ class Compare:
     def run(self) -> int:
         """Compare, print, return the exit status: 2 where the runs share no scored scene."""
         from openpair.evaluation.comparison import check_comparable, compare, pairs_of_agents, read_results
-        from openpair.evaluation.records import write_atomically
+        from openpair.files import write_atomically
 
         if self.scenes < 0:
             raise OpenPairError(f"{self.scenes} scenes cannot be listed", where="--scenes", fix="Give 0 or more")

@@ -6,10 +6,12 @@ import importlib
 import os
 import sys
 from dataclasses import dataclass
+from pathlib import Path
 
 import tyro
 
 from openpair.errors import OpenPairError
+from openpair.files import disk_full, is_full
 
 EXIT_BAD_INPUT = 2
 EXIT_UNREAD = 141
@@ -95,6 +97,11 @@ def main(argv: list[str] | None = None) -> None:
         sys.exit(EXIT_UNREAD)
     except OpenPairError as error:
         print(f"openpair {name}: {error}", file=sys.stderr)
+        sys.exit(EXIT_BAD_INPUT)
+    except OSError as error:
+        if not is_full(error):
+            raise
+        print(f"openpair {name}: {disk_full(Path(error.filename or os.curdir))}", file=sys.stderr)
         sys.exit(EXIT_BAD_INPUT)
     except KeyboardInterrupt:
         print(f"openpair {name}: interrupted; run the same command again to go on.", file=sys.stderr)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import sys
 from dataclasses import dataclass
 from pathlib import Path
@@ -13,6 +12,7 @@ import tyro
 
 from openpair.datatypes.columns import Protocol
 from openpair.errors import OpenPairError
+from openpair.files import whole_file
 
 EXIT_SOME_FAILED = 3
 
@@ -91,12 +91,5 @@ def score_case(case: Path, protocol: Protocol, output: Path, *, strict: bool = F
     target = output / f"{case.stem}.npz"
     if target.resolve() == case.resolve():
         raise OpenPairError("the result would overwrite the case itself", where=case, fix="Choose another folder")
-    part = target.with_suffix(f".part{os.getpid()}")
-    try:
-        with part.open("wb") as file:
-            np.savez_compressed(file, **results)  # type: ignore[arg-type]
-        part.replace(target)
-    except OSError as error:
-        raise OpenPairError(f"the result cannot be written ({error.strerror})", where=target) from error
-    finally:
-        part.unlink(missing_ok=True)
+    with whole_file(target) as part, part.open("wb") as file:
+        np.savez_compressed(file, **results)  # type: ignore[arg-type]

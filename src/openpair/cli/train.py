@@ -161,7 +161,9 @@ def train_branches(
     from openpair.training.parallel import assign_devices, train_concurrently, train_interleaved
 
     plan.folder.mkdir(parents=True, exist_ok=True)
-    (plan.folder / "experiment.json").write_text(json.dumps(to_plain(plan.config), indent=2) + "\n")
+    from openpair.files import write_atomically
+
+    write_atomically(plan.folder / "experiment.json", json.dumps(to_plain(plan.config), indent=2) + "\n")
     starters = [plan.starter(branch) for branch in branches]
     jobs = assign_devices(branches, starters, devices or default_devices(), os.cpu_count() or 1)
     train = train_interleaved if interleave or len(jobs) == 1 else train_concurrently

@@ -15,6 +15,7 @@ from typing import Any
 from openpair.datatypes.columns import Protocol
 from openpair.datatypes.scores import metric_names
 from openpair.errors import OpenPairError
+from openpair.files import write_atomically
 
 SCORES_FILE = "scores.csv"
 MAPPINGS_FILE = "mappings.csv"
@@ -90,19 +91,6 @@ def _row_from_csv(cells: dict[str, str], protocol: Protocol) -> ScoreRow:
 
 def _cell(value: float | None) -> str:
     return "" if value is None or math.isnan(value) else repr(float(value))
-
-
-def write_atomically(path: Path, text: str) -> None:
-    """Write a text file so that it is there whole or not at all."""
-    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
-    try:
-        with temporary.open("w", encoding="utf-8", newline="") as stream:
-            stream.write(text)
-            stream.flush()
-            os.fsync(stream.fileno())
-        temporary.replace(path)
-    finally:
-        temporary.unlink(missing_ok=True)
 
 
 @dataclass(frozen=True)

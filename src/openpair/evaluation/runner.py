@@ -39,9 +39,9 @@ from openpair.evaluation.records import (
     PartialResults,
     ScoreRow,
     scores_csv,
-    write_atomically,
 )
 from openpair.evaluation.summary import Summary, summarise, summary_json
+from openpair.files import write_atomically
 from openpair.pools import Pool, WorkersDied
 from openpair.scoring.epdms import StageMapping
 

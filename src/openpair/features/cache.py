@@ -25,6 +25,7 @@ from openpair.datatypes.scene import Scene, SensorFrame
 from openpair.errors import OpenPairError
 from openpair.features.build import Arrays, decode_features, decode_targets, encode_features, encode_targets
 from openpair.features.config import FEATURES_VERSION, NUM_AGENT_STATES, NUM_STATUS, FeatureConfig
+from openpair.files import write_atomically
 from openpair.pools import Pool
 
 LoadScene = Callable[[str], tuple[Scene, SensorFrame]]
@@ -195,7 +196,7 @@ def build_store(
         finished += len(rows)
         if progress:
             progress(finished, len(tokens))
-    (folder / FAILURES).write_text(json.dumps(failures, indent=1))
+    write_atomically(folder / FAILURES, json.dumps(failures, indent=1))
     if not (done == _STORED).any():
         reason = next(iter(failures.values()))
         raise OpenPairError(f"not one of {len(tokens)} scenes could be built: {reason}", where=root)
@@ -302,9 +303,7 @@ def _prepare(folder: Path, tokens: Sequence[str], config: FeatureConfig) -> None
         np.lib.format.open_memmap(folder / f"{name}.npy", "w+", dtype, (len(tokens), *shape))
     np.save(folder / DONE, np.full(len(tokens), _WAITING, np.uint8))
     meta = {"version": FEATURES_VERSION, "config": asdict(config), "tokens": list(tokens)}
-    partial = folder / f"{META}.partial"
-    partial.write_text(json.dumps(meta))
-    partial.replace(folder / META)
+    write_atomically(folder / META, json.dumps(meta))
 
 
 def _read_meta(folder: Path) -> dict[str, Any]:

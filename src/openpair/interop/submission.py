@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import pickle
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -14,6 +13,7 @@ from numpy.typing import NDArray
 
 from openpair.datatypes.columns import NUM_POSES, POSE_INTERVAL_S
 from openpair.errors import OpenPairError
+from openpair.files import write_atomically
 
 NAMES: Final = {
     "Trajectory": "navsim.common.dataclasses",
@@ -86,12 +86,4 @@ def submission_bytes(team: Team, stages: Mapping[str, Mapping[str, NDArray[np.fl
 
 def write_submission(path: Path, data: bytes) -> None:
     """Write it whole or not at all. Raises OpenPairError where it cannot be written."""
-    part = path.with_name(f".{path.name}.{os.getpid()}")
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        part.write_bytes(data)
-        part.replace(path)
-    except OSError as error:
-        raise OpenPairError(f"the submission cannot be written ({error.strerror})", where=path) from error
-    finally:
-        part.unlink(missing_ok=True)
+    write_atomically(path, data)

@@ -7,7 +7,6 @@ A store is a folder: ``store.json`` (what it holds), ``maps/`` (one file for eac
 from __future__ import annotations
 
 import json
-import os
 from collections import OrderedDict
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, field
@@ -16,6 +15,7 @@ from pathlib import Path
 from openpair.datatypes.columns import Protocol
 from openpair.datatypes.scoring_scene import ScoringScene
 from openpair.errors import OpenPairError
+from openpair.files import write_atomically
 from openpair.preparation.ingredients import SceneIngredients, assemble
 from openpair.preparation.map_shapes import MapShapes
 from openpair.preparation.store_format import SCHEMA_VERSION, unpack_scene, unpack_shapes
@@ -46,9 +46,7 @@ class StoreManifest:
 
     def write(self, folder: Path) -> None:
         """Write it at once, in place of an older one."""
-        unfinished = folder / f".{MANIFEST}.{os.getpid()}"
-        unfinished.write_text(json.dumps(asdict(self)), encoding="utf-8")
-        os.replace(unfinished, folder / MANIFEST)
+        write_atomically(folder / MANIFEST, json.dumps(asdict(self)))
 
     @staticmethod
     def read(folder: Path) -> StoreManifest:

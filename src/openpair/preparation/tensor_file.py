@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import math
 import mmap
-import os
 from collections.abc import Mapping
 from pathlib import Path
 
@@ -14,6 +13,7 @@ from numpy.typing import NDArray
 from safetensors.numpy import save
 
 from openpair.errors import OpenPairError
+from openpair.files import write_atomically
 
 _DTYPES = {"F64": np.float64, "I64": np.int64, "I32": np.int32, "U8": np.uint8}
 _METADATA = "openpair"
@@ -65,15 +65,12 @@ class TensorFile:
 
 def write_tensor_file(path: Path, arrays: Mapping[str, NDArray], metadata: Mapping[str, str]) -> None:
     """Write a safetensors file at once: an interrupted run leaves none or a whole one."""
-    path.parent.mkdir(parents=True, exist_ok=True)
     tensors = {
         name: np.ascontiguousarray(array.view(np.uint8) if array.dtype == np.bool_ else array)
         for name, array in arrays.items()
     }
-    unfinished = path.with_name(f".{path.name}.{os.getpid()}")
     entries = json.dumps(dict(metadata), sort_keys=True)  # as one entry: the library writes several in random order
-    unfinished.write_bytes(save(tensors, {_METADATA: entries}))
-    os.replace(unfinished, path)
+    write_atomically(path, save(tensors, {_METADATA: entries}))
 
 
 _REBUILD = "Delete it and build the store again"

@@ -13,7 +13,7 @@ from typing import Any
 
 from openpair.configs.runs import SEQUENTIAL_SCHEMES
 from openpair.errors import OpenPairError
-from openpair.evaluation.records import write_atomically
+from openpair.files import write_atomically
 from openpair.reproduction.agents import BASE, HUMAN
 from openpair.reproduction.settings import BLENDS, KEEPS, ROOT_MARGINS, STRENGTHS, TOLERANCE
 

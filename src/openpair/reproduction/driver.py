@@ -19,8 +19,8 @@ import torch
 from openpair.checkpoints import to_plain
 from openpair.configs.experiment import ExperimentConfig
 from openpair.configs.runs import BRANCH_FILES, SEQUENTIAL_SCHEMES, RunPlan
-from openpair.evaluation.records import write_atomically
 from openpair.features.cache import FeatureStore
+from openpair.files import write_atomically
 from openpair.planning.pipeline import BEST_OF
 from openpair.reproduction.agents import BASE, HUMAN
 from openpair.reproduction.choices import Choices, choose_all

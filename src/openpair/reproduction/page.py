@@ -9,7 +9,7 @@ from pathlib import Path
 
 from openpair.datasets.base import Dataset
 from openpair.errors import OpenPairError
-from openpair.evaluation.records import write_atomically
+from openpair.files import write_atomically
 from openpair.reproduction.agents import HUMAN, RULES
 from openpair.reproduction.choices import Choices
 from openpair.reproduction.curves import ablation_panels, drift_panels, learning_panels, read_curves

@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 from openpair.datatypes.columns import NUM_POSES, PoseIndex
 from openpair.datatypes.scoring_scene import ScoringScene
 from openpair.errors import OpenPairError
+from openpair.files import whole_file
 from openpair.reproduction.agents import name_of_file
 
 POSE_SHAPE = (NUM_POSES, len(PoseIndex))
@@ -50,10 +51,8 @@ class AgentPlans:
 
 def write_plans(path: Path, tokens: list[str], poses: NDArray[np.floating]) -> None:
     """Write a file of plans, whole or not at all: (N, 8, 3) or (N, C, 8, 3) for N tokens."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    unfinished = path.with_name(f".{path.name}.tmp.npz")
-    np.savez(unfinished, token=np.array(tokens), poses=poses)
-    unfinished.replace(path)
+    with whole_file(path, size_bytes=poses.nbytes) as part, part.open("wb") as file:
+        np.savez(file, token=np.array(tokens), poses=poses)
 
 
 def read_agent_plans(path: Path) -> AgentPlans:

@@ -12,8 +12,8 @@ from pathlib import Path
 from typing import Any
 
 from openpair.errors import OpenPairError
-from openpair.evaluation.records import write_atomically
 from openpair.evaluation.summary import versions
+from openpair.files import write_atomically
 from openpair.reproduction.code_version import source_hash
 from openpair.reproduction.scoring import seed_folder
 

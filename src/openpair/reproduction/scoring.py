@@ -23,7 +23,8 @@ from openpair.datasets.world.dataset import WorldDataset
 from openpair.datatypes.columns import Protocol
 from openpair.datatypes.scores import PlanScores, metric_names
 from openpair.errors import OpenPairError
-from openpair.evaluation.records import ScoreRow, read_scores, scores_csv, write_atomically
+from openpair.evaluation.records import ScoreRow, read_scores, scores_csv
+from openpair.files import write_atomically
 from openpair.preparation.store import PreparedStore
 from openpair.reproduction.baselines import Baseline, baselines
 from openpair.reproduction.code_version import source_hash

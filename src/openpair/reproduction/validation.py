@@ -11,8 +11,8 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
-from openpair.evaluation.records import write_atomically
 from openpair.features.cache import FeatureStore
+from openpair.files import write_atomically
 from openpair.planning.planner import blended
 from openpair.reproduction.agents import BASE
 from openpair.reproduction.choices import (

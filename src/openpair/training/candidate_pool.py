@@ -6,7 +6,6 @@ is so fast that the pool is made once and held in memory; a refresh with the cur
 
 from __future__ import annotations
 
-import os
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -18,6 +17,7 @@ from safetensors.torch import load_file, save_file
 from torch import Tensor
 
 from openpair.errors import OpenPairError
+from openpair.files import whole_file
 from openpair.rewards.exact import ExactReward, ExactScores
 from openpair.training.batch import EarlierSource, SceneBatch, SceneSource, evaluation_batches
 
@@ -53,10 +53,9 @@ class CandidatePool:
 
     def save(self, path: Path) -> None:
         """Write the pool, whole or not at all."""
-        path.parent.mkdir(parents=True, exist_ok=True)
-        temporary = path.with_suffix(".tmp")
-        save_file({"candidates": self.candidates, "scores": self.scores, "metrics": self.metrics}, temporary)
-        os.replace(temporary, path)
+        tensors = {"candidates": self.candidates, "scores": self.scores, "metrics": self.metrics}
+        with whole_file(path, size_bytes=sum(tensor.nbytes for tensor in tensors.values())) as part:
+            save_file(tensors, part)
 
     @staticmethod
     def load(path: Path) -> CandidatePool:

@@ -14,6 +14,7 @@ from typing import Any
 import torch
 
 from openpair.errors import OpenPairError
+from openpair.files import write_atomically
 from openpair.training.branch import Branch
 from openpair.training.state import ResumePoint, load_state, save_state
 
@@ -117,7 +118,7 @@ class BranchRun:
         kept = [point for point in read_curve(self.folder) if point["step"] <= step]
         for point in kept:
             self._last.update({k: v for k, v in point.items() if k != "step"})
-        self._curve.write_text("".join(json.dumps(point) + "\n" for point in kept))
+        write_atomically(self._curve, "".join(json.dumps(point) + "\n" for point in kept))
 
     def _report(self) -> None:
         self.listener(Progress(self.branch.name, self.next_step, self.branch.total_steps, dict(self._last)))

@@ -13,6 +13,7 @@ import torch
 from torch import Tensor
 
 from openpair.datatypes.settings import later
+from openpair.files import write_atomically
 from openpair.rewards.base import RewardModel
 from openpair.rewards.calibration import RewardReport, reward_report
 from openpair.training.batch import SceneSource, evaluation_batches
@@ -175,8 +176,7 @@ def write_report(path: Path, report: RewardReport) -> None:
             return [plain(item) for item in value]
         return None if isinstance(value, float) and math.isnan(value) else value
 
-    path.parent.mkdir(parents=True, exist_ok=True)
-    path.write_text(json.dumps(plain(asdict(report)), indent=1) + "\n")
+    write_atomically(path, json.dumps(plain(asdict(report)), indent=1) + "\n")
 
 
 def pick(values: Tensor, index: Tensor) -> Tensor:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
@@ -11,6 +10,7 @@ from typing import Any
 from safetensors.torch import load_file, save_file
 
 from openpair.errors import OpenPairError
+from openpair.files import whole_file, write_atomically
 from openpair.training.branch import Branch
 
 STATE_VERSION = 1
@@ -40,10 +40,11 @@ def save_state(folder: Path, branch: Branch, point: ResumePoint, *, fingerprint:
         point: where the run stands.
         fingerprint: hash of configuration and data; a state is only resumed by the same run.
     """
-    folder.mkdir(parents=True, exist_ok=True)
     # The JSON names the tensor file, so replacing the JSON switches both at once.
     tensor_file = f"state-{point.next_step:07d}.safetensors"
-    save_file({k: v.contiguous() for k, v in branch.state_tensors().items()}, folder / tensor_file)
+    tensors = {name: tensor.contiguous() for name, tensor in branch.state_tensors().items()}
+    with whole_file(folder / tensor_file, size_bytes=sum(tensor.nbytes for tensor in tensors.values())) as part:
+        save_file(tensors, part)
     record = {
         "version": STATE_VERSION,
         "branch": branch.name,
@@ -52,9 +53,7 @@ def save_state(folder: Path, branch: Branch, point: ResumePoint, *, fingerprint:
         "fingerprint": fingerprint,
         "scalars": branch.scalars(),
     }
-    temporary = folder / "state.json.tmp"
-    temporary.write_text(json.dumps(record, indent=2))
-    os.replace(temporary, folder / "state.json")
+    write_atomically(folder / "state.json", json.dumps(record, indent=2))
     for old in folder.glob("state-*.safetensors"):
         if old.name != tensor_file:
             old.unlink()

@@ -12,7 +12,7 @@ import jinja2
 from markupsafe import Markup
 
 from openpair import __version__
-from openpair.evaluation.records import write_atomically
+from openpair.files import write_atomically
 from openpair.visualization.bev import BEV_STYLE
 from openpair.visualization.explanation import Explanation, plain
 from openpair.visualization.explanation_drawing import (

@@ -12,10 +12,10 @@ from markupsafe import Markup
 
 from openpair.datatypes.columns import Protocol
 from openpair.datatypes.scores import SHORT_NAMES, metric_names
-from openpair.evaluation.records import write_atomically
 from openpair.evaluation.statistics import Estimate
 from openpair.evaluation.summary import AgentSummary, Summary
 from openpair.evaluation.tables import difference_text, interval, percent, results_table
+from openpair.files import write_atomically
 from openpair.visualization.bev import BEV_STYLE, draw_scene
 from openpair.visualization.camera_strip import camera_strip, jpeg_data_uri
 from openpair.visualization.charts import interval_bar, line_chart, nice_ticks

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import hashlib
 import json
-import os
 import shutil
 import tempfile
 from collections.abc import Callable
@@ -20,6 +19,7 @@ import numpy as np
 from openpair.datasets.world.dataset import INDEX_NAME, OpenTown
 from openpair.datasets.world.town_store import SUFFIX, StoredTown
 from openpair.errors import OpenPairError
+from openpair.files import write_atomically
 from openpair.worldgen.curation import fair_scenes
 from openpair.worldgen.demand import write_demand
 from openpair.worldgen.demonstration import drivable_area
@@ -119,7 +119,7 @@ def build_world(
             try:
                 for done, future in enumerate(as_completed(futures), start=len(recipes) - len(todo) + 1):
                     town = future.result()
-                    _write(out / f"{town.name}{SUFFIX}", town.to_bytes())
+                    write_atomically(out / f"{town.name}{SUFFIX}", town.to_bytes())
                     if progress:
                         progress(done, len(recipes))
             except BaseException:
@@ -149,14 +149,8 @@ def _write_index(recipes: list[TownRecipe], out: Path) -> dict[str, Any]:
              "sha256": hashlib.sha256(data).hexdigest(), "logs": logs}
         )  # fmt: skip
     index = {"format": FORMAT_VERSION, "sumo": sumo_version(), "hash": digest.hexdigest(), "towns": towns}
-    _write(out / INDEX_NAME, json.dumps(index, separators=(",", ":")).encode())
+    write_atomically(out / INDEX_NAME, json.dumps(index, separators=(",", ":")).encode())
     return index
-
-
-def _write(path: Path, data: bytes) -> None:
-    partial = path.with_name(path.name + ".part")
-    partial.write_bytes(data)
-    os.replace(partial, path)
 
 
 def sumo_version() -> str:

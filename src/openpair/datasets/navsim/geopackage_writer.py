@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import sqlite3
 from collections.abc import Mapping, Sequence
 from contextlib import closing
@@ -16,6 +15,7 @@ from shapely.geometry.base import BaseGeometry
 
 from openpair.datasets.navsim.geopackage import geometry_blob
 from openpair.errors import OpenPairError
+from openpair.files import whole_file
 
 Row: TypeAlias = tuple[int, BaseGeometry, dict[str, Any]]
 """Id, geometry, attributes by column; absent attributes become NULL."""
@@ -55,21 +55,15 @@ def write_geopackage(
     Raises:
         OpenPairError: a geometry is not of its layer's type, or the file cannot be written.
     """
-    path.parent.mkdir(parents=True, exist_ok=True)
-    part = path.with_suffix(".part")
-    part.unlink(missing_ok=True)
     try:
-        with closing(sqlite3.connect(part)) as connection:
+        with whole_file(path) as part, closing(sqlite3.connect(part)) as connection:
             connection.executescript(_SCHEMA)
             with connection:
                 _write_head(connection, epsg, meta)
                 for name, (kind, columns) in layers.items():
                     _write_layer(connection, name, kind, columns, rows[name], epsg)
-        os.replace(part, path)
     except sqlite3.Error as error:
         raise OpenPairError(f"the map cannot be written ({error})", where=path) from None
-    finally:
-        part.unlink(missing_ok=True)
 
 
 def _write_head(connection: sqlite3.Connection, epsg: int, meta: Mapping[str, str]) -> None:

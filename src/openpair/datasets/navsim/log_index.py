@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import hashlib
 import os
-import tempfile
 from collections.abc import Callable, Iterable
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass, field
@@ -19,6 +18,7 @@ from numpy.typing import NDArray
 
 from openpair.datasets.navsim.skim import skim_log
 from openpair.errors import OpenPairError
+from openpair.files import whole_file
 
 _FORMAT = 2
 _SAVED_FROM_LOGS = 32
@@ -192,10 +192,9 @@ def _load(file: Path) -> dict[str, LogEntry]:
 def _save(file: Path, entries: list[LogEntry]) -> None:
     """Write the index whole or not at all; a folder that cannot be written only costs time next time."""
     try:
-        file.parent.mkdir(parents=True, exist_ok=True)
-        with tempfile.NamedTemporaryFile(dir=file.parent, suffix=".part", delete=False) as part:
+        with whole_file(file) as part, part.open("wb") as stream:
             np.savez(
-                part,
+                stream,
                 format=_FORMAT,
                 names=np.array([entry.name for entry in entries]),
                 stamps=np.array([entry.stamp for entry in entries], dtype=np.int64),
@@ -203,6 +202,5 @@ def _save(file: Path, entries: list[LogEntry]) -> None:
                 tokens=np.concatenate([entry.tokens for entry in entries]),
                 has_route=np.concatenate([entry.has_route for entry in entries]),
             )
-        os.replace(part.name, file)
-    except OSError:
+    except OpenPairError:
         return

@@ -4,10 +4,8 @@ from __future__ import annotations
 
 import hashlib
 import math
-import os
 import pickle
 import re
-import tempfile
 from collections.abc import Sequence
 from itertools import pairwise
 from pathlib import Path, PurePath
@@ -22,6 +20,7 @@ from openpair.datatypes.agents import Agents
 from openpair.datatypes.columns import AgentCategory
 from openpair.datatypes.scene import Camera, Frame
 from openpair.errors import OpenPairError
+from openpair.files import write_atomically
 from openpair.geometry.poses import wrap_angle
 from openpair.sensors.rig import optical_rotation, standard_cameras
 
@@ -62,15 +61,7 @@ def write_log(path: Path, frames: Sequence[Frame], *, map_location: str, vehicle
     """
     _check(path, frames, map_location)
     rows = log_rows(path.stem, frames, map_location=map_location, vehicle_name=vehicle_name)
-    path.parent.mkdir(parents=True, exist_ok=True)
-    with tempfile.NamedTemporaryFile(dir=path.parent, suffix=".part", delete=False) as part:
-        try:
-            part.write(dumps_for_numpy_1(rows))
-        except BaseException:
-            os.unlink(part.name)
-            raise
-    os.chmod(part.name, 0o644)
-    os.replace(part.name, path)
+    write_atomically(path, dumps_for_numpy_1(rows))
 
 
 def dumps_for_numpy_1(content: object) -> bytes:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -16,6 +15,7 @@ from openpair.datatypes.columns import NUM_HISTORY_FRAMES
 from openpair.datatypes.front_view import RECORDED_SIZE
 from openpair.datatypes.scene import Scene, SensorFrame
 from openpair.errors import OpenPairError
+from openpair.files import write_atomically
 
 JPEG_QUALITY = 92
 _POINT = np.dtype([("x", "<f4"), ("y", "<f4"), ("z", "<f4"), ("intensity", "u1"), ("ring", "u1"), ("lidar_info", "u1")])
@@ -95,8 +95,8 @@ def write_sensor_files(folder: Path, token: str, sensors: SensorFrame) -> None:
         )
         if not ok:
             raise OpenPairError(f"the image of {name} cannot be encoded", where=token)
-        _write(folder / name.upper() / f"{token}.jpg", data.tobytes())
-    _write(folder / "MergedPointCloud" / f"{token}.pcd", pcd_bytes(sensors.lidar_points))
+        write_atomically(folder / name.upper() / f"{token}.jpg", data.tobytes())
+    write_atomically(folder / "MergedPointCloud" / f"{token}.pcd", pcd_bytes(sensors.lidar_points))
 
 
 def pcd_bytes(points: NDArray[np.float32]) -> bytes:
@@ -109,10 +109,3 @@ def pcd_bytes(points: NDArray[np.float32]) -> bytes:
         f"WIDTH {len(rows)}\nHEIGHT 1\nVIEWPOINT 0 0 0 1 0 0 0\nPOINTS {len(rows)}\nDATA binary\n"
     )
     return head.encode() + rows.tobytes()
-
-
-def _write(path: Path, data: bytes) -> None:
-    path.parent.mkdir(parents=True, exist_ok=True)
-    partial = path.with_name(path.name + ".part")
-    partial.write_bytes(data)
-    os.replace(partial, path)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -13,6 +12,7 @@ from openpair.datasets.navsim.map_writer import write_maps
 from openpair.datasets.navsim.maps import LOCATIONS
 from openpair.datasets.world.dataset import SPLITS, WorldDataset
 from openpair.errors import OpenPairError
+from openpair.files import write_atomically
 
 Progress = Callable[[int, int], None]
 
@@ -87,8 +87,8 @@ def _write_part(folder: Path, part: Part, world: WorldDataset, done: int, tell: 
         tell(done)
     write_maps(folder / "maps", maps)
     tokens = [key.token for key in world.keys() if world.town_of_log(key.log_name) in part.location]
-    _write_text(folder / "scene_filter.yaml", _filter_yaml(tokens))
-    _write_text(folder / "towns.json", json.dumps(part.location, indent=1) + "\n")
+    write_atomically(folder / "scene_filter.yaml", _filter_yaml(tokens))
+    write_atomically(folder / "towns.json", json.dumps(part.location, indent=1) + "\n")
     return done
 
 
@@ -106,9 +106,3 @@ def _filter_yaml(tokens: list[str]) -> str:
         "tokens:",
     ]
     return "\n".join([*lines, *(f"  - '{token}'" for token in tokens)]) + "\n"
-
-
-def _write_text(path: Path, text: str) -> None:
-    partial = path.with_name(path.name + ".part")
-    partial.write_text(text)
-    os.replace(partial, path)
