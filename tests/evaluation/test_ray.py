@@ -17,7 +17,7 @@ from openpair.evaluation.chunk import Task
 from openpair.evaluation.records import SCORES_FILE
 from openpair.evaluation.runner import evaluate
 from openpair.evaluation.sources import parse_agents
-from openpair.pools import RayPool
+from openpair.pools import Ray
 
 ray = pytest.importorskip("ray", reason="Ray is not installed; pip install 'openpair[ray]' to run this test")
 
@@ -34,7 +34,7 @@ def cluster():
         patch.setenv("PYTHONPATH", str(Path(__file__).parent))
         patch.setenv("RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO", "0")
         patch.setenv("RAY_raylet_start_wait_time_s", "600")
-        with RayPool("local", 2) as pool:
+        with Ray("local", 2) as pool:
             yield pool
 
 
@@ -124,5 +124,5 @@ def test_the_same_commands_work_on_a_cluster(cluster, tmp_path, monkeypatch):
 def test_a_cluster_that_does_not_answer_is_bad_input():
     if ray.is_initialized():
         ray.shutdown()
-    with pytest.raises(OpenPairError, match="does not answer"), RayPool("127.0.0.1:1"):
+    with pytest.raises(OpenPairError, match="does not answer"), Ray("127.0.0.1:1"):
         pass

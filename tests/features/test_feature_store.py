@@ -89,13 +89,13 @@ def test_an_interrupted_build_goes_on_where_it_stopped(tmp_path: Path) -> None:
     seen: list[tuple[int, int]] = []
     interrupted = source(BROKEN, stop_at=TOKENS[CHUNK + 3])
     with pytest.raises(KeyboardInterrupt):
-        build(tmp_path / "a", open_source=interrupted, progress=lambda *x: seen.append(x))
+        build(tmp_path / "a", open_source=interrupted, on_progress=lambda _, *told: seen.append(told))
     assert seen == [(0, len(TOKENS)), (CHUNK, len(TOKENS))]
     folder = next((tmp_path / "a").iterdir())
     with pytest.raises(OpenPairError, match=f"{CHUNK} of {len(TOKENS)}"):
         FeatureStore(folder)
     seen.clear()
-    resumed = build(tmp_path / "a", progress=lambda *x: seen.append(x))
+    resumed = build(tmp_path / "a", on_progress=lambda _, *told: seen.append(told))
     assert seen[0][0] == CHUNK - 1 and seen[-1] == (len(TOKENS), len(TOKENS))  # the broken one is tried again
     assert files(resumed.folder) == files(build(tmp_path / "b").folder)
 

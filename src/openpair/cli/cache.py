@@ -14,9 +14,8 @@ import tyro
 from openpair.errors import OpenPairError
 
 if TYPE_CHECKING:
-    from openpair.pools import RayPool
+    from openpair.pools import Ray
 
-EXIT_WORKERS_DIED = 1
 EXIT_NOTHING_BUILT = 2
 EXIT_SOME_FAILED = 3
 FAILURES_SHOWN = 10
@@ -84,7 +83,6 @@ class Cache:
         from openpair.configs.experiment import preset
         from openpair.datatypes.columns import Protocol
         from openpair.features.cache import FeatureStore
-        from openpair.pools import WorkersDied
         from openpair.preparation import PreparedStore
         from openpair.training.data import DataSpec, build_features_of, build_prepared_scenes
 
@@ -100,15 +98,11 @@ class Cache:
         except OSError as error:
             raise OpenPairError(f"cannot write there ({error})", where=self.out, fix="Choose another --out") from None
         stores: list[Any] = []
-        try:
-            with ray_pool(self.ray, self.workers) as pool, ProgressView() as view:
-                common: dict[str, Any] = {"workers": workers, "on_progress": view.update, "pool": pool}
-                stores.append(PreparedStore(build_prepared_scenes(spec, self.out, protocol, **common)))
-                if self.features:
-                    stores.append(FeatureStore(build_features_of(spec, self.out, config, **common)))
-        except WorkersDied as error:
-            print(f"openpair cache: {error}", file=sys.stderr)
-            return EXIT_WORKERS_DIED
+        with ray_pool(self.ray, self.workers) as pool, ProgressView() as view:
+            common: dict[str, Any] = {"workers": workers, "on_progress": view.update, "pool": pool}
+            stores.append(PreparedStore(build_prepared_scenes(spec, self.out, protocol, **common)))
+            if self.features:
+                stores.append(FeatureStore(build_features_of(spec, self.out, config, **common)))
         for store in stores:
             print(f"{len(store)} scenes, {_size_mb(store.folder):.1f} MB: {store.folder}")
         failures = {token: reason for store in stores for token, reason in store.failures.items()}
@@ -141,11 +135,11 @@ class Cache:
         return name, options if self.max_scenes is None else {**options, "max_scenes": self.max_scenes}
 
 
-def ray_pool(address: str | None, workers: int) -> RayPool | nullcontext[None]:
+def ray_pool(address: str | None, workers: int) -> Ray | nullcontext[None]:
     """A Ray cluster, or nothing where none is asked for."""
-    from openpair.pools import RayPool
+    from openpair.pools import Ray
 
-    return nullcontext() if address is None else RayPool(address, workers)
+    return nullcontext() if address is None else Ray(address, workers)
 
 
 def failure_text(failures: dict[str, str], expected: int) -> str:

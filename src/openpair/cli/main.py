@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib
 import os
+import signal
 import sys
 from dataclasses import dataclass
 from pathlib import Path
@@ -13,8 +14,10 @@ import tyro
 from openpair.errors import OpenPairError
 from openpair.files import disk_full, is_full
 
+EXIT_WORKERS_DIED = 1
 EXIT_BAD_INPUT = 2
 EXIT_UNREAD = 141
+EXIT_TERMINATED = 143
 
 TYRO_OPTIONS = (tyro.conf.EnumChoicesFromValues, tyro.conf.SuppressFixed, tyro.conf.AvoidSubcommands)
 
@@ -66,7 +69,7 @@ def usage() -> str:
 
 
 def main(argv: list[str] | None = None) -> None:
-    """Run the command line and exit: 0 done, 2 bad input, 3 some scenes failed, 130 interrupted."""
+    """Run the command line and exit: 0 done, 1 workers died, 2 bad input, 3 some scenes failed, 130 interrupted."""
     args = sys.argv[1:] if argv is None else argv
     if not args or args[0] in ("-h", "--help"):
         print(usage())
@@ -86,6 +89,7 @@ def main(argv: list[str] | None = None) -> None:
         sys.exit(EXIT_BAD_INPUT)
     sub = SUBCOMMANDS[name]
     command_class = getattr(importlib.import_module(f"openpair.cli.{sub.module}"), sub.class_name)
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(EXIT_TERMINATED))  # leave as after Ctrl-C: nothing half written
     try:
         # A command may choose its defaults by what is asked for (a preset).
         default = {"default": command_class.defaults(rest)} if hasattr(command_class, "defaults") else {}
@@ -98,6 +102,13 @@ def main(argv: list[str] | None = None) -> None:
     except OpenPairError as error:
         print(f"openpair {name}: {error}", file=sys.stderr)
         sys.exit(EXIT_BAD_INPUT)
+    except RuntimeError as error:
+        from openpair.pools import WorkersDied
+
+        if not isinstance(error, WorkersDied):
+            raise
+        print(f"openpair {name}: {error}", file=sys.stderr)
+        sys.exit(EXIT_WORKERS_DIED)
     except OSError as error:
         if not is_full(error):
             raise

@@ -118,9 +118,7 @@ class Build:
             raise OpenPairError(f"there is no town '{unknown[0]}'", fix=f"The towns are {names}")
         recipes = [recipe for recipe in recipes if not self.towns or recipe.name in self.towns]
         with ProgressView() as view:
-            index = build_world(
-                recipes, self.out, workers=self.workers or os.cpu_count() or 1, progress=view.task("towns")
-            )
+            index = build_world(recipes, self.out, workers=self.workers or os.cpu_count() or 1, on_progress=view.update)
         scenes = sum(len(frames) for town in index["towns"] for frames in town["logs"].values())
         print(f"{self.out}: {len(recipes)} towns, {scenes} scenes, hash {index['hash']}")
         return 0

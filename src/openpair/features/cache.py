@@ -8,12 +8,11 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import Future, ProcessPoolExecutor, as_completed
-from concurrent.futures.process import BrokenProcessPool
+import math
+import shutil
+from collections.abc import Callable, Sequence
 from dataclasses import asdict
 from functools import partial
-from multiprocessing import get_context
 from pathlib import Path
 from typing import Any, Final, Literal
 
@@ -25,8 +24,8 @@ from openpair.datatypes.scene import Scene, SensorFrame
 from openpair.errors import OpenPairError
 from openpair.features.build import Arrays, decode_features, decode_targets, encode_features, encode_targets
 from openpair.features.config import FEATURES_VERSION, NUM_AGENT_STATES, NUM_STATUS, FeatureConfig
-from openpair.files import write_atomically
-from openpair.pools import Pool
+from openpair.files import DiskFull, allocate, disk_full, locked, whole_file, write_atomically
+from openpair.pools import OnProgress, Pool, Processes, silent
 
 LoadScene = Callable[[str], tuple[Scene, SensorFrame]]
 """Token -> scene and what its sensors see. Raises OpenPairError for a scene that cannot be used."""
@@ -34,9 +33,7 @@ LoadScene = Callable[[str], tuple[Scene, SensorFrame]]
 OpenSource = Callable[[], LoadScene]
 """Opens the data. Called once in each worker process, so it must be picklable (a module-level function, a partial)."""
 
-Progress = Callable[[int, int], None]
-"""Called with the scenes done so far and the number of all scenes."""
-
+WHAT: Final = "see scenes"
 META: Final = "store.json"
 DONE: Final = "done.npy"
 FAILURES: Final = "failures.json"
@@ -156,7 +153,7 @@ def build_store(
     data_fingerprint: str,
     config: FeatureConfig,
     workers: int = 1,
-    progress: Progress | None = None,
+    on_progress: OnProgress = silent,
     pool: Pool | None = None,
 ) -> FeatureStore:
     """Opens the store of these scenes below ``root``, after building what is missing of it.
@@ -171,79 +168,64 @@ def build_store(
         data_fingerprint: names the data, see :func:`store_key`.
         config: sizes.
         workers: processes; 1 works in this one.
-        progress: told after every few scenes.
+        on_progress: told after every few scenes.
         pool: a cluster that works in place of processes of this machine; it must reach ``root``.
 
     Raises:
-        OpenPairError: no tokens, tokens that repeat, no scene could be built, or a worker died.
+        OpenPairError: no tokens, tokens that repeat, no scene could be built, or another process builds this store.
+        WorkersDied: workers were killed again and again; what is finished is kept.
     """
     if not tokens or len(set(tokens)) != len(tokens):
         raise OpenPairError("a feature store needs at least one scene and no scene twice", where=root)
     folder = root / store_key(config, data_fingerprint, tokens)
+    if not _is_finished(folder, len(tokens)):
+        with locked(folder):
+            _build_missing(folder, tokens, open_source, config, workers, on_progress, pool)
+    on_progress(WHAT, len(tokens), len(tokens))
+    return FeatureStore(folder)
+
+
+def _is_finished(folder: Path, count: int) -> bool:
+    """Whether every scene of a store is in, so that nothing is left to write."""
+    if not (folder / META).exists():
+        return False
+    return bool((_open_array(folder / DONE, (count,), np.dtype(np.uint8), "r") == _STORED).all())
+
+
+def _build_missing(
+    folder: Path,
+    tokens: Sequence[str],
+    open_source: OpenSource,
+    config: FeatureConfig,
+    workers: int,
+    on_progress: OnProgress,
+    pool: Pool | None,
+) -> None:
+    """Builds the scenes of a store that are not in yet."""
     _prepare(folder, tokens, config)
     done = _open_array(folder / DONE, (len(tokens),), np.dtype(np.uint8), "r+")
     waiting = np.flatnonzero(done != _STORED)
     failures: dict[str, str] = {}
     size = CHUNK if workers <= 1 else min(max(CHUNK, len(waiting) // (8 * workers)), MAX_CHUNK)
     chunks = [waiting[i : i + size] for i in range(0, len(waiting), size)]
-    if progress:
-        progress(len(tokens) - len(waiting), len(tokens))
+    work = {number: (rows, [tokens[row] for row in rows]) for number, rows in enumerate(chunks)}
     finished = len(tokens) - len(waiting)
-    for rows, failed in _run(folder, tokens, chunks, open_source, config, workers, pool):
+    on_progress(WHAT, finished, len(tokens))
+    run = Processes(workers) if pool is None else pool
+    for _, (rows, failed) in run(partial(_open_worker, folder, len(tokens), open_source, config), work):
         failures |= {tokens[row]: reason for row, reason in failed.items()}
         done[rows] = [_FAILED if int(row) in failed else _STORED for row in rows]
         done.flush()
         finished += len(rows)
-        if progress:
-            progress(finished, len(tokens))
+        on_progress(WHAT, finished, len(tokens))
     write_atomically(folder / FAILURES, json.dumps(failures, indent=1))
     if not (done == _STORED).any():
         reason = next(iter(failures.values()))
-        raise OpenPairError(f"not one of {len(tokens)} scenes could be built: {reason}", where=root)
-    return FeatureStore(folder)
+        raise OpenPairError(f"not one of {len(tokens)} scenes could be built: {reason}", where=folder)
 
 
 Rows = NDArray[np.int64]
 ChunkResult = tuple[Rows, dict[int, str]]
-
-
-def _run(
-    folder: Path,
-    tokens: Sequence[str],
-    chunks: list[Rows],
-    open_source: OpenSource,
-    config: FeatureConfig,
-    workers: int,
-    pool: Pool | None,
-) -> Iterator[ChunkResult]:
-    """Builds chunks of rows in some order; yields the rows and the reasons of those that failed."""
-    if pool is not None:
-        work = {number: (rows, [tokens[row] for row in rows]) for number, rows in enumerate(chunks)}
-        for _, result in pool(partial(_open_worker, folder, len(tokens), open_source, config), work):
-            yield result
-        return
-    if workers <= 1 or len(chunks) <= 1:
-        if chunks:
-            builder = _Builder(folder, len(tokens), open_source, config)
-            for rows in chunks:
-                yield builder.build(rows, [tokens[row] for row in rows])
-        return
-    setup = (folder, len(tokens), open_source, config)
-    with ProcessPoolExecutor(workers, get_context("spawn"), _start_worker, setup) as processes:
-        futures: list[Future[ChunkResult]] = [
-            processes.submit(_build_in_worker, rows, [tokens[row] for row in rows]) for rows in chunks
-        ]
-        try:
-            for future in as_completed(futures):
-                yield future.result()
-        except BrokenProcessPool as error:
-            raise OpenPairError(
-                "a worker process died while features were built",
-                where=folder,
-                fix="Run it again, it goes on where it stopped; use fewer workers if memory is short",
-            ) from error
-        finally:
-            processes.shutdown(wait=True, cancel_futures=True)
 
 
 class _Builder:
@@ -276,32 +258,29 @@ class _Builder:
 def _open_worker(
     folder: Path, count: int, open_source: OpenSource, config: FeatureConfig
 ) -> Callable[[tuple[Rows, list[str]]], ChunkResult]:
-    """What a worker of a cluster does with chunks."""
+    """What a worker does with chunks."""
     builder = _Builder(folder, count, open_source, config)
     return lambda chunk: builder.build(*chunk)
-
-
-_builder: _Builder | None = None
-
-
-def _start_worker(folder: Path, count: int, open_source: OpenSource, config: FeatureConfig) -> None:
-    global _builder  # noqa: PLW0603  one per worker process, made by the pool's initialiser
-    _builder = _Builder(folder, count, open_source, config)
-
-
-def _build_in_worker(rows: Rows, tokens: list[str]) -> ChunkResult:
-    assert _builder is not None
-    return _builder.build(rows, tokens)
 
 
 def _prepare(folder: Path, tokens: Sequence[str], config: FeatureConfig) -> None:
     """Makes the files of an empty store; ``store.json`` comes last and says that all are there."""
     if (folder / META).exists():
         return
-    folder.mkdir(parents=True, exist_ok=True)
-    for name, (shape, dtype) in stored_arrays(config).items():
-        np.lib.format.open_memmap(folder / f"{name}.npy", "w+", dtype, (len(tokens), *shape))
-    np.save(folder / DONE, np.full(len(tokens), _WAITING, np.uint8))
+    arrays = {f"{name}.npy": ((len(tokens), *shape), dtype) for name, (shape, dtype) in stored_arrays(config).items()}
+    arrays[DONE] = ((len(tokens),), np.dtype(np.uint8))  # zeros: every scene waits
+    size_bytes = sum(math.prod(shape) * dtype.itemsize for shape, dtype in arrays.values())
+    if shutil.disk_usage(folder).free < size_bytes:
+        raise disk_full(folder, size_bytes)
+    try:
+        for name, (shape, dtype) in arrays.items():
+            with whole_file(folder / name) as part:
+                np.lib.format.open_memmap(part, "w+", dtype, shape)
+                allocate(part)
+    except DiskFull:
+        for name in arrays:
+            (folder / name).unlink(missing_ok=True)
+        raise
     meta = {"version": FEATURES_VERSION, "config": asdict(config), "tokens": list(tokens)}
     write_atomically(folder / META, json.dumps(meta))
 

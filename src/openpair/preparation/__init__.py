@@ -2,10 +2,9 @@
 
 from openpair.preparation.prepare import pdm_closed_plan, prepare_scene, reference_plan
 from openpair.preparation.store import PreparedStore
-from openpair.preparation.store_build import BuildProgress, build_store
+from openpair.preparation.store_build import build_store
 
 __all__ = [
-    "BuildProgress",
     "PreparedStore",
     "build_store",
     "pdm_closed_plan",

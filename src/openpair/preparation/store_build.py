@@ -4,10 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-import multiprocessing
-from collections.abc import Callable, Sequence
-from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
-from concurrent.futures.process import BrokenProcessPool
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -16,7 +13,8 @@ from typing import Protocol as Interface
 from openpair.datatypes.columns import Protocol
 from openpair.datatypes.scene import Scene
 from openpair.errors import OpenPairError
-from openpair.pools import Pool
+from openpair.files import locked
+from openpair.pools import OnProgress, Pool, Processes, silent
 from openpair.preparation.ingredients import SceneIngredients
 from openpair.preparation.map_index import map_index
 from openpair.preparation.prepare import prepare_ingredients
@@ -32,6 +30,10 @@ from openpair.preparation.store_format import SCHEMA_VERSION, pack_scenes, pack_
 from openpair.preparation.tensor_file import TensorFile, write_tensor_file
 
 SCENES_PER_SHARD = 64
+WHAT = "prepare scenes"
+
+Built = tuple[list[str], dict[str, str]]
+"""Tokens that a shard holds, and token -> reason of those that could not be prepared."""
 
 
 class SceneKey(Interface):
@@ -47,21 +49,6 @@ class SceneSource(Interface):
     def keys(self) -> Sequence[SceneKey]: ...
 
     def load_scene(self, token: str) -> Scene: ...
-
-
-@dataclass(frozen=True)
-class BuildProgress:
-    """How far a build is.
-
-    Attributes:
-        done: scenes dealt with, earlier runs included.
-        failed: those of them that could not be prepared.
-        total: scenes asked for.
-    """
-
-    done: int
-    failed: int
-    total: int
 
 
 @dataclass(frozen=True)
@@ -92,7 +79,7 @@ def build_store(
     source: str,
     tokens: Sequence[str] | None = None,
     workers: int = 1,
-    progress: Callable[[BuildProgress], None] | None = None,
+    on_progress: OnProgress = silent,
     pool: Pool | None = None,
 ) -> PreparedStore:
     """Prepare scenes and keep them. Interrupted builds go on where they stopped; a finished one is left alone.
@@ -104,19 +91,21 @@ def build_store(
         source: fingerprint of logs and maps (a dataset's ``fingerprint()``).
         tokens: which scenes; None = all of the dataset.
         workers: processes; the result does not depend on their number.
-        progress: called after each shard.
+        on_progress: told after each shard.
         pool: a cluster that works in place of processes of this machine; it must reach ``folder``.
 
     Returns:
         The store; scenes that could not be prepared are in its ``failures``.
 
     Raises:
-        OpenPairError: the folder holds a store of another schema, protocol or source, or a token is asked for twice,
-            or a worker process was killed.
+        OpenPairError: the folder holds a store of another schema, protocol or source, or a token is asked for
+            twice, or another process builds this store.
+        WorkersDied: workers were killed again and again; finished shards are kept.
     """
     folder = Path(folder)
-    if (folder / MANIFEST).exists():
-        check_manifest(StoreManifest.read(folder), folder, protocol=protocol, source=source)
+    listed = StoreManifest.read(folder) if (folder / MANIFEST).exists() else None
+    if listed is not None:
+        check_manifest(listed, folder, protocol=protocol, source=source)
     wanted = [key.token for key in dataset_factory().keys()] if tokens is None else list(tokens)
     if len(set(wanted)) != len(wanted):
         raise OpenPairError("a scene is asked for twice", where=folder, fix="Name each token once")
@@ -124,82 +113,46 @@ def build_store(
         _Job(folder, number, tuple(wanted[begin : begin + SCENES_PER_SHARD]), protocol, source)
         for number, begin in enumerate(range(0, len(wanted), SCENES_PER_SHARD))
     ]
-    results: dict[int, tuple[list[str], dict[str, str]]] = {}
-
-    def note(number: int, result: tuple[list[str], dict[str, str]]) -> None:
-        results[number] = result
-        if progress is not None:
-            done = sum(len(stored) + len(failed) for stored, failed in results.values())
-            progress(BuildProgress(done, sum(len(failed) for _, failed in results.values()), len(wanted)))
-
-    unfinished = []
-    for job in jobs:
-        earlier = _finished(job)
-        if earlier is None:
-            unfinished.append(job)
-        else:
-            note(job.number, earlier)
-    if pool is not None:
-        for number, built in pool(partial(_open_worker, dataset_factory), {job.number: job for job in unfinished}):
-            note(number, built)
-    elif workers <= 1 or len(unfinished) <= 1:
-        dataset = dataset_factory() if unfinished else None
-        for job in unfinished:
-            assert dataset is not None
-            note(job.number, _build_shard(job, dataset))
-    else:
-        _build_parallel(unfinished, dataset_factory, min(workers, len(unfinished)), note)
-
-    ordered = [results[job.number] for job in jobs]
-    failures = {token: reason for _, failed in ordered for token, reason in failed.items()}
-    folder.mkdir(parents=True, exist_ok=True)
-    StoreManifest(SCHEMA_VERSION, protocol.value, source, [stored for stored, _ in ordered], failures).write(folder)
+    results = {job.number: built for job in jobs if (built := _finished(job)) is not None}
+    if len(results) < len(jobs) or listed != _manifest(jobs, results, protocol, source):
+        with locked(folder):
+            _build_missing(jobs, results, dataset_factory, Processes(workers) if pool is None else pool, on_progress)
+            _manifest(jobs, results, protocol, source).write(folder)
+    on_progress(WHAT, len(wanted), len(wanted))
     return PreparedStore(folder, protocol=protocol, source=source)
 
 
-def _build_parallel(
-    jobs: list[_Job],
+def _manifest(jobs: Sequence[_Job], results: Mapping[int, Built], protocol: Protocol, source: str) -> StoreManifest:
+    """The list of a store whose shards are all there."""
+    ordered = [results[job.number] for job in jobs]
+    failures = {token: reason for _, failed in ordered for token, reason in failed.items()}
+    return StoreManifest(SCHEMA_VERSION, protocol.value, source, [stored for stored, _ in ordered], failures)
+
+
+def _build_missing(
+    jobs: Sequence[_Job],
+    results: dict[int, Built],
     dataset_factory: Callable[[], SceneSource],
-    workers: int,
-    note: Callable[[int, tuple[list[str], dict[str, str]]], None],
+    pool: Pool,
+    on_progress: OnProgress,
 ) -> None:
-    context = multiprocessing.get_context("spawn")  # a fork would inherit locks of JIT runtime and threads
-    with ProcessPoolExecutor(workers, context, initializer=_open_dataset, initargs=(dataset_factory,)) as pool:
-        waiting: dict[Future, int] = {pool.submit(_work, job): job.number for job in jobs}
-        try:
-            while waiting:
-                done, _ = wait(waiting, return_when=FIRST_COMPLETED)
-                for future in done:
-                    note(waiting.pop(future), future.result())
-        except BrokenProcessPool as error:
-            raise OpenPairError(
-                "a worker process ended unexpectedly (killed, or out of memory)",
-                where=jobs[0].folder,
-                fix="Run it again with fewer workers; finished shards are kept",
-            ) from error
-        finally:
-            pool.shutdown(cancel_futures=True)
+    """Adds to ``results`` those of the jobs that are not in it."""
+    total = sum(len(job.tokens) for job in jobs)
+    done = sum(len(job.tokens) for job in jobs if job.number in results)
+    on_progress(WHAT, done, total)
+    unfinished = {job.number: job for job in jobs if job.number not in results}
+    for number, built in pool(partial(_open_worker, dataset_factory), unfinished):
+        results[number] = built
+        done += len(unfinished[number].tokens)
+        on_progress(WHAT, done, total)
 
 
-def _open_worker(dataset_factory: Callable[[], SceneSource]) -> Callable[[_Job], tuple[list[str], dict[str, str]]]:
-    """What a worker of a cluster does with jobs."""
+def _open_worker(dataset_factory: Callable[[], SceneSource]) -> Callable[[_Job], Built]:
+    """What a worker does with jobs."""
     return partial(_build_shard, dataset=dataset_factory())
 
 
-_dataset: SceneSource | None = None
-
-
-def _open_dataset(dataset_factory: Callable[[], SceneSource]) -> None:
-    global _dataset  # noqa: PLW0603  one dataset a process, opened by the pool's initializer
-    _dataset = dataset_factory()
-
-
-def _work(job: _Job) -> tuple[list[str], dict[str, str]]:
-    assert _dataset is not None
-    return _build_shard(job, _dataset)
-
-
-def _build_shard(job: _Job, dataset: SceneSource) -> tuple[list[str], dict[str, str]]:
+def _build_shard(job: _Job, dataset: SceneSource) -> Built:
     """Prepare the scenes of a shard and write it. Returns the tokens it holds and why others failed."""
     scenes: list[SceneIngredients] = []
     failures: dict[str, str] = {}
@@ -230,7 +183,7 @@ def _build_shard(job: _Job, dataset: SceneSource) -> tuple[list[str], dict[str, 
     return stored, failures
 
 
-def _finished(job: _Job) -> tuple[list[str], dict[str, str]] | None:
+def _finished(job: _Job) -> Built | None:
     """What an earlier run stored for this shard, or None if it has to be done."""
     path = shard_path(job.folder, job.number)
     if not path.exists():

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from functools import cached_property, partial
 from pathlib import Path
@@ -24,16 +24,13 @@ from openpair.features import cache as feature_cache
 from openpair.features.build import FEATURES_OF_BATCH
 from openpair.features.config import FeatureConfig
 from openpair.planning.inputs import see
-from openpair.pools import Pool
+from openpair.pools import OnProgress, Pool, silent
 from openpair.preparation.store import PreparedStore
 from openpair.preparation.store_build import build_store as build_prepared_store
 from openpair.rewards.exact import ExactReward
 from openpair.sensors import RENDERER_VERSION
 from openpair.training.batch import SceneBatch
 from openpair.training.read_ahead import ReadAhead
-
-OnProgress = Callable[[str, int, int], None]
-"""Told (what is being built, scenes done, scenes in all)."""
 
 
 @dataclass(frozen=True)
@@ -201,7 +198,7 @@ def build_training_data(
     protocol: Protocol,
     *,
     workers: int,
-    on_progress: OnProgress = lambda what, done, total: None,
+    on_progress: OnProgress = silent,
     pool: Pool | None = None,
 ) -> StoreLocation:
     """Build (or finish, or just find) the stores of a split below ``folder``.
@@ -228,13 +225,12 @@ def build_prepared_scenes(
     protocol: Protocol,
     *,
     workers: int,
-    on_progress: OnProgress = lambda what, done, total: None,
+    on_progress: OnProgress = silent,
     pool: Pool | None = None,
 ) -> Path:
     """The first half of :func:`build_training_data`: the store of prepared scenes. Returns its folder."""
     tokens, source, _ = _identity(spec.open())
     prepared_folder = folder / f"prepared-{protocol.value}-{source[:16]}"
-    on_progress("prepare scenes", 0, len(tokens))
     build_prepared_store(
         prepared_folder,
         spec.open,
@@ -242,7 +238,7 @@ def build_prepared_scenes(
         source=source,
         tokens=tokens,
         workers=workers,
-        progress=lambda p: on_progress("prepare scenes", p.done, p.total),
+        on_progress=on_progress,
         pool=pool,
     )
     return prepared_folder
@@ -254,7 +250,7 @@ def build_features_of(
     config: FeatureConfig,
     *,
     workers: int,
-    on_progress: OnProgress = lambda what, done, total: None,
+    on_progress: OnProgress = silent,
     pool: Pool | None = None,
 ) -> Path:
     """The second half of :func:`build_training_data`: the store of features. Returns its folder."""
@@ -266,7 +262,7 @@ def build_features_of(
         data_fingerprint=seen,
         config=config,
         workers=workers,
-        progress=lambda done, total: on_progress("see scenes", done, total),
+        on_progress=on_progress,
         pool=pool,
     )
     return folder / "features" / feature_cache.store_key(config, seen, tokens)

@@ -16,6 +16,7 @@ import torch
 import torch.multiprocessing as mp
 
 from openpair.errors import OpenPairError
+from openpair.pools import end_with_parent
 from openpair.training.loop import BranchRun, Listener, Progress, run_interleaved
 
 Starter = Callable[[str, Listener], BranchRun]
@@ -123,6 +124,7 @@ class _Failed:
 
 def _work(job: BranchJob, events: Any) -> None:
     """Body of a worker process."""
+    end_with_parent()
     try:
         if job.threads:
             torch.set_num_threads(job.threads)
@@ -130,8 +132,6 @@ def _work(job: BranchJob, events: Any) -> None:
         while not run.done:
             run.advance()
         events.put(_Done(job.name))
-    except KeyboardInterrupt:
-        return
     except OpenPairError as error:
         events.put(_Failed(error))
     except Exception:

@@ -7,10 +7,8 @@ import json
 import shutil
 import tempfile
 from collections.abc import Callable
-from concurrent.futures import ProcessPoolExecutor, as_completed
 from dataclasses import asdict
 from importlib.metadata import PackageNotFoundError, version
-from multiprocessing import get_context
 from pathlib import Path
 from typing import Any
 
@@ -19,7 +17,8 @@ import numpy as np
 from openpair.datasets.world.dataset import INDEX_NAME, OpenTown
 from openpair.datasets.world.town_store import SUFFIX, StoredTown
 from openpair.errors import OpenPairError
-from openpair.files import write_atomically
+from openpair.files import locked, write_atomically
+from openpair.pools import OnProgress, Processes, silent
 from openpair.worldgen.curation import fair_scenes
 from openpair.worldgen.demand import write_demand
 from openpair.worldgen.demonstration import drivable_area
@@ -35,6 +34,7 @@ from openpair.worldgen.traffic import simulate
 TRIED_PER_LOG = 8
 STANDING_SHARE = 0.045
 FORMAT_VERSION = 1
+WHAT = "build towns"
 
 
 def build_town(recipe: TownRecipe) -> StoredTown:
@@ -90,7 +90,7 @@ def provenance(recipe: TownRecipe) -> dict[str, Any]:
 
 
 def build_world(
-    recipes: list[TownRecipe], out: Path, *, workers: int = 1, progress: Callable[[int, int], None] | None = None
+    recipes: list[TownRecipe], out: Path, *, workers: int = 1, on_progress: OnProgress = silent
 ) -> dict[str, Any]:
     """Build all towns into ``out`` and write its index.
 
@@ -100,34 +100,30 @@ def build_world(
         recipes: the towns.
         out: folder, made if absent.
         workers: processes; the result does not depend on their number.
-        progress: called with towns done and towns in all.
+        on_progress: told towns done and towns in all.
 
     Returns:
         The index, as written.
 
     Raises:
-        OpenPairError: SUMO is missing or fails, or the folder cannot be written to.
+        OpenPairError: SUMO is missing or fails, or the folder cannot be written to, or another process builds there.
+        WorkersDied: workers were killed again and again; finished towns are kept.
     """
     sumo_version()
-    try:
-        out.mkdir(parents=True, exist_ok=True)
-        todo = [recipe for recipe in recipes if not _is_built(recipe, out)]
-        if progress:
-            progress(len(recipes) - len(todo), len(recipes))
-        with ProcessPoolExecutor(max_workers=max(1, workers), mp_context=get_context("spawn")) as pool:
-            futures = [pool.submit(build_town, recipe) for recipe in todo]
-            try:
-                for done, future in enumerate(as_completed(futures), start=len(recipes) - len(todo) + 1):
-                    town = future.result()
-                    write_atomically(out / f"{town.name}{SUFFIX}", town.to_bytes())
-                    if progress:
-                        progress(done, len(recipes))
-            except BaseException:
-                pool.shutdown(wait=False, cancel_futures=True)
-                raise
+    with locked(out):
+        todo = {number: recipe for number, recipe in enumerate(recipes) if not _is_built(recipe, out)}
+        done = len(recipes) - len(todo)
+        on_progress(WHAT, done, len(recipes))
+        for _, town in Processes(workers)(_open_worker, todo):
+            write_atomically(out / f"{town.name}{SUFFIX}", town.to_bytes())
+            done += 1
+            on_progress(WHAT, done, len(recipes))
         return _write_index(recipes, out)
-    except OSError as error:
-        raise OpenPairError(f"cannot write here ({error.strerror})", where=out, fix="Choose another folder") from error
+
+
+def _open_worker() -> Callable[[TownRecipe], StoredTown]:
+    """What a worker does with recipes."""
+    return build_town
 
 
 def _is_built(recipe: TownRecipe, out: Path) -> bool:

@@ -1,23 +1,14 @@
-"""Who does many independent pieces of work: a cluster, through Ray, in place of the processes of one machine.
-
-A piece of work is a number and something that travels by pickling; its result depends on nothing else. So it does not
-matter who computes it, in what order, or how often it is begun: one result per number is handed out.
-"""
+"""A Ray cluster."""
 
 from __future__ import annotations
 
 import socket
 from collections.abc import Callable, Iterator, Mapping
 from types import TracebackType
-from typing import Any, Protocol, TypeVar
+from typing import Any
 
 from openpair.errors import OpenPairError
-
-Item = TypeVar("Item")
-Result = TypeVar("Result")
-
-OpenWorker = Callable[[], Callable[[Any], Any]]
-"""Called once in each worker process; gives what turns an item into its result. Travels by pickling."""
+from openpair.pools.base import Item, OpenWorker, Result, WorkersDied
 
 LOCAL = "local"
 MAX_RETRIES = 3
@@ -26,22 +17,8 @@ ITEMS_IN_FLIGHT = 4
 """Pieces of work per worker that are handed to the cluster at a time."""
 
 
-class Pool(Protocol):
-    """Computes pieces of work somewhere else."""
-
-    def __call__(
-        self, open_worker: Callable[[], Callable[[Item], Result]], items: Mapping[int, Item]
-    ) -> Iterator[tuple[int, Result]]:
-        """(number, result) of every item, in any order, each once. Raises what an item raised."""
-        ...
-
-
-class WorkersDied(RuntimeError):
-    """Workers were killed again and again. What is finished is kept for the next run."""
-
-
-class RayPool:
-    """A Ray cluster as a :class:`Pool`. A context manager: leaving it lets go of the cluster.
+class Ray:
+    """A Ray cluster as a :class:`~openpair.pools.base.Pool`. A context manager: leaving it lets go of the cluster.
 
     A worker that dies (killed, out of memory, its machine gone) loses its piece of work, which another worker begins
     again; after four times the run ends, and what is finished is kept.
@@ -60,7 +37,7 @@ class RayPool:
         self._ray = _import_ray()
         self._began = False
 
-    def __enter__(self) -> RayPool:
+    def __enter__(self) -> Ray:
         if self._ray.is_initialized():
             self.workers = self.workers or self._cores()
             return self
@@ -90,7 +67,7 @@ class RayPool:
     def __call__(
         self, open_worker: Callable[[], Callable[[Item], Result]], items: Mapping[int, Item]
     ) -> Iterator[tuple[int, Result]]:
-        """See :class:`Pool`."""
+        """See :class:`~openpair.pools.base.Pool`."""
         ray = self._ray
         shared = ray.put(open_worker)
         remote = ray.remote(num_cpus=1, max_retries=MAX_RETRIES)(_work)
@@ -109,10 +86,7 @@ class RayPool:
                     except ray.exceptions.RayTaskError as error:
                         raise error.cause if isinstance(error.cause, Exception) else error from None
                     except (ray.exceptions.WorkerCrashedError, ray.exceptions.NodeDiedError) as error:
-                        raise WorkersDied(
-                            f"workers died {MAX_RETRIES + 1} times over the same piece of work; most often memory ran "
-                            "out. Run the same command again: it goes on from what is finished."
-                        ) from error
+                        raise WorkersDied(MAX_RETRIES + 1, len(waiting) + len(running) + 1) from error
                     yield number, result
         finally:
             for reference in running:
