@@ -9,16 +9,13 @@ from numpy.typing import NDArray
 
 from openpair.datatypes.scene import Scene, SensorFrame
 from openpair.features.camera import camera_feature_u8
-from openpair.features.config import FeatureConfig
+from openpair.features.config import CAMERA, LIDAR, STATUS, FeatureConfig
 from openpair.features.forecast import future_occupancy
 from openpair.features.lidar import counts_to_feature, lidar_counts
 from openpair.features.status import status_feature
 from openpair.features.targets import agent_targets, bev_semantic_map, trajectory_target
 
 Arrays = dict[str, NDArray[Any]]
-
-FEATURES_OF_BATCH = ("camera_feature", "lidar_feature", "status_feature")
-"""Names of the inputs of networks, in the order in which batches hold them."""
 
 
 def build_features(scene: Scene, sensors: SensorFrame, config: FeatureConfig) -> Arrays:
@@ -30,11 +27,11 @@ def build_features(scene: Scene, sensors: SensorFrame, config: FeatureConfig) ->
         config: sizes.
 
     Returns:
-        camera_feature (3, H, W) float32 RGB in [0, 1]; lidar_feature (1, cells, cells) float32 in [0, 1];
-        status_feature (8,) float32.
+        Those of ``config.inputs``: camera_feature (3, H, W) float32 RGB in [0, 1]; lidar_feature (1, cells, cells)
+        float32 in [0, 1]; status_feature (8,) float32.
 
     Raises:
-        OpenPairError: sensors are missing or malformed.
+        OpenPairError: sensors that the configuration reads are missing or malformed.
     """
     return decode_features(encode_features(scene, sensors, config), config)
 
@@ -52,11 +49,12 @@ def build_targets(scene: Scene, config: FeatureConfig) -> Arrays:
 
 def encode_features(scene: Scene, sensors: SensorFrame, config: FeatureConfig) -> Arrays:
     """Features in the compact form that is stored: bytes for camera and LiDAR counts."""
-    return {
-        "camera_feature": camera_feature_u8(sensors, config),
-        "lidar_feature": lidar_counts(sensors.lidar_points, config),
-        "status_feature": status_feature(scene.current),
-    }
+    features: Arrays = {STATUS: status_feature(scene.current)}
+    if config.cameras:
+        features[CAMERA] = camera_feature_u8(sensors, config)
+    if config.lidar:
+        features[LIDAR] = lidar_counts(sensors.lidar_points, config)
+    return features
 
 
 def encode_targets(scene: Scene, config: FeatureConfig) -> Arrays:
@@ -75,11 +73,12 @@ def encode_targets(scene: Scene, config: FeatureConfig) -> Arrays:
 
 def decode_features(stored: Arrays, config: FeatureConfig) -> Arrays:
     """Stored features of one or many scenes -> float32, as :func:`build_features` gives them."""
-    return {
-        "camera_feature": stored["camera_feature"].astype(np.float32) / np.float32(255),
-        "lidar_feature": counts_to_feature(stored["lidar_feature"], config),
-        "status_feature": np.asarray(stored["status_feature"]),
-    }
+    features = {STATUS: np.asarray(stored[STATUS])}
+    if config.cameras:
+        features[CAMERA] = stored[CAMERA].astype(np.float32) / np.float32(255)
+    if config.lidar:
+        features[LIDAR] = counts_to_feature(stored[LIDAR], config)
+    return features
 
 
 def decode_targets(stored: Arrays) -> Arrays:

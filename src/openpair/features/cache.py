@@ -24,7 +24,15 @@ from openpair.datatypes.columns import NUM_POSES
 from openpair.datatypes.scene import Scene, SensorFrame
 from openpair.errors import OpenPairError
 from openpair.features.build import Arrays, decode_features, decode_targets, encode_features, encode_targets
-from openpair.features.config import FEATURES_VERSION, NUM_AGENT_STATES, NUM_STATUS, FeatureConfig
+from openpair.features.config import (
+    CAMERA,
+    FEATURES_VERSION,
+    LIDAR,
+    NUM_AGENT_STATES,
+    NUM_STATUS,
+    STATUS,
+    FeatureConfig,
+)
 from openpair.pools import Pool
 
 LoadScene = Callable[[str], tuple[Scene, SensorFrame]]
@@ -48,9 +56,6 @@ Mode = Literal["r", "r+"]
 
 _WAITING, _STORED, _FAILED = 0, 1, 2
 
-FEATURE_NAMES: Final = ("camera_feature", "lidar_feature", "status_feature")
-TARGET_NAMES: Final = ("trajectory", "agent_states", "agent_labels", "bev_semantic_map")
-
 
 def stored_arrays(config: FeatureConfig) -> dict[str, tuple[tuple[int, ...], np.dtype[Any]]]:
     """Shape (of one scene) and type of every array of a store."""
@@ -58,15 +63,21 @@ def stored_arrays(config: FeatureConfig) -> dict[str, tuple[tuple[int, ...], np.
     byte, real = np.dtype(np.uint8), np.dtype(np.float32)
     cells = config.occupancy_cells
     occupancy = {"future_occupancy": ((NUM_POSES, cells, cells), byte)} if cells else {}
-    return occupancy | {
-        "camera_feature": ((3, height, width), byte),
-        "lidar_feature": ((1, config.lidar_cells, config.lidar_cells), byte),
-        "status_feature": ((NUM_STATUS,), real),
-        "trajectory": ((NUM_POSES, 3), real),
-        "agent_states": ((config.num_agents, NUM_AGENT_STATES), real),
-        "agent_labels": ((config.num_agents,), np.dtype(bool)),
-        "bev_semantic_map": ((config.bev_rows, config.bev_columns), byte),
+    features = {
+        CAMERA: ((3, height, width), byte),
+        LIDAR: ((1, config.lidar_cells, config.lidar_cells), byte),
+        STATUS: ((NUM_STATUS,), real),
     }
+    return (
+        occupancy
+        | {name: features[name] for name in config.inputs}
+        | {
+            "trajectory": ((NUM_POSES, 3), real),
+            "agent_states": ((config.num_agents, NUM_AGENT_STATES), real),
+            "agent_labels": ((config.num_agents,), np.dtype(bool)),
+            "bev_semantic_map": ((config.bev_rows, config.bev_columns), byte),
+        }
+    )
 
 
 def store_key(config: FeatureConfig, data_fingerprint: str, tokens: Sequence[str]) -> str:
