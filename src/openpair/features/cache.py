@@ -127,6 +127,10 @@ class FeatureStore:
         self._arrays = _open_arrays(folder, self.config, len(every), "r")
         self._index = {token: i for i, token in enumerate(self.tokens)}
 
+    def __reduce__(self) -> tuple[type[FeatureStore], tuple[Path]]:
+        """A copy in another process opens the files again: what is mapped is not sent along."""
+        return FeatureStore, (self.folder,)
+
     def __len__(self) -> int:
         return len(self.tokens)
 

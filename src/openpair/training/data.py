@@ -6,7 +6,7 @@ import hashlib
 import json
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
-from functools import cached_property, partial
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -29,7 +29,6 @@ from openpair.preparation.store_build import build_store as build_prepared_store
 from openpair.rewards.exact import ExactReward
 from openpair.sensors import RENDERER_VERSION
 from openpair.training.batch import SceneBatch
-from openpair.training.read_ahead import ReadAhead
 
 OnProgress = Callable[[str, int, int], None]
 """Told (what is being built, scenes done, scenes in all)."""
@@ -93,14 +92,7 @@ class TrainingData:
     earlier: EarlierScenes | None = None
 
     def batch(self, indices: NDArray[np.int64]) -> SceneBatch:
-        """Scenes at these positions of :attr:`tokens`; those that an epoch's order names next are read meanwhile."""
-        return self._ahead.batch(indices)
-
-    @cached_property
-    def _ahead(self) -> ReadAhead:
-        return ReadAhead(self._read_batch)
-
-    def _read_batch(self, indices: NDArray[np.int64]) -> SceneBatch:
+        """Scenes at these positions of :attr:`tokens`."""
         return _as_batch(tuple(self.tokens[i] for i in indices), self.features, self._rows[indices])
 
     def human_plans(self) -> torch.Tensor:
