@@ -21,6 +21,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from openpair.datatypes.columns import NUM_POSES
+from openpair.datatypes.known_input import KnownConfig
 from openpair.datatypes.scene import Scene, SensorFrame
 from openpair.errors import OpenPairError
 from openpair.features.build import Arrays, decode_features, decode_targets, encode_features, encode_targets
@@ -61,18 +62,22 @@ def stored_arrays(config: FeatureConfig) -> dict[str, tuple[tuple[int, ...], np.
     """Shape (of one scene) and type of every array of a store."""
     width, height = config.camera_size
     byte, real = np.dtype(np.uint8), np.dtype(np.float32)
-    cells = config.occupancy_cells
-    occupancy = {"future_occupancy": ((NUM_POSES, cells, cells), byte)} if cells else {}
-    features = {
+    features = KnownConfig().stored() | {
         CAMERA: ((3, height, width), byte),
         LIDAR: ((1, config.lidar_cells, config.lidar_cells), byte),
         STATUS: ((NUM_STATUS,), real),
     }
+    inputs = {name: features[name] for name in config.inputs}
+    trajectory = {"trajectory": ((NUM_POSES, 3), real)}
+    if config.known:
+        return inputs | trajectory | KnownConfig().stored_targets()
+    cells = config.occupancy_cells
+    occupancy = {"future_occupancy": ((NUM_POSES, cells, cells), byte)} if cells else {}
     return (
         occupancy
-        | {name: features[name] for name in config.inputs}
+        | inputs
+        | trajectory
         | {
-            "trajectory": ((NUM_POSES, 3), real),
             "agent_states": ((config.num_agents, NUM_AGENT_STATES), real),
             "agent_labels": ((config.num_agents,), np.dtype(bool)),
             "bev_semantic_map": ((config.bev_rows, config.bev_columns), byte),

@@ -8,6 +8,7 @@ from collections.abc import Collection
 from dataclasses import asdict, dataclass, replace
 
 from openpair.datatypes.bev_grid import BevGrid
+from openpair.datatypes.known_input import KNOWN_FEATURES
 from openpair.datatypes.settings import later, unused_settings
 from openpair.errors import OpenPairError
 
@@ -43,6 +44,7 @@ class FeatureConfig:
         bev_radius_m: map objects further from the ego are not painted [m].
         occupancy_cells: rows and columns of the target ``future_occupancy``, over the LiDAR's square; 0 for none.
         cameras, lidar: sensors that are read; the others are not opened, and their features are absent.
+        known: the truth is read (:mod:`openpair.features.known`); then it also gives the targets.
     """
 
     camera_size: tuple[int, int] = (1024, 256)
@@ -62,6 +64,7 @@ class FeatureConfig:
     occupancy_cells: int = 0
     cameras: bool = later(True)
     lidar: bool = later(True)
+    known: bool = later(False)
 
     def __post_init__(self) -> None:
         if self.lidar_cells < 2 or self.lidar_cells % 2 or min(self.camera_size) < 1 or self.bev_columns % 2:
@@ -101,6 +104,11 @@ class FeatureConfig:
             occupancy_cells=64,
         )
 
+    @staticmethod
+    def truth() -> FeatureConfig:
+        """No sensors: the known track."""
+        return FeatureConfig(cameras=False, lidar=False, known=True)
+
     @property
     def lidar_grid(self) -> BevGrid:
         """The cells of the LiDAR histogram."""
@@ -122,18 +130,25 @@ class FeatureConfig:
     @property
     def inputs(self) -> tuple[str, ...]:
         """Names of the features that networks read, in the order in which batches hold them."""
-        absent = {CAMERA: not self.cameras, LIDAR: not self.lidar}
-        return tuple(name for name in (CAMERA, LIDAR, STATUS) if not absent.get(name))
+        sensors = tuple(name for name, read in ((CAMERA, self.cameras), (LIDAR, self.lidar)) if read)
+        return sensors + (STATUS,) + (KNOWN_FEATURES if self.known else ())
 
     def reading(self, names: Collection[str]) -> FeatureConfig:
-        """The same sizes with the sensors whose features are among ``names``, as far as they are read here."""
-        return replace(self, cameras=self.cameras and CAMERA in names, lidar=self.lidar and LIDAR in names)
+        """The same sizes with what has its features among ``names``, as far as it is read here."""
+        known = self.known and KNOWN_FEATURES[0] in names
+        return replace(self, cameras=self.cameras and CAMERA in names, lidar=self.lidar and LIDAR in names, known=known)
 
     def joined(self, other: FeatureConfig) -> FeatureConfig | None:
-        """What both read; None where their sizes differ."""
-        if replace(self, cameras=True, lidar=True) != replace(other, cameras=True, lidar=True):
+        """What both read; None where both read sensors and their sizes differ."""
+        known = self.known or other.known
+        if not (other.cameras or other.lidar):
+            return replace(self, known=known)
+        if not (self.cameras or self.lidar):
+            return replace(other, known=known)
+        every = {"cameras": True, "lidar": True, "known": True}
+        if replace(self, **every) != replace(other, **every):
             return None
-        return replace(self, cameras=self.cameras or other.cameras, lidar=self.lidar or other.lidar)
+        return replace(self, cameras=self.cameras or other.cameras, lidar=self.lidar or other.lidar, known=known)
 
     def fingerprint(self) -> str:
         """16 hex characters that change with any setting and with FEATURES_VERSION."""

@@ -120,7 +120,7 @@ def load_networks(files: NetworkFiles) -> TrainedNetworks:
             )
         features = joint
     networks = {part: network for part, (network, _) in loaded.items()}
-    if features.joined(FeatureConfig.published()) is not None:
+    if features.cameras and features.joined(FeatureConfig.published()) is not None:
         networks = {part: prepared_for_inference(network, files.mode) for part, network in networks.items()}
     return TrainedNetworks(features, **networks)
 
