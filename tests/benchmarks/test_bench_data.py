@@ -26,7 +26,7 @@ def test_the_command_prints_figures_of_both_sizes(capsys: pytest.CaptureFixture[
     assert figures["published"]["feature_kb_per_scene"] > 10 * figures["demo"]["feature_kb_per_scene"]
 
 
-def test_training_data_is_the_same_read_ahead_or_not(tmp_path: Path) -> None:
+def test_training_data_is_the_same_by_batches_or_one_by_one(tmp_path: Path) -> None:
     """Scenes of NAVSIM's files, in the order of an epoch and one by one."""
     spec = write_navsim_files(tmp_path / "data", 5)
     stores = build_training_data(spec, tmp_path / "cache", FeatureConfig.demo(), Protocol.V1_1, workers=1)

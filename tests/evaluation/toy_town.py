@@ -64,7 +64,9 @@ class ToyDataset:
         log, index = token.rsplit("-", 1)
         return toy_scene(log, token, int(index))
 
-    def load_sensors(self, scene: Scene, *, size: tuple[int, int], depth: bool = False) -> SensorFrame:
+    def load_sensors(
+        self, scene: Scene, *, size: tuple[int, int], depth: bool = False, cameras: bool = True, lidar: bool = True
+    ) -> SensorFrame:
         raise OpenPairError("the toy town has no sensors")
 
 

@@ -11,6 +11,7 @@ import pytest
 import torch
 from torch import Tensor
 
+from openpair.features.config import FeatureConfig
 from openpair.planning.memory import driven_on
 from openpair.reproduction.agents import BASE
 from openpair.reproduction.choices import (
@@ -41,6 +42,7 @@ class ThreeScenes:
     """Stands for a store of features: a car that drives straight on, slower and slower."""
 
     tokens = TOKENS
+    config = FeatureConfig.near()
 
     def batch(self, rows: np.ndarray) -> dict[str, np.ndarray]:
         plans = np.stack([straight(SPEEDS[TOKENS[row]]).numpy() for row in rows])

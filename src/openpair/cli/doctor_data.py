@@ -108,6 +108,7 @@ def _sampled_logs(split: str, sample: Sequence[Path], count: int, sensors: Path)
             seen = read_sensors(frame)
         except OpenPairError as error:
             return [*checks, _missing(f"sensors, {split}", error)]
+    assert seen.images is not None
     size = "x".join(map(str, next(iter(seen.images.values())).shape[1::-1]))
     finding = f"images of {size} px and point clouds of {len(frames)} frames are readable"
     return [*checks, Check(f"sensors, {split}", "ok", finding)]

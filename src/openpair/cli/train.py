@@ -8,7 +8,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, Literal
+from typing import TYPE_CHECKING, Annotated, Literal
 
 import tyro
 
@@ -60,8 +60,11 @@ class Train:
     validation_split: str | None = None
     """Part of the dataset to watch progress on; never learned from. Default: val for the world, none for navsim."""
 
+    tokens: Path | None = None
+    """navsim: which scenes to learn from, as for 'openpair cache'; default: all that the split holds."""
+
     cache: Path | None = None
-    """Folder for prepared scenes and features; default: OUT/data."""
+    """Folder for prepared scenes and features, such as 'openpair cache' wrote; default: OUT/data."""
 
     anchors: Path | None = None
     """DiffusionDrive: anchors of 'openpair fit-anchors'; default: fitted to the training scenes."""
@@ -87,7 +90,7 @@ class Train:
         """Prepare data, train, say where the networks are."""
         from openpair.cli.progress import ProgressView
         from openpair.configs.runs import BRANCH_FILES, SEQUENTIAL_SCHEMES, RunPlan
-        from openpair.training.data import DataSpec, locate_predecessors, with_predecessors
+        from openpair.training.data import locate_predecessors, with_predecessors
 
         branches = ("il", "rl") if self.what == "parallel" else (self.what,)
         if self.what == "reward" and not (self.out / BRANCH_FILES["rl"]).exists():
@@ -102,16 +105,10 @@ class Train:
                 where=self.out,
                 fix=f"Run 'openpair train il --out {self.out}' first",
             )
-        root = None if self.root is None else str(self.root)
+        specs = {"train": self._data(self.train_split, self.config.train_scenes, self.tokens)}
         validation = self.validation_split or ("val" if self.dataset == "world" else None)
-        train_options: dict[str, Any] = {"split": self.train_split}
-        validation_options: dict[str, Any] = {"split": validation}
-        if self.dataset == "world":
-            train_options["max_scenes"] = self.config.train_scenes
-            validation_options["max_scenes"] = self.config.validation_scenes
-        specs = {"train": DataSpec(self.dataset, root, train_options)}
         if validation is not None:
-            specs["validation"] = DataSpec(self.dataset, root, validation_options)
+            specs["validation"] = self._data(validation, self.config.validation_scenes)
         if self.config.extended_comfort_reward:
             specs = {name: with_predecessors(spec) for name, spec in specs.items()}
         with ProgressView() as view:
@@ -124,17 +121,31 @@ class Train:
             print(self.out / BRANCH_FILES[branch])
         return 0
 
+    def _data(self, split: str, scenes: int | None, tokens: Path | None = None) -> DataSpec:
+        """A part of the dataset, named as 'openpair cache' names it: the same scenes have the same stores."""
+        from openpair.cli.eval import Eval
+        from openpair.training.data import DataSpec
+
+        same = Eval(self.dataset, self.out, root=self.root, split=split, tokens=tokens)
+        name, options = same.dataset_and_options()
+        if self.dataset == "world":
+            options = {**options, "max_scenes": scenes}
+        return DataSpec(name, None if self.root is None else str(self.root), options)
+
 
 def build_stores(
     specs: Mapping[str, DataSpec], config: ExperimentConfig, folder: Path, workers: int, view: ProgressView
 ) -> dict[str, StoreLocation]:
-    """Prepare the scenes of each split for training, on ``workers`` processes (0: one per core)."""
+    """Prepare the scenes of each split for training, on ``workers`` processes (0: one per core).
+
+    All stores lie in ``folder``, each under the name that its scenes give it: those of 'openpair cache' are found.
+    """
     from openpair.training.data import build_training_data
 
     return {
         name: build_training_data(
             spec,
-            folder / name,
+            folder,
             config.features,
             config.protocol,
             workers=workers or os.cpu_count() or 1,

@@ -47,12 +47,15 @@ class Dataset(Protocol):
         """The scene of a token. Raises OpenPairError for an unknown token or a broken file."""
         ...
 
-    def load_sensors(self, scene: Scene, *, size: tuple[int, int], depth: bool = False) -> SensorFrame:
+    def load_sensors(
+        self, scene: Scene, *, size: tuple[int, int], depth: bool = False, cameras: bool = True, lidar: bool = True
+    ) -> SensorFrame:
         """Front cameras (cam_l0, cam_f0, cam_r0) and LiDAR of the scene's current frame.
 
         Args:
             size: (width, height) [px] of each image; recorded images come at their own size, ray-cast ones at this.
             depth: add depth images where the source can give them.
+            cameras, lidar: what to read; what is left out is not opened, and None in the frame.
         """
         ...
 

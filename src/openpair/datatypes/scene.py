@@ -115,11 +115,11 @@ class SensorFrame:
     """What the ego's sensors see at the current frame.
 
     Attributes:
-        images: (H, W, 3) uint8 RGB by camera name.
-        lidar_points: (P, 3) float32 x, y, z [m], ego rear-axle frame, z up from the ground.
+        images: (H, W, 3) uint8 RGB by camera name; None where cameras were not asked for.
+        lidar_points: (P, 3) float32 x, y, z [m], ego rear-axle frame, z up from the ground; None likewise.
         depth: (H, W) float32 [m] along the optical axis by camera name, where asked for.
     """
 
-    images: dict[str, NDArray[np.uint8]]
-    lidar_points: NDArray[np.float32]
+    images: dict[str, NDArray[np.uint8]] | None
+    lidar_points: NDArray[np.float32] | None
     depth: dict[str, NDArray[np.float32]] | None = None

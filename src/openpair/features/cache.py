@@ -20,10 +20,19 @@ import numpy as np
 from numpy.typing import NDArray
 
 from openpair.datatypes.columns import NUM_POSES
+from openpair.datatypes.known_input import KnownConfig
 from openpair.datatypes.scene import Scene, SensorFrame
 from openpair.errors import OpenPairError
 from openpair.features.build import Arrays, decode_features, decode_targets, encode_features, encode_targets
-from openpair.features.config import FEATURES_VERSION, NUM_AGENT_STATES, NUM_STATUS, FeatureConfig
+from openpair.features.config import (
+    CAMERA,
+    FEATURES_VERSION,
+    LIDAR,
+    NUM_AGENT_STATES,
+    NUM_STATUS,
+    STATUS,
+    FeatureConfig,
+)
 from openpair.files import DiskFull, allocate, disk_full, locked, whole_file, write_atomically
 from openpair.pools import OnProgress, Pool, Processes, silent
 
@@ -46,25 +55,32 @@ Mode = Literal["r", "r+"]
 
 _WAITING, _STORED, _FAILED = 0, 1, 2
 
-FEATURE_NAMES: Final = ("camera_feature", "lidar_feature", "status_feature")
-TARGET_NAMES: Final = ("trajectory", "agent_states", "agent_labels", "bev_semantic_map")
-
 
 def stored_arrays(config: FeatureConfig) -> dict[str, tuple[tuple[int, ...], np.dtype[Any]]]:
     """Shape (of one scene) and type of every array of a store."""
     width, height = config.camera_size
     byte, real = np.dtype(np.uint8), np.dtype(np.float32)
+    features = KnownConfig().stored() | {
+        CAMERA: ((3, height, width), byte),
+        LIDAR: ((1, config.lidar_cells, config.lidar_cells), byte),
+        STATUS: ((NUM_STATUS,), real),
+    }
+    inputs = {name: features[name] for name in config.inputs}
+    trajectory = {"trajectory": ((NUM_POSES, 3), real)}
+    if config.known:
+        return inputs | trajectory | KnownConfig().stored_targets()
     cells = config.occupancy_cells
     occupancy = {"future_occupancy": ((NUM_POSES, cells, cells), byte)} if cells else {}
-    return occupancy | {
-        "camera_feature": ((3, height, width), byte),
-        "lidar_feature": ((1, config.lidar_cells, config.lidar_cells), byte),
-        "status_feature": ((NUM_STATUS,), real),
-        "trajectory": ((NUM_POSES, 3), real),
-        "agent_states": ((config.num_agents, NUM_AGENT_STATES), real),
-        "agent_labels": ((config.num_agents,), np.dtype(bool)),
-        "bev_semantic_map": ((config.bev_rows, config.bev_columns), byte),
-    }
+    return (
+        occupancy
+        | inputs
+        | trajectory
+        | {
+            "agent_states": ((config.num_agents, NUM_AGENT_STATES), real),
+            "agent_labels": ((config.num_agents,), np.dtype(bool)),
+            "bev_semantic_map": ((config.bev_rows, config.bev_columns), byte),
+        }
+    )
 
 
 def store_key(config: FeatureConfig, data_fingerprint: str, tokens: Sequence[str]) -> str:
@@ -113,6 +129,10 @@ class FeatureStore:
         self.failures: dict[str, str] = json.loads(failures.read_text()) if failures.exists() else {}
         self._arrays = _open_arrays(folder, self.config, len(every), "r")
         self._index = {token: i for i, token in enumerate(self.tokens)}
+
+    def __reduce__(self) -> tuple[type[FeatureStore], tuple[Path]]:
+        """A copy in another process opens the files again: what is mapped is not sent along."""
+        return FeatureStore, (self.folder,)
 
     def __len__(self) -> int:
         return len(self.tokens)

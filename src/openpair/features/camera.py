@@ -55,9 +55,10 @@ def camera_feature_u8(sensors: SensorFrame, config: FeatureConfig) -> NDArray[np
     Raises:
         OpenPairError: as :func:`stitch_front_view`.
     """
-    view = sensors.images.get(FRONT_VIEW)
+    images = sensors.images or {}
+    view = images.get(FRONT_VIEW)
     if view is None:
-        view = stitch_front_view(sensors.images)
+        view = stitch_front_view(images)
     width, height = config.camera_size
     if view.shape[:2] != (height, width):
         view = np.asarray(cv2.resize(view, (width, height), interpolation=cv2.INTER_LINEAR), np.uint8)

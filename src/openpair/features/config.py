@@ -4,13 +4,19 @@ from __future__ import annotations
 
 import hashlib
 import json
-from dataclasses import asdict, dataclass
+from collections.abc import Collection
+from dataclasses import asdict, dataclass, replace
 
 from openpair.datatypes.bev_grid import BevGrid
+from openpair.datatypes.known_input import KNOWN_FEATURES
+from openpair.datatypes.settings import later, unused_settings
 from openpair.errors import OpenPairError
 
 FEATURES_VERSION = 1
 """Rises when the same scene and configuration give other numbers; part of every cache key."""
+
+CAMERA, LIDAR, STATUS = "camera_feature", "lidar_feature", "status_feature"
+"""Names of the features."""
 
 NUM_STATUS = 8
 NUM_AGENT_STATES = 5
@@ -37,6 +43,8 @@ class FeatureConfig:
         bev_columns: columns, half of them on either side.
         bev_radius_m: map objects further from the ego are not painted [m].
         occupancy_cells: rows and columns of the target ``future_occupancy``, over the LiDAR's square; 0 for none.
+        cameras, lidar: sensors that are read; the others are not opened, and their features are absent.
+        known: the truth is read (:mod:`openpair.features.known`); then it also gives the targets.
     """
 
     camera_size: tuple[int, int] = (1024, 256)
@@ -54,6 +62,9 @@ class FeatureConfig:
     bev_columns: int = 256
     bev_radius_m: float = 32.0
     occupancy_cells: int = 0
+    cameras: bool = later(True)
+    lidar: bool = later(True)
+    known: bool = later(False)
 
     def __post_init__(self) -> None:
         if self.lidar_cells < 2 or self.lidar_cells % 2 or min(self.camera_size) < 1 or self.bev_columns % 2:
@@ -93,6 +104,11 @@ class FeatureConfig:
             occupancy_cells=64,
         )
 
+    @staticmethod
+    def truth() -> FeatureConfig:
+        """No sensors: the known track."""
+        return FeatureConfig(cameras=False, lidar=False, known=True)
+
     @property
     def lidar_grid(self) -> BevGrid:
         """The cells of the LiDAR histogram."""
@@ -111,7 +127,31 @@ class FeatureConfig:
         """The cells of the future occupancy."""
         return self.lidar_grid.with_shape(self.occupancy_cells, self.occupancy_cells)
 
+    @property
+    def inputs(self) -> tuple[str, ...]:
+        """Names of the features that networks read, in the order in which batches hold them."""
+        sensors = tuple(name for name, read in ((CAMERA, self.cameras), (LIDAR, self.lidar)) if read)
+        return sensors + (STATUS,) + (KNOWN_FEATURES if self.known else ())
+
+    def reading(self, names: Collection[str]) -> FeatureConfig:
+        """The same sizes with what has its features among ``names``, as far as it is read here."""
+        known = self.known and KNOWN_FEATURES[0] in names
+        return replace(self, cameras=self.cameras and CAMERA in names, lidar=self.lidar and LIDAR in names, known=known)
+
+    def joined(self, other: FeatureConfig) -> FeatureConfig | None:
+        """What both read; None where both read sensors and their sizes differ."""
+        known = self.known or other.known
+        if not (other.cameras or other.lidar):
+            return replace(self, known=known)
+        if not (self.cameras or self.lidar):
+            return replace(other, known=known)
+        every = {"cameras": True, "lidar": True, "known": True}
+        if replace(self, **every) != replace(other, **every):
+            return None
+        return replace(self, cameras=self.cameras or other.cameras, lidar=self.lidar or other.lidar, known=known)
+
     def fingerprint(self) -> str:
-        """16 hex characters that change with any size and with FEATURES_VERSION."""
-        text = json.dumps({"version": FEATURES_VERSION, **asdict(self)}, sort_keys=True)
+        """16 hex characters that change with any setting and with FEATURES_VERSION."""
+        settings = {name: value for name, value in asdict(self).items() if name not in unused_settings(self)}
+        text = json.dumps({"version": FEATURES_VERSION, **settings}, sort_keys=True)
         return hashlib.sha256(text.encode()).hexdigest()[:16]

@@ -9,7 +9,7 @@ from openpair.errors import OpenPairError
 from openpair.features.config import FeatureConfig
 
 
-def lidar_counts(points: NDArray[np.floating], config: FeatureConfig) -> NDArray[np.uint8]:
+def lidar_counts(points: NDArray[np.floating] | None, config: FeatureConfig) -> NDArray[np.uint8]:
     """Two-dimensional histogram of the points above the ground.
 
     Cells are closed below and open above, but the last one of each axis is closed on both ends, as numpy's histogram
@@ -23,8 +23,10 @@ def lidar_counts(points: NDArray[np.floating], config: FeatureConfig) -> NDArray
         farthest to the right.
 
     Raises:
-        OpenPairError: the points are no (P, 3) array.
+        OpenPairError: there are no points, or they are no (P, 3) array.
     """
+    if points is None:
+        raise OpenPairError("there is no point cloud", where="LiDAR feature", fix="read the sensors with LiDAR")
     if points.ndim != 2 or points.shape[1] != 3:
         raise OpenPairError(f"LiDAR points are {points.shape}, not (P, 3)", where="LiDAR feature")
     z = points[:, 2]

@@ -65,7 +65,7 @@ class _GivenSensors:
 
     name = "sensors"
     ray_cast = False
-    frame = SensorFrame({}, np.zeros((0, 3), np.float32))
+    frame = SensorFrame(None, None)
 
     def keys(self) -> Sequence[SceneKey]:
         return ()
@@ -76,5 +76,7 @@ class _GivenSensors:
     def load_scene(self, token: str) -> Scene:
         raise OpenPairError("there are no scenes, only sensors", where=token)
 
-    def load_sensors(self, scene: Scene, *, size: tuple[int, int], depth: bool = False) -> SensorFrame:
+    def load_sensors(
+        self, scene: Scene, *, size: tuple[int, int], depth: bool = False, cameras: bool = True, lidar: bool = True
+    ) -> SensorFrame:
         return self.frame

@@ -14,7 +14,7 @@ from torch import Tensor, nn
 from openpair.datatypes.bev_grid import FRONT_MAP_GRID, BevGrid
 from openpair.errors import OpenPairError
 from openpair.nn.backbone import BackboneFeatures, TransfuserBackboneConfig
-from openpair.nn.backbones import BackboneConfig, build_backbone
+from openpair.nn.backbones import BackboneConfig, build_backbone, features_read
 from openpair.nn.heads import AgentHead
 from openpair.nn.perception_loss import agent_loss, bev_semantic_loss
 
@@ -118,6 +118,11 @@ class PerceptionTrunk(nn.Module):
         layer = nn.TransformerDecoderLayer(config.d_model, config.heads, config.d_ffn, config.dropout, batch_first=True)
         self._tf_decoder = nn.TransformerDecoder(layer, config.layers)
         self._agent_head = AgentHead(config.d_model, config.d_ffn, config.agent_range_m)
+
+    @property
+    def reads(self) -> frozenset[str]:
+        """Names of the features that the network reads."""
+        return features_read(self.trunk_config.backbone)
 
     def trunk(self, camera_feature: Tensor, lidar_feature: Tensor | None, status_feature: Tensor) -> TrunkOutput:
         """Run backbone and decoder; features as in :class:`openpair.policies.base.ImitationPolicy`."""

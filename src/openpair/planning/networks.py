@@ -87,7 +87,7 @@ class TrainedNetworks:
     """Networks of a planner; those that it does without are None.
 
     Attributes:
-        features: how they see a scene.
+        features: what they read of a scene, all together, and at which sizes.
         policy, sampler, reward_model: in eval mode.
     """
 
@@ -109,22 +109,30 @@ def load_networks(files: NetworkFiles) -> TrainedNetworks:
     Raises OpenPairError for a file that is not what it should be, or where two networks see scenes differently.
     """
     loaded = {part: _load(file, part) for part, file in files.by_part().items()}
-    first = next(iter(loaded.values()))[1]
+    features = next(iter(loaded.values()))[1]
     for part, (_, config) in loaded.items():
-        if config != first:
+        joint = features.joined(config)
+        if joint is None:
             raise OpenPairError(
                 f"the {part} sees scenes at other sizes than the other networks",
                 where=files.by_part()[part],
                 fix="Networks that plan together must be trained with the same features",
             )
+        features = joint
     networks = {part: network for part, (network, _) in loaded.items()}
-    if first == FeatureConfig.published():
+    if features.cameras and features.joined(FeatureConfig.published()) is not None:
         networks = {part: prepared_for_inference(network, files.mode) for part, network in networks.items()}
-    return TrainedNetworks(first, **networks)
+    return TrainedNetworks(features, **networks)
 
 
 def _load(path: Path, part: str) -> tuple[nn.Module, FeatureConfig]:
-    """A network and how it sees: one of ours, which has a JSON beside it, or a released one."""
+    """A network and what it reads of a scene: one of ours, which has a JSON beside it, or a released one."""
+    network, config = _load_with_sizes(path, part)
+    reads = getattr(network, "reads", None)
+    return network, config if reads is None else config.reading(reads)
+
+
+def _load_with_sizes(path: Path, part: str) -> tuple[nn.Module, FeatureConfig]:
     ours = path.with_suffix(".safetensors")
     if ours.with_suffix(".json").exists() or not path.is_file():
         network, info = load_checkpoint(ours, KINDS[part])

@@ -16,7 +16,6 @@ import torch
 from torch import Tensor
 
 from openpair.checkpoints import load_checkpoint
-from openpair.features.build import FEATURES_OF_BATCH
 from openpair.features.cache import FeatureStore
 from openpair.planning.memory import driven_on
 from openpair.planning.pipeline import WIDE
@@ -68,7 +67,7 @@ def views(store: FeatureStore, seed: int, tokens: Sequence[str] | None = None) -
     for batch in evaluation_batches(len(rows), BATCH):
         chosen = rows[batch]
         arrays = store.batch(chosen)
-        features = {name: torch.from_numpy(np.ascontiguousarray(arrays[name])) for name in FEATURES_OF_BATCH}
+        features = {name: torch.from_numpy(np.ascontiguousarray(arrays[name])) for name in store.config.inputs}
         human = torch.from_numpy(np.ascontiguousarray(arrays["trajectory"]))
         yield SceneView(tuple(store.tokens[i] for i in chosen), features, human, seed + int(batch[0]))
 

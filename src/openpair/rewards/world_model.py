@@ -16,7 +16,7 @@ from torch import Tensor, nn
 from openpair.datatypes.bev_grid import BevGrid
 from openpair.datatypes.columns import NUM_POSES
 from openpair.nn.backbone import TransfuserBackboneConfig
-from openpair.nn.backbones import BackboneConfig, build_backbone
+from openpair.nn.backbones import BackboneConfig, build_backbone, features_read
 from openpair.nn.ground_lift import ground_views
 from openpair.nn.presets import InputLayout, small_trunk
 from openpair.nn.trunk import STATUS_SIZE
@@ -147,6 +147,11 @@ class RewardWorldModel(RewardModel):
         own = self.config
         layer = nn.TransformerEncoderLayer(own.d_model, own.heads, own.d_ffn, own.dropout, batch_first=True)
         return nn.TransformerEncoder(layer, own.layers, enable_nested_tensor=False)
+
+    @property
+    def reads(self) -> frozenset[str]:
+        """Names of the features that the network reads."""
+        return features_read(self.config.backbone)
 
     def encode(self, features: Mapping[str, Tensor]) -> RewardContext:
         maps = self._backbone(features["camera_feature"], features.get("lidar_feature"))

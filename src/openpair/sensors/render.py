@@ -201,7 +201,13 @@ def default_renderer() -> Renderer:
 
 
 def render_scene(
-    scene: Scene, *, size: tuple[int, int] = (480, 270), depth: bool = False, renderer: Renderer | None = None
+    scene: Scene,
+    *,
+    size: tuple[int, int] = (480, 270),
+    depth: bool = False,
+    cameras: bool = True,
+    lidar: bool = True,
+    renderer: Renderer | None = None,
 ) -> SensorFrame:
     """Front cameras (cam_l0, cam_f0, cam_r0) and LiDAR of the scene's current frame.
 
@@ -210,6 +216,7 @@ def render_scene(
     Args:
         size: (width, height) [px] of each image; the field of view is that of the recorded 1920 x 1080.
         depth: add depth images [m], infinite for the sky.
+        cameras, lidar: what to ray-cast; what is left out is None in the frame.
         renderer: keeps maps between calls; the process's own by default.
 
     Raises:
@@ -220,15 +227,23 @@ def render_scene(
     primitives = renderer.primitives(scene)
     images: dict[str, NDArray[np.uint8]] = {}
     depths: dict[str, NDArray[np.float32]] = {}
-    for name, calibration in front_cameras(scene.current).items():
+    for name, calibration in front_cameras(scene.current).items() if cameras else ():
         view = camera_view(calibration, (0, 0, *calibration.size), size)
         images[name], distance = renderer.images(scene, (view,), primitives)
         if depth:
             depths[name] = np.where(distance >= shapes.MISS, np.float32(np.inf), distance)
-    return SensorFrame(images, renderer.lidar(primitives), depths if depth else None)
+    points = renderer.lidar(primitives) if lidar else None
+    return SensorFrame(images if cameras else None, points, depths if depth and cameras else None)
 
 
-def render_front_view(scene: Scene, *, size: tuple[int, int], renderer: Renderer | None = None) -> SensorFrame:
+def render_front_view(
+    scene: Scene,
+    *,
+    size: tuple[int, int],
+    cameras: bool = True,
+    lidar: bool = True,
+    renderer: Renderer | None = None,
+) -> SensorFrame:
     """The stitched front view, rendered straight at its final size, and the LiDAR: the fast way to features.
 
     Every output pixel looks along the ray that it would look along had the three images been rendered at 1920 x 1080,
@@ -236,10 +251,11 @@ def render_front_view(scene: Scene, *, size: tuple[int, int], renderer: Renderer
 
     Args:
         size: (width, height) [px] of the stitched image.
+        cameras, lidar: what to ray-cast; what is left out is None in the frame.
         renderer: keeps maps between calls; the process's own by default.
 
     Returns:
-        One image, named FRONT_VIEW, and the points.
+        One image, named FRONT_VIEW, and the points, as far as they are asked for.
 
     Raises:
         OpenPairError: a size that is not positive.
@@ -247,8 +263,11 @@ def render_front_view(scene: Scene, *, size: tuple[int, int], renderer: Renderer
     _check_size(size)
     renderer = renderer or default_renderer()
     primitives = renderer.primitives(scene)
-    rgb, _depth = renderer.images(scene, front_view_pinholes(scene, size), primitives)
-    return SensorFrame({FRONT_VIEW: rgb}, renderer.lidar(primitives))
+    images = None
+    if cameras:
+        rgb, _depth = renderer.images(scene, front_view_pinholes(scene, size), primitives)
+        images = {FRONT_VIEW: rgb}
+    return SensorFrame(images, renderer.lidar(primitives) if lidar else None)
 
 
 def front_view_pinholes(scene: Scene, size: tuple[int, int]) -> tuple[Pinhole, ...]:

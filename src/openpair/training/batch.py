@@ -34,7 +34,7 @@ class SceneBatch:
             {k: v.to(device, non_blocking=True) for k, v in self.targets.items()},
         )
 
-    def pinned(self) -> SceneBatch:
+    def pin_memory(self) -> SceneBatch:
         """The same batch in page-locked memory, from which a GPU copies while the CPU goes on."""
         return SceneBatch(
             self.tokens,

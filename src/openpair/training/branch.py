@@ -10,7 +10,8 @@ from typing import Protocol
 import torch
 from torch import Tensor, nn
 
-from openpair.training.batch import SceneSource
+from openpair.training.batch import SceneBatch, SceneSource
+from openpair.training.loader import BatchLoader
 from openpair.training.optimiser import OptimiserConfig, make_optimiser, update
 from openpair.training.order import BatchOrder
 
@@ -65,7 +66,12 @@ class Branch(ABC):
         self._train = train
         self._order = BatchOrder(len(train.tokens), config.batch_size, seed)
         self._device = next(network.parameters()).device
+        self._loader = BatchLoader(train, self._order, self._device)
         self._save = save
+
+    def scenes(self, index: int) -> SceneBatch:
+        """The scenes of step ``index``, on the branch's device."""
+        return self._loader.batch(index).to(self._device)
 
     def learn(self, loss: Tensor, index: int) -> float:
         """One optimiser step on ``loss`` at the learning rate of step ``index``; returns the gradient norm."""

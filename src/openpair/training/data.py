@@ -6,7 +6,7 @@ import hashlib
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
-from functools import cached_property, partial
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -21,7 +21,6 @@ from openpair.datatypes.columns import Protocol
 from openpair.datatypes.scene import Scene, SensorFrame
 from openpair.errors import OpenPairError
 from openpair.features import cache as feature_cache
-from openpair.features.build import FEATURES_OF_BATCH
 from openpair.features.config import FeatureConfig
 from openpair.planning.inputs import see
 from openpair.pools import OnProgress, Pool, silent
@@ -30,7 +29,6 @@ from openpair.preparation.store_build import build_store as build_prepared_store
 from openpair.rewards.exact import ExactReward
 from openpair.sensors import RENDERER_VERSION
 from openpair.training.batch import SceneBatch
-from openpair.training.read_ahead import ReadAhead
 
 
 @dataclass(frozen=True)
@@ -70,7 +68,7 @@ class EarlierScenes:
     def batch(self, indices: NDArray[np.int64]) -> tuple[SceneBatch, NDArray[np.bool_]]:
         """Scenes before those at these positions, and which of them are there; the others stand in for themselves."""
         tokens = tuple(self.tokens[i] for i in indices)
-        return _as_batch(tokens, self.features.batch(self._rows[indices])), self.known[indices]
+        return _as_batch(tokens, self.features, self._rows[indices]), self.known[indices]
 
 
 @dataclass(frozen=True)
@@ -91,15 +89,8 @@ class TrainingData:
     earlier: EarlierScenes | None = None
 
     def batch(self, indices: NDArray[np.int64]) -> SceneBatch:
-        """Scenes at these positions of :attr:`tokens`; those that an epoch's order names next are read meanwhile."""
-        return self._ahead.batch(indices)
-
-    @cached_property
-    def _ahead(self) -> ReadAhead:
-        return ReadAhead(self._read_batch)
-
-    def _read_batch(self, indices: NDArray[np.int64]) -> SceneBatch:
-        return _as_batch(tuple(self.tokens[i] for i in indices), self._read(indices))
+        """Scenes at these positions of :attr:`tokens`."""
+        return _as_batch(tuple(self.tokens[i] for i in indices), self.features, self._rows[indices])
 
     def human_plans(self) -> torch.Tensor:
         """(M, 8, 3) what the human drove in every scene."""
@@ -119,9 +110,6 @@ class TrainingData:
         return hashlib.sha256(
             json.dumps([config, manifest.source, manifest.protocol, *self.tokens]).encode()
         ).hexdigest()[:16]
-
-    def _read(self, indices: NDArray[np.int64]) -> dict[str, NDArray[Any]]:
-        return self.features.batch(self._rows[indices])
 
 
 @dataclass(frozen=True)
@@ -166,10 +154,10 @@ def _earlier_scenes(
     return EarlierScenes(features, tokens, known, np.array([row_of[token] for token in tokens], np.int64))
 
 
-def _as_batch(tokens: tuple[str, ...], read: Mapping[str, NDArray[Any]]) -> SceneBatch:
-    """Stored arrays by name -> batch."""
-    arrays = {k: torch.from_numpy(np.ascontiguousarray(v)) for k, v in read.items()}
-    inputs = {name: arrays.pop(name) for name in FEATURES_OF_BATCH}
+def _as_batch(tokens: tuple[str, ...], store: feature_cache.FeatureStore, rows: NDArray[np.int64]) -> SceneBatch:
+    """Rows of a store as a batch."""
+    arrays = {k: torch.from_numpy(np.ascontiguousarray(v)) for k, v in store.batch(rows).items()}
+    inputs = {name: arrays.pop(name) for name in store.config.inputs}
     return SceneBatch(tokens, inputs, arrays)
 
 

@@ -122,7 +122,7 @@ class FineTuningBranch(Branch):
 
     def step(self, index: int) -> dict[str, float]:
         """Draw plans around the policy's, score them, and improve the policy; or imitate, where it is time to."""
-        batch = self._train.batch(self._order.indices(index)).to(self._device)
+        batch = self.scenes(index)
         if is_imitation_step(index, self.config.imitation_phase):
             loss = self._imitation_loss(batch)
             return {"imitation_loss": float(loss.detach()), "gradient_norm": self.learn(loss, index)}

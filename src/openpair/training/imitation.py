@@ -60,7 +60,7 @@ class ImitationBranch(Branch):
 
     def step(self, index: int) -> dict[str, float]:
         """One step on the policy's own loss."""
-        batch = self._train.batch(self._order.indices(index)).to(self._device)
+        batch = self.scenes(index)
         self.network.train()
         drawn = self._draw(len(batch.tokens), self.generator)
         with autocast(self._device, self.config.precision):

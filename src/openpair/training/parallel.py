@@ -89,7 +89,8 @@ def train_concurrently(jobs: Sequence[BranchJob], listener: Listener, *, at_once
                 if at_once and len(running) >= at_once:
                     break
                 waiting.remove(job)
-                running[job.name] = context.Process(target=_work, args=(job, events), name=job.name, daemon=True)
+                # Not daemonic: a branch may have processes of its own that read its batches.
+                running[job.name] = context.Process(target=_work, args=(job, events), name=job.name)
                 running[job.name].start()
             if not running:
                 raise ValueError(f"{', '.join(job.name for job in waiting)} wait for each other")

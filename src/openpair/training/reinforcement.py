@@ -139,7 +139,7 @@ class ReinforcementBranch(Branch):
         """Draw trees, score every leaf and the human, and improve the policy on them."""
         config = self.config
         indices = self._order.indices(index)
-        batch = self._train.batch(indices).to(self._device)
+        batch = self.scenes(index)
         sigma = explore_sigma(index, self.total_steps, config.sigma_start, config.sigma_end)
         draws = self.generator.get_state()
         root = self._roots(batch, self.generator)

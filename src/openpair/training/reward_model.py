@@ -93,10 +93,9 @@ class RewardModelBranch(Branch):
     def step(self, index: int) -> dict[str, float]:
         """One step on the candidate sets of a batch of scenes."""
         self._renew_pool(index)
-        indices = self._order.indices(index)
-        batch = self._train.batch(indices).to(self._device)
+        batch = self.scenes(index)
         chosen = torch.randperm(self._pool.num_sets, generator=self.generator)[: self.config.sets_per_step]
-        rows = torch.as_tensor(indices)
+        rows = torch.as_tensor(self._order.indices(index))
         sets = self._pool.candidates[rows][:, chosen].to(self._device)
         scores = self._pool.scores[rows][:, chosen].flatten(1, 2).to(self._device)
         metrics = self._pool.metrics[rows][:, chosen].transpose(1, 2).flatten(2, 3).to(self._device)

@@ -17,7 +17,8 @@ JPEG_QUALITY = 78
 
 def camera_strip(sensors: SensorFrame, height: int = STRIP_HEIGHT_PX) -> NDArray[np.uint8] | None:
     """(height, W, 3) RGB: left, front and right camera side by side; None where none of them is there."""
-    images = [sensors.images[name] for name in STRIP_CAMERAS if name in sensors.images]
+    seen = sensors.images or {}
+    images = [seen[name] for name in STRIP_CAMERAS if name in seen]
     if not images:
         return None
     scaled = [_resized(image, height) for image in images]

@@ -141,9 +141,11 @@ class Argoverse2Dataset:
             raise OpenPairError(f"there is no log '{log_id}'", where=self.root)
         return self._logs.get(log_id, lambda: convert_log(self._folders[log_id]))
 
-    def load_sensors(self, scene: Scene, *, size: tuple[int, int], depth: bool = False) -> SensorFrame:
+    def load_sensors(
+        self, scene: Scene, *, size: tuple[int, int], depth: bool = False, cameras: bool = True, lidar: bool = True
+    ) -> SensorFrame:
         """Ray-cast front cameras and LiDAR of the scene's current frame. Raises OpenPairError for a bad size."""
-        return render_scene(scene, size=size, depth=depth)
+        return render_scene(scene, size=size, depth=depth, cameras=cameras, lidar=lidar)
 
     def _locate(self, token: str) -> tuple[str, int]:
         if token not in self._scenes:

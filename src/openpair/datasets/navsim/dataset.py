@@ -155,13 +155,15 @@ class NavsimDataset:
             lambda: read_map(map_path(self.folders.maps, location, self.folders.map_version), location),
         )
 
-    def load_sensors(self, scene: Scene, *, size: tuple[int, int], depth: bool = False) -> SensorFrame:
+    def load_sensors(
+        self, scene: Scene, *, size: tuple[int, int], depth: bool = False, cameras: bool = True, lidar: bool = True
+    ) -> SensorFrame:
         """Recorded front cameras and LiDAR of the scene's current frame, at their own size and without depth.
 
         Raises:
             OpenPairError: a file is missing or damaged.
         """
-        return read_sensors(scene.current)
+        return read_sensors(scene.current, cameras=cameras, lidar=lidar)
 
     def _log(self, log_name: str) -> RawLog:
         return self._logs.get(log_name, lambda: read_log(self._log_folder / f"{log_name}.pkl"))

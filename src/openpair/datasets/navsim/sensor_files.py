@@ -18,25 +18,33 @@ _PCD_TYPES: Final = {("F", 4): "<f4", ("F", 8): "<f8", ("U", 1): "u1", ("U", 2):
 _MAX_HEADER_BYTES: Final = 4096
 
 
-def read_sensors(frame: Frame, cameras: tuple[str, ...] = FRONT_CAMERAS) -> SensorFrame:
-    """Images and points of one frame, as recorded.
+def read_sensors(frame: Frame, *, cameras: bool = True, lidar: bool = True) -> SensorFrame:
+    """Images of the front cameras and points of one frame, as recorded.
 
     Args:
         frame: a frame whose sensor paths are complete.
-        cameras: names of the cameras to read.
+        cameras, lidar: what to read; files of what is left out need not be there.
 
     Raises:
         OpenPairError: a file is missing, or is not what its name says.
     """
+    return SensorFrame(_images(frame) if cameras else None, _points(frame) if lidar else None)
+
+
+def _images(frame: Frame) -> dict[str, NDArray[np.uint8]]:
     images = {}
-    for name in cameras:
+    for name in FRONT_CAMERAS:
         camera = frame.cameras.get(name)
         if camera is None or camera.image_path is None:
             raise OpenPairError(f"the log names no image of {name}", where=f"frame {frame.token}")
         images[name] = read_image(Path(camera.image_path))
+    return images
+
+
+def _points(frame: Frame) -> NDArray[np.float32]:
     if frame.lidar_path is None:
         raise OpenPairError("the log names no point cloud", where=f"frame {frame.token}")
-    return SensorFrame(images=images, lidar_points=read_pcd(Path(frame.lidar_path))[:, :3])
+    return read_pcd(Path(frame.lidar_path))[:, :3]
 
 
 def read_image(path: Path) -> NDArray[np.uint8]:

@@ -172,9 +172,11 @@ class SyntheticScenes:
         """
         return read_synthetic_scene(self._path(token), self._load_map, self.folder.parent / "sensor_blobs")
 
-    def load_sensors(self, scene: Scene, *, size: tuple[int, int], depth: bool = False) -> SensorFrame:
+    def load_sensors(
+        self, scene: Scene, *, size: tuple[int, int], depth: bool = False, cameras: bool = True, lidar: bool = True
+    ) -> SensorFrame:
         """Front cameras and LiDAR of the current frame as stored. Raises OpenPairError for a missing file."""
-        return read_sensors(scene.current)
+        return read_sensors(scene.current, cameras=cameras, lidar=lidar)
 
     def _path(self, token: str) -> Path:
         if token not in self._paths:

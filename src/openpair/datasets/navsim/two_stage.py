@@ -143,9 +143,11 @@ class TwoStageDataset:
         """The map of a location, shared by both stages."""
         return self._first.load_map(location)
 
-    def load_sensors(self, scene: Scene, *, size: tuple[int, int], depth: bool = False) -> SensorFrame:
+    def load_sensors(
+        self, scene: Scene, *, size: tuple[int, int], depth: bool = False, cameras: bool = True, lidar: bool = True
+    ) -> SensorFrame:
         """Front cameras and LiDAR of the current frame as stored. Raises OpenPairError for a missing file."""
-        return read_sensors(scene.current)
+        return read_sensors(scene.current, cameras=cameras, lidar=lidar)
 
     def _second_tokens(self) -> list[str]:
         return [key.token for key in self._keys if key.token not in self._is_first]

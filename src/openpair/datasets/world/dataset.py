@@ -179,11 +179,13 @@ class WorldDataset:
         town_name = self.town_of_log(log_name)
         return self._frames(town_name, log_name), self._town(town_name).road_map
 
-    def load_sensors(self, scene: Scene, *, size: tuple[int, int], depth: bool = False) -> SensorFrame:
+    def load_sensors(
+        self, scene: Scene, *, size: tuple[int, int], depth: bool = False, cameras: bool = True, lidar: bool = True
+    ) -> SensorFrame:
         """Cameras and LiDAR of the scene's current frame, ray-cast at ``size`` (width, height)."""
         from openpair.sensors.render import render_scene
 
-        return render_scene(scene, size=size, depth=depth)
+        return render_scene(scene, size=size, depth=depth, cameras=cameras, lidar=lidar)
 
     def _find(self, token: str) -> tuple[str, str, int]:
         """Town, log and current frame of a scene."""

@@ -89,6 +89,7 @@ def _ending_in(scene: Scene, back: int) -> Scene:
 
 def write_sensor_files(folder: Path, token: str, sensors: SensorFrame) -> None:
     """Images and points of one frame below a log's folder; the point cloud last, as the sign that all is there."""
+    assert sensors.images is not None and sensors.lidar_points is not None
     for name, image in sensors.images.items():
         ok, data = cv2.imencode(
             ".jpg", cv2.cvtColor(image, cv2.COLOR_RGB2BGR), [cv2.IMWRITE_JPEG_QUALITY, JPEG_QUALITY]
