@@ -341,7 +341,8 @@ def from_plain(wanted: Any, value: Any) -> Any:
         if value["is"] != name:
             raise ValueError(f"a {value['is']} stands where a {name} belongs")
         hints = typing.get_type_hints(wanted)
-        given = {key: item for key, item in value.items() if key != "is"}
+        # A class names settings that it no longer has: files from before stay readable.
+        given = {k: v for k, v in value.items() if k != "is" and k not in getattr(wanted, "RETIRED", ())}
         if unknown := given.keys() - hints.keys():
             raise ValueError(f"{name} has no {', '.join(sorted(unknown))}")
         return typing.cast(Any, wanted)(**{key: from_plain(hints[key], item) for key, item in given.items()})

@@ -59,7 +59,7 @@ def test_extended_comfort_is_known_wherever_half_a_second_before_is(small_run: S
     chosen = {key.token for key in small_run.dataset.chosen_keys()}
     assert {token for _, token in rows} == chosen
     for (_, token), row in rows.items():
-        assert math.isnan(row.metrics[EC]) == (small_run.dataset.predecessor_of(token) is None)
+        assert math.isnan(row.metrics[EC]) == (small_run.dataset.predecessor(token) is None)
 
 
 @pytest.mark.parametrize("variant", [V1, V2])
@@ -128,11 +128,11 @@ def test_missing_plans_fail_with_a_reason_and_never_count_as_zero(small_run: Sma
     path = folder / "seed-0" / "plans" / "transfuser.il.npz"
     plans = read_agent_plans(path)
     world = small_run.dataset
-    lacking = next(key.token for key in world.chosen_keys() if world.predecessor_of(key.token))
+    lacking = next(key.token for key in world.chosen_keys() if world.predecessor(key.token))
     follower = next(
-        key.token for key in world.chosen_keys() if world.predecessor_of(key.token) and key.token != lacking
+        key.token for key in world.chosen_keys() if world.predecessor(key.token) and key.token != lacking
     )
-    without = {lacking, world.predecessor_of(follower)}
+    without = {lacking, world.predecessor(follower)}
     kept = [token for token in plans.rows if token not in without]
     write_plans(path, kept, np.stack([plans.poses[plans.rows[token], 0] for token in kept]))
     score_again(small_run, folder)

@@ -63,8 +63,8 @@ def test_predecessors_lie_half_a_second_earlier_and_change_no_choice() -> None:
     added = set(tokens) - {key.token for key in plain.keys()}
     assert added and len(set(tokens)) == len(tokens)
     for key in plain.keys():
-        earlier = world.predecessor_of(key.token)
-        assert earlier == plain.predecessor_of(key.token)
+        earlier = world.predecessor(key.token)
+        assert earlier == plain.predecessor(key.token)
         if earlier is None:
             continue
         added.remove(earlier)
@@ -78,7 +78,7 @@ def test_predecessors_lie_half_a_second_earlier_and_change_no_choice() -> None:
 def test_the_first_scene_of_a_log_has_no_predecessor() -> None:
     world = WorldDataset("test", predecessors=True)
     first = world.chosen_keys()[0]
-    assert world.predecessor_of(first.token) is None and world.keys()[0] == first
+    assert world.predecessor(first.token) is None and world.keys()[0] == first
     assert world.fingerprint() != WorldDataset("test").fingerprint()
     with pytest.raises(OpenPairError, match="no scene has the token"):
-        world.predecessor_of("0" * 16)
+        world.predecessor("0" * 16)

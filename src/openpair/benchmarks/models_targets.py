@@ -148,7 +148,7 @@ def pipeline_values(networks: Pipeline, features: Mapping[str, Tensor], noise: T
     if not plain:
         root = base.plan(**features, noise=noise)
         context = tree.encode(features, perceive=False)
-        return choose(features, root, lambda _, around: tree.expand(context, around).leaves[:, 0], model).predicted
+        return choose(features, root, lambda _, around: tree.mean_leaves(context, around), model).predicted
     output = base.trunk(features["camera_feature"], features["lidar_feature"], features["status_feature"])
     scene = scene_map(base, output, plain=True)
     root = likeliest(*base.denoised(noise, RecomputedValues(base, scene), output.queries))[1]

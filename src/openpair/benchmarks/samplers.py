@@ -116,7 +116,7 @@ def untrained_samplers(seed: int) -> dict[str, Sampler]:
 
     def leaves(network: Network) -> Sampler:
         network.eval()
-        return lambda features, root: network.expand(network.encode(features, perceive=False), root).leaves[:, 0]
+        return lambda features, root: network.mean_leaves(network.encode(features, perceive=False), root)
 
     torch.manual_seed(seed)
     published = ParallelIRConfig.small()
@@ -134,7 +134,7 @@ def scene_pairs(count: int, standing: bool) -> Iterator[tuple[Any, Any, Any]]:
     dataset = WorldDataset("val", predecessors=True, max_scenes=None if standing else count)
     found = 0
     for key in dataset.chosen_keys():
-        earlier = dataset.predecessor_of(key.token)
+        earlier = dataset.predecessor(key.token)
         if earlier is None or found == count:
             continue
         scene, before = dataset.load_scene(key.token), dataset.load_scene(earlier)

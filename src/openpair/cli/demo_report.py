@@ -14,7 +14,8 @@ from openpair.datasets.world.dataset import WorldDataset
 from openpair.datatypes.columns import Protocol
 from openpair.evaluation.examples import Example, example_scenes
 from openpair.evaluation.runner import Evaluation
-from openpair.planning.pipeline import MODES, load_pipeline
+from openpair.planning.config import ABOUT
+from openpair.planning.scene_planner import load_planner
 from openpair.preparation.prepare import prepare_scene
 from openpair.scoring import score_prepared
 from openpair.sensors.render import render_scene
@@ -62,7 +63,7 @@ def write_demo_report(plan: RunPlan, evaluation: Evaluation, path: Path, *, seco
         paragraphs=_paragraphs(plan, evaluation),
         evaluation=summary,
         labels=LABELS,
-        descriptions={name: mode.about for name, mode in MODES.items()},
+        descriptions=ABOUT,
         comparisons=(
             Comparison("pair", "il", "Does the RL branch with the reward model improve on imitation?"),
             Comparison("pair", "il_rwm", "Does the tree add anything to a reward model over simple neighbours?"),
@@ -195,13 +196,13 @@ def _gallery_scene(folder: Path, example: Example) -> GalleryScene:
     """One scene with human, IL plan, leaves and chosen plan, all exactly scored."""
     dataset = WorldDataset("test")
     scene = dataset.load_scene(example.token)
-    planner = load_pipeline(folder, mode="pair", dataset=dataset, name="pair")
-    choice = planner.explain(scene)
+    agent = load_planner(folder, mode="pair", dataset=dataset, name="pair")
+    choice = agent.choose([scene])
     candidates = choice.candidates[0].double().numpy()
     plans = np.concatenate([scene.human_trajectory()[None], candidates, choice.plan.double().numpy()])
     scores = score_prepared(prepare_scene(scene, Protocol.V1_1), plans)
     predicted = [None, *choice.predicted[0].sigmoid().tolist(), None]
-    labels = ["human", *planner.candidate_names(), "PaIR"]
+    labels = ["human", *agent.planner.candidate_names(choice), "PaIR"]
     scored = scored_plans(labels, plans, scores, predicted)
     return GalleryScene(
         scene=scene,

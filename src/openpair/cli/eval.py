@@ -12,6 +12,7 @@ import tyro
 from openpair.errors import OpenPairError
 from openpair.evaluation.runner import EXIT_NOTHING_SCORED, EXIT_SOME_FAILED, Evaluation
 from openpair.evaluation.summary import Failure, Summary
+from openpair.planning.changes import NO_CHANGES, PlannerChanges
 
 if TYPE_CHECKING:
     from openpair.evaluation.chunk import Task
@@ -98,6 +99,9 @@ class Eval:
     human_filter: bool = True
     """v2.2: forgive sub-metrics that the human himself failed, as NAVSIM does by default."""
 
+    planner: PlannerChanges = NO_CHANGES
+    """Changes to how trained networks plan; the settings beside them (planner.json) hold otherwise."""
+
     carry_exemptions: Annotated[bool, tyro.conf.FlagCreatePairsOff] = False
     """Do as NAVSIM's own scripts do in one process: what touched the ego in one scene is left out of the reference
     planner's world in all later ones, so that scores depend on the order of scenes (that of scores.csv). Works in one
@@ -134,7 +138,7 @@ class Eval:
         names = self.agent or (BUILT_IN_AGENTS if self.stages == 1 else TWO_STAGE_AGENTS)
         task = Task(
             DatasetSource(name, self.root, options),
-            parse_agents(names, self.released()),
+            parse_agents(names, self.released(), self.planner),
             protocol,
             self.seed,
             self.human_filter,

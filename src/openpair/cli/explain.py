@@ -12,6 +12,7 @@ import tyro
 from numpy.typing import NDArray
 
 from openpair.errors import OpenPairError
+from openpair.planning.changes import NO_CHANGES, PlannerChanges
 
 if TYPE_CHECKING:
     from openpair.datatypes.scoring_scene import ScoringScene
@@ -57,6 +58,9 @@ class Explain:
 
     human_filter: bool = True
     """v2.2: forgive sub-metrics that the human himself failed, as NAVSIM does by default."""
+
+    planner: PlannerChanges = NO_CHANGES
+    """Changes to how trained networks plan, as for 'openpair eval'."""
 
     output: Annotated[Path | None, tyro.conf.arg(aliases=["-o"])] = None
     """File to write: .html (a page) or .svg (the drawing alone). Default: explanation-SCENE-PLAN.html here."""
@@ -126,10 +130,10 @@ class Explain:
         from openpair.cli.eval import Eval
         from openpair.datatypes.columns import Protocol
         from openpair.evaluation.agents import check_plan
-        from openpair.evaluation.sources import AgentContext, DatasetSource, parse_agent
+        from openpair.evaluation.sources import AgentContext, DatasetSource, parse_agent, with_changes
         from openpair.preparation.prepare import prepare_scene
 
-        agent_source = parse_agent(self.agent)
+        agent_source = with_changes(parse_agent(self.agent), self.planner)
         name, options = Eval(self.dataset, Path(), root=self.root, split=self.split).dataset_and_options()
         dataset = DatasetSource(name, self.root, options).open()
         if all(key.token != self.scene for key in dataset.keys()):

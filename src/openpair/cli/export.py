@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from openpair.errors import OpenPairError
+from openpair.planning.changes import NO_CHANGES, PlannerChanges
 
 TOLERANCE = 1e-4
 
@@ -42,12 +43,19 @@ class Export:
     seed: int = 0
     """Of a policy that draws at random."""
 
+    mode: str | None = None
+    """How the networks plan: pair, il_rwm, il_rwm_wide, pair_search ...; default: as stored beside them."""
+
+    planner: PlannerChanges = NO_CHANGES
+    """Changes to how the networks plan, as for 'openpair eval'. The graph has no memory of a previous plan."""
+
     def run(self) -> int:
         """Export, compare, say what was written."""
         import torch
 
         from openpair.interop.export import PlannerGraph, example_features, export_planner
         from openpair.planning.networks import NetworkFiles, load_networks
+        from openpair.planning.scene_planner import planner_of
 
         given = NetworkFiles(self.base, self.tree, self.rwm, "plain")
         if (self.run_folder is None) == (not given.by_part()):
@@ -58,14 +66,16 @@ class Export:
             )
         files = given if self.run_folder is None else NetworkFiles.find(self.run_folder)
         networks = load_networks(files)
-        export_planner(networks, self.out, batch=self.batch, seed=self.seed)
+        mode, config = planner_of(files, self.mode, self.planner, where=self.run_folder or "networks")
+        config = replace(config, previous_plan_bonus=None)
+        export_planner(networks, self.out, config, batch=self.batch, seed=self.seed)
         torch.manual_seed(self.seed)
         features = example_features(networks.features, self.batch)
         with torch.no_grad():
-            expected = PlannerGraph(networks, self.seed)(*features)
+            expected = PlannerGraph(networks, config, self.seed)(*features)
             apart = float((torch.export.load(self.out).module()(*features) - expected).abs().max())
         if not apart <= TOLERANCE:
             self.out.unlink()
             raise OpenPairError(f"the graph's plan lies {apart:.1e} from the planner's", where=self.out)
-        print(f"{self.out}: {self.batch} scene(s) at once, plans within {apart:.1e} of the planner's")
+        print(f"{self.out}: '{mode}', {self.batch} scene(s) at once, plans within {apart:.1e} of the planner's")
         return 0

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any, Literal
 import numpy as np
 
 from openpair.errors import OpenPairError
+from openpair.planning.changes import NO_CHANGES, PlannerChanges
 
 if TYPE_CHECKING:
     from openpair.datasets.base import Dataset
@@ -76,15 +77,18 @@ class Submit:
     seed: int = 0
     """Seed of agents that draw at random."""
 
+    planner: PlannerChanges = NO_CHANGES
+    """Changes to how trained networks plan, as for 'openpair eval'."""
+
     def run(self) -> int:
         """Plan, write the file, return the exit status."""
         from openpair.datatypes.columns import Protocol
         from openpair.evaluation.chunk import one_torch_thread
-        from openpair.evaluation.sources import AgentContext, DatasetSource, parse_agent
+        from openpair.evaluation.sources import AgentContext, DatasetSource, parse_agent, with_changes
         from openpair.interop.submission import Team, submission_bytes, write_submission
         from openpair.preparation import prepare_scene
 
-        source = parse_agent(self.agent)
+        source = with_changes(parse_agent(self.agent), self.planner)
         if source.kind == "human":
             raise OpenPairError("test sets hide what the human drove", where="--agent", fix="Submit a planner")
         name, options = self._dataset()

@@ -167,14 +167,16 @@ def train_branches(
     devices: Sequence[str] = (),
     interleave: bool = False,
 ) -> None:
-    """Train branches of a run at the same time; settings are kept beside the networks in experiment.json."""
+    """Train branches of a run at the same time; settings are kept beside the networks (experiment.json, planner.json)."""
     from openpair.checkpoints import to_plain
+    from openpair.planning.planner_file import StoredPlanner
     from openpair.training.parallel import assign_devices, train_concurrently, train_interleaved
 
     plan.folder.mkdir(parents=True, exist_ok=True)
     from openpair.files import write_atomically
 
     write_atomically(plan.folder / "experiment.json", json.dumps(to_plain(plan.config), indent=2) + "\n")
+    StoredPlanner(settings=plan.config.planner).write(plan.folder)
     starters = [plan.starter(branch) for branch in branches]
     jobs = assign_devices(branches, starters, devices or default_devices(), os.cpu_count() or 1)
     train = train_interleaved if interleave or len(jobs) == 1 else train_concurrently

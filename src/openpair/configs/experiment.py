@@ -14,6 +14,7 @@ from openpair.datatypes.columns import Protocol
 from openpair.datatypes.settings import later
 from openpair.errors import OpenPairError
 from openpair.features.config import FeatureConfig
+from openpair.planning.changes import NO_CHANGES, PlannerChanges
 from openpair.policies.diffusion_drive import DiffusionDriveConfig
 from openpair.policies.transfuser import TransfuserConfig
 from openpair.rewards.pose_aware import PoseAwareConfig
@@ -57,6 +58,8 @@ class PoolConfig:
         mild_sets: sets with the mild control's candidates.
         wide_sets: sets of random neighbours, the widest.
         refresh_sets: sets per scene that a refresh replaces (``reward_model.refreshes``).
+        tree_strength: share of the way to what it learned that the sampler's leaves go.
+        temperature: at which a refresh takes the mean of candidates [score]; 0 takes the best.
     """
 
     root_noise: RootNoise = field(default_factory=RootNoise)
@@ -64,6 +67,8 @@ class PoolConfig:
     mild_sets: int = 1
     wide_sets: int = 2
     refresh_sets: int = later(2)
+    tree_strength: float = later(1.0)
+    temperature: float = later(0.0)
 
 
 @dataclass(frozen=True)
@@ -88,6 +93,7 @@ class ExperimentConfig:
         sequential_regularised: the same with the imitation loss beside the reward.
         iterative: phases of reward and of imitation by turns.
         loop: logging, validation and saving.
+        planner: settings that the networks plan with, kept beside them (planner.json); they decide nothing of training.
     """
 
     name: str
@@ -106,6 +112,12 @@ class ExperimentConfig:
     iterative: FineTuningConfig = field(default_factory=lambda: FineTuningConfig(imitation_phase=50))
     loop: LoopConfig = field(default_factory=LoopConfig)
     extended_comfort_reward: bool = later(False)
+    planner: PlannerChanges = NO_CHANGES
+
+
+DEMO_STRENGTH, DEMO_TEMPERATURE = 0.25, 0.02
+"""Chosen on the validation towns (docs/results.md, docs/log.md): a tree that goes all the way leaves less to choose
+from, and what the reward model values alike is better met in the middle."""
 
 
 def demo() -> ExperimentConfig:
@@ -119,8 +131,7 @@ def demo() -> ExperimentConfig:
         features=FeatureConfig.near(),
         networks=NetworkConfig(
             policy=TransfuserConfig.small(),
-            # Chosen on the validation towns (docs/results.md): a tree that goes all the way leaves less to choose from.
-            sampler=replace(KinematicTreeConfig.small(), strength=0.25),
+            sampler=KinematicTreeConfig.small(),
             reward_model=PoseAwareConfig.small(),
         ),
         imitation=ImitationConfig(steps=900, precision="bfloat16"),
@@ -131,9 +142,15 @@ def demo() -> ExperimentConfig:
             kl_target=3.0,
             optimiser=OptimiserConfig(learning_rate=5e-4),
             precision="bfloat16",
+            strength=DEMO_STRENGTH,
         ),
         reward_model=RewardModelConfig(steps=600, precision="bfloat16"),
-        pool=PoolConfig(tree_sets=2, mild_sets=1, wide_sets=1),
+        pool=PoolConfig(
+            tree_sets=2, mild_sets=1, wide_sets=1, tree_strength=DEMO_STRENGTH, temperature=DEMO_TEMPERATURE
+        ),
+        planner=PlannerChanges(
+            strength=DEMO_STRENGTH, temperature=DEMO_TEMPERATURE, root_bonus=0.0, previous_plan_bonus="none"
+        ),
         sequential=demo_sequential(learning_rate=3e-5),
         sequential_regularised=demo_sequential(imitation_weight=0.03),
         iterative=demo_sequential(imitation_phase=25),
@@ -171,7 +188,7 @@ def quick() -> ExperimentConfig:
         imitation=replace(config.imitation, steps=4, batch_size=4),
         reinforcement=replace(config.reinforcement, steps=3, batch_size=4, trees_per_scene=2),
         reward_model=replace(config.reward_model, steps=4, batch_size=4),
-        pool=PoolConfig(tree_sets=1, mild_sets=1, wide_sets=0),
+        pool=replace(config.pool, tree_sets=1, mild_sets=1, wide_sets=0),
         sequential=quick_sequential(config.sequential),
         sequential_regularised=quick_sequential(config.sequential_regularised),
         iterative=replace(quick_sequential(config.iterative), imitation_phase=1),
@@ -265,15 +282,19 @@ def _flat(config: ExperimentConfig) -> FlatSamplerConfig:
 def with_group_size(config: ExperimentConfig, size: int) -> ExperimentConfig:
     """The same experiment with fewer leaves of our tree: 12, 9 or 5."""
     ours = KinematicTreeConfig.small() if is_small(config) else KinematicTreeConfig.published()
-    strength = getattr(config.networks.sampler, "strength", ours.strength)
-    sampler = replace(ours, codes=codes_of_group_size(size), strength=strength)
+    sampler = replace(ours, codes=codes_of_group_size(size))
     return replace(config, networks=replace(config.networks, sampler=sampler))
 
 
 def with_rwm(config: ExperimentConfig) -> ExperimentConfig:
-    """The same experiment with the published reward world model."""
+    """The same experiment with the published reward world model, whose favourite is the plan."""
     model = RewardWorldModelConfig.small() if is_small(config) else RewardWorldModelConfig.published()
-    return replace(config, networks=replace(config.networks, reward_model=model))
+    return replace(
+        config,
+        networks=replace(config.networks, reward_model=model),
+        pool=replace(config.pool, temperature=0.0),
+        planner=replace(config.planner, temperature=0.0),
+    )
 
 
 def is_small(config: ExperimentConfig) -> bool:

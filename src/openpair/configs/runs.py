@@ -14,13 +14,20 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from openpair.checkpoints import build_network, load_checkpoint, network_kind, save_checkpoint, to_plain
+from openpair.checkpoints import build_network, network_kind, save_checkpoint, to_plain
 from openpair.configs.experiment import ExperimentConfig, PoolConfig
 from openpair.datatypes.columns import Protocol
 from openpair.errors import OpenPairError
 from openpair.nn.trunk import PerceptionTrunk
-from openpair.planning.networks import KINDS, POLICY_FILE, REWARD_MODEL_FILE, SAMPLER_FILE, features_note
-from openpair.planning.pipeline import WIDE
+from openpair.planning.config import WIDE, PlannerConfig
+from openpair.planning.networks import (
+    POLICY_FILE,
+    REWARD_MODEL_FILE,
+    SAMPLER_FILE,
+    features_note,
+    load_policy,
+    load_sampler,
+)
 from openpair.planning.planner import choose
 from openpair.policies.anchors import fit_anchors, read_anchors
 from openpair.policies.base import ImitationPolicy
@@ -123,8 +130,7 @@ def start_reinforcement(plan: RunPlan, device: str, listener: Listener) -> Branc
 def start_reward_model(plan: RunPlan, device: str, listener: Listener) -> BranchRun:
     """The reward model, from its last saved step; its candidate pools are made first, where they are not there yet."""
     train, validation = plan.open()
-    sampler = load_checkpoint(plan.folder / SAMPLER_FILE, KINDS["sampler"])[0].to(device)
-    assert isinstance(sampler, Sampler)
+    sampler = load_sampler(plan.folder / SAMPLER_FILE).to(device)
     pools = {
         name: _pool(plan, name, data, sampler, device, listener)
         for name, data in (("train", train), ("validation", validation))
@@ -150,8 +156,7 @@ def start_sequential(scheme: str, plan: RunPlan, device: str, listener: Listener
     """A sequential scheme, from its last saved step; it begins with the finished imitation policy of the run."""
     train, validation = plan.open()
     settings = getattr(plan.config, scheme)
-    policy, reference = (load_checkpoint(plan.folder / POLICY_FILE, KINDS["policy"])[0].to(device) for _ in range(2))
-    assert isinstance(policy, ImitationPolicy) and isinstance(reference, ImitationPolicy)
+    policy, reference = (load_policy(plan.folder / POLICY_FILE).to(device) for _ in range(2))
     branch = FineTuningBranch(
         scheme,
         policy,
@@ -321,13 +326,13 @@ def choices_proposer(settings: PoolConfig, sampler: Sampler, model: RewardModel,
         context = sampler.encode(features, perceive=False)
 
         def tree(_: Mapping[str, Tensor], root: Tensor) -> Tensor:
-            return sampler.expand(context, root).leaves[:, 0]
+            return sampler.mean_leaves(context, root, strength=settings.tree_strength)
 
         sets = []
         for number in range(settings.refresh_sets):
             human, status = batch.targets["trajectory"], batch.features["status_feature"]
             root = noisy_roots(human, status, settings.root_noise, generator).to(device)
-            chosen = choose(features, root, tree, model).plan
+            chosen = choose(features, root, tree, model, PlannerConfig(temperature=settings.temperature)).plan
             around = (
                 tree(features, chosen)
                 if number % 2 == 0
@@ -348,7 +353,7 @@ def proposer(settings: PoolConfig, sampler: Sampler, device: str) -> Proposer:
         context = sampler.encode(features)
 
         def tree(root: Tensor) -> Tensor:
-            return sampler.expand(context, root.to(device)).leaves[:, 0].cpu()
+            return sampler.mean_leaves(context, root.to(device), strength=settings.tree_strength).cpu()
 
         def wide(root: Tensor) -> Tensor:
             noise = settings.root_noise.smooth.scaled(WIDE)

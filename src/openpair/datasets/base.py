@@ -44,7 +44,13 @@ class Dataset(Protocol):
         ...
 
     def load_scene(self, token: str) -> Scene:
-        """The scene of a token. Raises OpenPairError for an unknown token or a broken file."""
+        """The scene of a token, or of a :meth:`predecessor`. Raises OpenPairError for an unknown token or a broken
+        file."""
+        ...
+
+    def predecessor(self, token: str) -> str | None:
+        """Token of the scene 0.5 s earlier in the same log, which need not be among :meth:`keys`; None where no scene
+        can be cut there. A planner with memory makes its previous plan there."""
         ...
 
     def load_sensors(
@@ -58,6 +64,12 @@ class Dataset(Protocol):
             cameras, lidar: what to read; what is left out is not opened, and None in the frame.
         """
         ...
+
+
+def predecessor_of(dataset: Dataset, token: str) -> str | None:
+    """Token of the scene 0.5 s earlier; None where there is none, or where a foreign dataset does not know any."""
+    known = getattr(dataset, "predecessor", None)
+    return None if known is None else known(token)
 
 
 def data_fingerprint(paths: Iterable[Path], tokens: Iterable[str]) -> str:

@@ -23,8 +23,10 @@ from openpair.errors import OpenPairError
 from openpair.evaluation.agents import Agent, CheckpointAgent, PlansFileAgent
 from openpair.evaluation.plans_file import read_plans
 from openpair.features.config import FeatureConfig
+from openpair.planning.config import MODES
 from openpair.planning.networks import TrainedNetworks
-from openpair.planning.pipeline import MODES, SeenScenes, TrainedPlanner, shared_memory
+from openpair.planning.planner import Planner
+from openpair.planning.scene_planner import ScenePlanner, SeenScenes, seen_scenes
 from openpair.policies.base import ImitationPolicy
 
 if TYPE_CHECKING:
@@ -82,10 +84,10 @@ def agent_of(thing: Any, context: AgentContext, name: str) -> Agent:
         return PlansFileAgent(read_plans(Path(thing)), name=name)
     if isinstance(thing, nn.Module):
         config = getattr(thing, "features", FeatureConfig.published())
-        seen = shared_memory(context.dataset, config)
+        seen = seen_scenes(context.dataset, config)
         if isinstance(thing, ImitationPolicy):
             networks = TrainedNetworks(config, policy=thing.eval())
-            return TrainedPlanner(networks, MODES["il"], seen, name, seed=context.seed)
+            return ScenePlanner(Planner(networks, MODES["il"], seed=context.seed), seen, name)
         return module_agent(thing, seen, name)
     if hasattr(thing, "plan"):
         return CheckpointAgent(

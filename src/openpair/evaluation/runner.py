@@ -40,6 +40,7 @@ from openpair.evaluation.records import (
     ScoreRow,
     scores_csv,
 )
+from openpair.evaluation.sources import planner_notes
 from openpair.evaluation.summary import Summary, summarise, summary_json
 from openpair.files import write_atomically
 from openpair.pools import Pool, WorkersDied
@@ -144,7 +145,7 @@ def evaluate(
         selection=selection,
         truth_agents={name for chunk in ordered for name in chunk.truth_agents},
         checkpoint_hashes=hashes,
-        config=config or {},
+        config={**(config or {}), **planner_notes(task.agents, dataset, keys)},
         run={"seconds": round(seconds, 3), "workers": workers, "resumed_scenes": resumed_scenes},
     )
     if partial is not None and out_dir is not None:

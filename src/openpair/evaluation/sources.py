@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from openpair.datasets.base import Dataset
+from openpair.datasets.base import Dataset, SceneKey, predecessor_of
 from openpair.datatypes.scene import Scene
 from openpair.datatypes.scoring_scene import ScoringScene
 from openpair.errors import OpenPairError
@@ -26,8 +26,10 @@ from openpair.evaluation.agents import (
 )
 from openpair.evaluation.plans_file import read_plans
 from openpair.evaluation.plugins import agent_of, is_python_function, load_plugin, plugin_names
+from openpair.planning.changes import NO_CHANGES, PlannerChanges
+from openpair.planning.config import PlannerConfig
 from openpair.planning.networks import NetworkFiles
-from openpair.planning.pipeline import RootPlanner, load_pipeline
+from openpair.planning.scene_planner import RootPlanner, load_planner, planner_of
 
 RELEASED = "released"
 """Name of the planner whose networks are given one by one."""
@@ -90,6 +92,7 @@ class AgentSource:
         files: "released": its networks.
         entry: "plugin": its registered name, or FILE.py:FUNCTION.
         root: whose plan the candidates of a checkpoint grow around, in place of its own policy's.
+        changes: to the planner's settings that are stored beside the networks.
     """
 
     name: str
@@ -100,6 +103,12 @@ class AgentSource:
     files: NetworkFiles | None = None
     entry: str | None = None
     root: AgentSource | None = None
+    changes: PlannerChanges = NO_CHANGES
+
+    @property
+    def is_planner(self) -> bool:
+        """Whether it is a planner with trained networks, which has settings."""
+        return self.kind in ("checkpoint", RELEASED)
 
     def build(self, context: AgentContext) -> Agent:
         """The agent. Raises OpenPairError for plans, checkpoints or plug-ins that cannot be used."""
@@ -115,13 +124,36 @@ class AgentSource:
             return agent_of(load_plugin(self.entry)(context), context, self.name)
         if self.kind == "plans" and self.path is not None:
             return PlansFileAgent(read_plans(self.path), name=self.name)
+        root = None if self.root is None else root_planner(self.root.build(context))
+        return load_planner(
+            self._planner_source(),
+            mode=self.mode,
+            changes=self._all_changes(),
+            dataset=context.dataset,
+            name=self.name,
+            seed=context.seed,
+            root=root,
+        )
+
+    def planner(self) -> tuple[str, PlannerConfig]:
+        """Mode and settings that its networks plan with. Raises OpenPairError for a mode or a file that is wrong."""
+        source = self._planner_source()
+        files = source if isinstance(source, NetworkFiles) else NetworkFiles.find(source)
+        return planner_of(
+            files, self.mode, self._all_changes(), given_root=self.root is not None, where=self.path or self.name
+        )
+
+    def _planner_source(self) -> NetworkFiles | Path:
         source = self.files or self.path
         if source is None:
             raise ValueError(f"agent source {self} has no path")
-        root = None if self.root is None else root_planner(self.root.build(context))
-        return load_pipeline(
-            source, mode=self.mode, dataset=context.dataset, name=self.name, seed=context.seed, root=root
-        )
+        return source
+
+    def _all_changes(self) -> PlannerChanges:
+        """Those asked for. A file of plans as the root knows nothing of the scenes before its own: no memory."""
+        if self.root is not None and self.root.plans_path() is not None:
+            return replace(self.changes, previous_plan_bonus="none")
+        return self.changes
 
     def sha256(self) -> str | None:
         """Hash of the file, or of all files of the folder, that the agent is read from, and its root's."""
@@ -132,6 +164,8 @@ class AgentSource:
                 own = hashlib.sha256(f"{own} {self.files.mode}".encode()).hexdigest()
         elif self.path is not None:
             own = hash_path(self.path)
+        if self.changes != NO_CHANGES:
+            own = hashlib.sha256(f"{own} {self.changes.plain()}".encode()).hexdigest()
         if self.root is None:
             return own
         return hashlib.sha256(f"{own} {self.root.entry or self.root.kind} {self.root.sha256()}".encode()).hexdigest()
@@ -179,7 +213,7 @@ def parse_agent(spec: str, released: NetworkFiles | None = None) -> AgentSource:
         root_spec, upon = what.split("+", 1)
         root = parse_agent(root_spec, released)
         planner = _parse_one(upon, "", released)
-        if planner.kind not in ("checkpoint", RELEASED):
+        if not planner.is_planner:
             raise OpenPairError(
                 f"'{upon}' has neither a sampler nor a reward model", where="--agent", fix="Give AGENT+CHECKPOINT"
             )
@@ -232,9 +266,12 @@ def _released(what: str, name: str, released: NetworkFiles | None) -> AgentSourc
     return AgentSource(name or what, RELEASED, mode=what.partition("@")[2] or None, files=released)
 
 
-def parse_agents(specs: Sequence[str], released: NetworkFiles | None = None) -> tuple[AgentSource, ...]:
-    """Sources of several agents. Raises OpenPairError if two have the same name, or there are none."""
-    sources = tuple(parse_agent(spec, released) for spec in specs)
+def parse_agents(
+    specs: Sequence[str], released: NetworkFiles | None = None, changes: PlannerChanges = NO_CHANGES
+) -> tuple[AgentSource, ...]:
+    """Sources of several agents; ``changes`` hold for every planner among them. Raises OpenPairError if two have the
+    same name, or there are none."""
+    sources = tuple(with_changes(parse_agent(spec, released), changes) for spec in specs)
     if not sources:
         raise OpenPairError("no agent is given", where="--agent", fix=f"Give one of {', '.join(BUILT_IN_AGENTS)}")
     names = [source.name for source in sources]
@@ -244,6 +281,25 @@ def parse_agents(specs: Sequence[str], released: NetworkFiles | None = None) -> 
                 f"two agents are called '{name}'", where="--agent", fix="Name them apart: --agent NAME=PATH"
             )
     return sources
+
+
+def with_changes(source: AgentSource, changes: PlannerChanges) -> AgentSource:
+    """The same agent with other settings of its planner, and of its root's; agents without settings as they are."""
+    root = None if source.root is None else with_changes(source.root, changes)
+    return replace(source, root=root, changes=changes if source.is_planner else NO_CHANGES)
+
+
+def planner_notes(sources: Sequence[AgentSource], dataset: Dataset, keys: Sequence[SceneKey]) -> dict[str, Any]:
+    """What a summary says of the planners among some agents: {} or {"planners": agent -> mode, settings, and the
+    number of scenes that have a previous plan}."""
+    notes: dict[str, Any] = {}
+    for source in sources:
+        if source.is_planner:
+            mode, config = source.planner()
+            known = [key for key in keys if config.remembers and not key.is_whole_log and key.log_name]
+            count = sum(predecessor_of(dataset, key.token) is not None for key in known)
+            notes[source.name] = {"mode": mode, **config.record(), "scenes_with_previous_plan": count}
+    return {"planners": notes} if notes else {}
 
 
 def hash_path(path: Path) -> str:

@@ -15,24 +15,29 @@ from openpair.datatypes.front_view import FRONT_CAMERAS
 from openpair.datatypes.road_map import RoadMap
 from openpair.datatypes.scene import Frame, Scene, SensorFrame
 from openpair.errors import OpenPairError
-from openpair.planning.pipeline import MODES, load_pipeline
+from openpair.planning.changes import NO_CHANGES, PlannerChanges
+from openpair.planning.networks import NetworkFiles
+from openpair.planning.scene_planner import load_planner, planner_of
 
 
 class SensorPlanner:
-    """A trained planner that is handed sensors instead of scenes.
+    """A trained planner that is handed sensors instead of scenes. It has no memory: frames come one by one.
 
     Args:
         checkpoint: run folder, or a policy's checkpoint file.
-        mode: as of :data:`openpair.planning.pipeline.MODES`; None = the best that the folder can do.
+        mode: as of :data:`openpair.planning.config.MODES`; None = the stored one where all networks are there.
+        changes: to the settings that are stored beside the networks.
 
     Raises OpenPairError for a checkpoint that cannot be used, and for a mode that needs the truth.
     """
 
-    def __init__(self, checkpoint: str | Path, mode: str | None = None) -> None:
-        if mode in MODES and (MODES[mode].root == "human" or MODES[mode].best_of):
-            raise OpenPairError(f"mode '{mode}' needs the truth, which a driving car does not know", where="mode")
+    def __init__(self, checkpoint: str | Path, mode: str | None = None, changes: PlannerChanges = NO_CHANGES) -> None:
+        files = NetworkFiles.find(Path(checkpoint))
+        chosen, config = planner_of(files, mode, changes, where=checkpoint)
+        if config.root == "human" or config.best_of:
+            raise OpenPairError(f"mode '{chosen}' needs the truth, which a driving car does not know", where="mode")
         self._sensors = _GivenSensors()
-        self._planner = load_pipeline(Path(checkpoint), mode=mode, dataset=self._sensors, name="sensors")
+        self._planner = load_planner(files, mode=chosen, changes=changes, dataset=self._sensors, name="sensors")
         self._count = 0
 
     def plan(self, inputs: Mapping[str, NDArray]) -> NDArray[np.float64]:
@@ -75,6 +80,9 @@ class _GivenSensors:
 
     def load_scene(self, token: str) -> Scene:
         raise OpenPairError("there are no scenes, only sensors", where=token)
+
+    def predecessor(self, token: str) -> None:
+        return None
 
     def load_sensors(
         self, scene: Scene, *, size: tuple[int, int], depth: bool = False, cameras: bool = True, lidar: bool = True

@@ -1,7 +1,7 @@
 """The networks of a planner and the files they come from: a run folder, or files named one by one.
 
-A run folder holds ``il/policy``, ``rl/sampler`` and ``reward/reward_model`` (each .safetensors + .json). Files named
-one by one may be ours, or released ones as they were downloaded.
+A run folder holds ``il/policy``, ``rl/sampler`` and ``reward/reward_model`` (each .safetensors + .json), and
+``planner.json``, which says how they plan. Files named one by one may be ours, or released ones as downloaded.
 """
 
 from __future__ import annotations
@@ -25,6 +25,10 @@ from openpair.checkpoints import (
 from openpair.errors import OpenPairError
 from openpair.features.config import FeatureConfig
 from openpair.nn.inference import InferenceMode, prepared_for_inference
+from openpair.planning.planner_file import PLANNER_FILE, StoredPlanner
+from openpair.policies.base import ImitationPolicy
+from openpair.rewards.base import RewardModel
+from openpair.samplers.base import Sampler
 
 POLICY_FILE = Path("il") / "policy.safetensors"
 SAMPLER_FILE = Path("rl") / "sampler.safetensors"
@@ -48,12 +52,14 @@ class NetworkFiles:
     Attributes:
         policy, sampler, reward_model: checkpoint files, ours or released.
         mode: how networks of the published size are run.
+        planner: file of the planner's settings.
     """
 
     policy: Path | None = None
     sampler: Path | None = None
     reward_model: Path | None = None
     mode: InferenceMode = "optimised"
+    planner: Path | None = None
 
     @staticmethod
     def find(path: Path) -> NetworkFiles:
@@ -61,9 +67,9 @@ class NetworkFiles:
         path = path.resolve()
         if path.is_file():
             return NetworkFiles(policy=path)
-        named = (path / file for file in (POLICY_FILE, SAMPLER_FILE, REWARD_MODEL_FILE))
-        policy, sampler, reward_model = (file if file.exists() else None for file in named)
-        found = NetworkFiles(policy, sampler, reward_model)
+        named = (path / file for file in (POLICY_FILE, SAMPLER_FILE, REWARD_MODEL_FILE, PLANNER_FILE))
+        policy, sampler, reward_model, planner = (file if file.exists() else None for file in named)
+        found = NetworkFiles(policy, sampler, reward_model, planner=planner)
         if not found.by_part():
             raise OpenPairError(
                 "the folder holds no trained network",
@@ -77,9 +83,14 @@ class NetworkFiles:
         return {part: file for part in KINDS if (file := getattr(self, part)) is not None}
 
     def all_files(self) -> list[Path]:
-        """Every file that decides how the planner plans, each checkpoint's JSON included."""
+        """Every file that decides how the planner plans: each checkpoint, its JSON, the planner's settings."""
         pairs = [(file, file.with_suffix(".json")) for file in self.by_part().values()]
-        return [file for pair in pairs for file in dict.fromkeys(pair) if file.exists()]
+        files = [file for pair in pairs for file in dict.fromkeys(pair) if file.exists()]
+        return files if self.planner is None else [*files, self.planner]
+
+    def stored_planner(self) -> StoredPlanner:
+        """The planner's settings; defaults where no file names any. Raises OpenPairError for a damaged file."""
+        return StoredPlanner() if self.planner is None else StoredPlanner.read(self.planner)
 
 
 @dataclass(frozen=True)
@@ -95,6 +106,11 @@ class TrainedNetworks:
     policy: nn.Module | None = None
     sampler: nn.Module | None = None
     reward_model: nn.Module | None = None
+
+    @property
+    def complete(self) -> bool:
+        """Whether all three are there."""
+        return None not in (self.policy, self.sampler, self.reward_model)
 
 
 def features_note(config: FeatureConfig) -> dict[str, str]:
@@ -123,6 +139,27 @@ def load_networks(files: NetworkFiles) -> TrainedNetworks:
     if features.cameras and features.joined(FeatureConfig.published()) is not None:
         networks = {part: prepared_for_inference(network, files.mode) for part, network in networks.items()}
     return TrainedNetworks(features, **networks)
+
+
+def load_policy(path: Path) -> ImitationPolicy:
+    """A trained imitation policy. Raises OpenPairError where the file is not one."""
+    network = load_checkpoint(path, KINDS["policy"])[0]
+    assert isinstance(network, ImitationPolicy)
+    return network
+
+
+def load_sampler(path: Path) -> Sampler:
+    """A trained sampler. Raises OpenPairError where the file is not one."""
+    network = load_checkpoint(path, KINDS["sampler"])[0]
+    assert isinstance(network, Sampler)
+    return network
+
+
+def load_reward_model(path: Path) -> RewardModel:
+    """A trained reward model. Raises OpenPairError where the file is not one."""
+    network = load_checkpoint(path, KINDS["reward_model"])[0]
+    assert isinstance(network, RewardModel)
+    return network
 
 
 def _load(path: Path, part: str) -> tuple[nn.Module, FeatureConfig]:

@@ -14,8 +14,16 @@ from typing import Any
 from openpair.configs.runs import SEQUENTIAL_SCHEMES
 from openpair.errors import OpenPairError
 from openpair.files import write_atomically
+from openpair.planning.changes import PlannerChanges
+from openpair.planning.planner_file import StoredPlanner
 from openpair.reproduction.agents import BASE, HUMAN
-from openpair.reproduction.settings import BLENDS, KEEPS, ROOT_MARGINS, STRENGTHS, TOLERANCE
+from openpair.reproduction.settings import (
+    PREVIOUS_PLAN_BONUSES,
+    ROOT_BONUSES,
+    STRENGTHS,
+    TEMPERATURES,
+    TOLERANCE,
+)
 
 PAIR, HUMAN_PAIR = f"{BASE}.pair", f"{HUMAN}.human_pair"
 CONTROLS = ("il_rwm_mild", "il_rwm_wide")
@@ -33,20 +41,33 @@ class Choices:
         il_rwm: which control is the fair one: the better on validation.
         sequential: the best sequential scheme on validation; it is the one that gets the reward model, too.
         strength: how far the tree goes to what it learned.
-        root_margin: by how much more than predicted a human root is valued.
-        root_blend: temperature at which candidates around human roots are blended.
-        blend: temperature at which every agent that chooses blends its candidates; 0 takes the best.
-        keep: by how much more than predicted such an agent values its plan of half a second before; None: it is
-            forgotten.
+        temperature: of every planner with a policy's root [score]; 0 takes the best candidate.
+        previous_plan_bonus: of every planner that chooses [score]; None: the previous plan is no candidate.
+        human_root_bonus: of a human root [score].
+        human_temperature: of the planner with a human root [score].
     """
 
     il_rwm: str = "il_rwm_wide"
     sequential: str = "sequential_regularised"
     strength: float = 1.0
-    root_margin: float = 0.03
-    root_blend: float = 0.0
-    blend: float = 0.0
-    keep: float | None = None
+    temperature: float = 0.0
+    previous_plan_bonus: float | None = None
+    human_root_bonus: float = 0.03
+    human_temperature: float = 0.0
+
+    def planner(self) -> StoredPlanner:
+        """How a seed's networks are to plan."""
+        bonus = self.previous_plan_bonus
+        return StoredPlanner(
+            mode="pair",
+            settings=PlannerChanges(
+                strength=self.strength,
+                temperature=self.temperature,
+                root_bonus=0.0,
+                previous_plan_bonus="none" if bonus is None else bonus,
+            ),
+            modes={"human_pair": PlannerChanges(temperature=self.human_temperature, root_bonus=self.human_root_bonus)},
+        )
 
     def write(self, path: Path) -> None:
         """Keep them."""
@@ -70,14 +91,15 @@ def strength_name(strength: float) -> str:
     return f"{PAIR}, strength {strength:.2f}"
 
 
-def manner_name(agent: str, blend: float, keep: float | None) -> str:
-    """Name of an agent that makes its plan in some manner, in validation tables."""
-    return f"{agent}, blend {blend:.2f}" + ("" if keep is None else f", keep {keep:.2f}")
+def manner_name(agent: str, temperature: float, previous_plan_bonus: float | None) -> str:
+    """Name of an agent with these settings in validation tables; published rows have such names."""
+    keep = "" if previous_plan_bonus is None else f", keep {previous_plan_bonus:.2f}"
+    return f"{agent}, blend {temperature:.2f}{keep}"
 
 
-def root_name(strength: float, margin: float, blend: float) -> str:
-    """Name of a choice around human roots in validation tables."""
-    return f"{HUMAN_PAIR}, strength {strength:.2f}, margin {margin:.2f}, blend {blend:.2f}"
+def root_name(strength: float, root_bonus: float, temperature: float) -> str:
+    """Name of a choice around human roots in validation tables; published rows have such names."""
+    return f"{HUMAN_PAIR}, strength {strength:.2f}, margin {root_bonus:.2f}, blend {temperature:.2f}"
 
 
 Scores = Mapping[str, float]
@@ -96,38 +118,38 @@ def best_of(scores: Scores, names: Iterable[str]) -> str:
 
 
 def choose_manner(scores: Scores) -> tuple[float, float | None]:
-    """How every agent with a reward model makes its plan: a temperature of :data:`BLENDS` and one of :data:`KEEPS`.
+    """Temperature and previous-plan bonus of every agent with a reward model.
 
     A pair is worth the mean of what the method, at its best strength, and both controls score with it. Among pairs
-    within :data:`TOLERANCE` of the best the one that keeps most, then blends most, is taken.
+    within :data:`TOLERANCE` of the best the one with the greatest bonus, then temperature, is taken.
     """
     worth = {}
-    for blend, keep in product(BLENDS, KEEPS):
-        method = [scores.get(manner_name(strength_name(s), blend, keep), -math.inf) for s in STRENGTHS]
-        controls = [scores.get(manner_name(f"{BASE}.{c}", blend, keep), -math.inf) for c in CONTROLS]
-        worth[blend, keep] = fmean((max(method), *controls))
+    for pair in product(TEMPERATURES, PREVIOUS_PLAN_BONUSES):
+        method = [scores.get(manner_name(strength_name(s), *pair), -math.inf) for s in STRENGTHS]
+        controls = [scores.get(manner_name(f"{BASE}.{c}", *pair), -math.inf) for c in CONTROLS]
+        worth[pair] = fmean((max(method), *controls))
     good = [pair for pair, value in worth.items() if value >= max(worth.values()) - TOLERANCE]
     return max(good, key=lambda pair: (-1.0 if pair[1] is None else pair[1], pair[0]))
 
 
 def choose_all(seed_folders: Sequence[Path]) -> Choices:
     """The choices that validation.json of all seeds together make: the manner first, then control and strength in that
-    manner, then margin and temperature around human roots at that strength."""
+    manner, then root bonus and temperature around human roots at that strength."""
     tables = [json.loads((folder / "validation.json").read_text()) for folder in seed_folders]
     agents, manners, roots = (mean_scores(tables, table) for table in (AGENTS, MANNERS, ROOTS))
-    blend, keep = choose_manner(manners)
-    controls = {manner_name(f"{BASE}.{control}", blend, keep): control for control in CONTROLS}
-    strengths = {manner_name(strength_name(strength), blend, keep): strength for strength in STRENGTHS}
+    temperature, previous_plan_bonus = manner = choose_manner(manners)
+    controls = {manner_name(f"{BASE}.{control}", *manner): control for control in CONTROLS}
+    strengths = {manner_name(strength_name(strength), *manner): strength for strength in STRENGTHS}
     schemes = {f"{BASE}.{scheme}": scheme for scheme in SEQUENTIAL_SCHEMES}
     strength = strengths[best_of(manners, strengths)]
-    around = {root_name(strength, *pair): pair for pair in product(ROOT_MARGINS, BLENDS)}
-    root_margin, root_blend = around[best_of(roots, around)]
+    around = {root_name(strength, *pair): pair for pair in product(ROOT_BONUSES, TEMPERATURES)}
+    human_root_bonus, human_temperature = around[best_of(roots, around)]
     return Choices(
         il_rwm=controls[best_of(manners, controls)],
         sequential=schemes[best_of(agents, schemes)],
         strength=strength,
-        root_margin=root_margin,
-        root_blend=root_blend,
-        blend=blend,
-        keep=keep,
+        temperature=temperature,
+        previous_plan_bonus=previous_plan_bonus,
+        human_root_bonus=human_root_bonus,
+        human_temperature=human_temperature,
     )

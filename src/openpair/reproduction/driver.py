@@ -14,37 +14,20 @@ from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 
-import torch
-
 from openpair.checkpoints import to_plain
 from openpair.configs.experiment import ExperimentConfig
 from openpair.configs.runs import BRANCH_FILES, SEQUENTIAL_SCHEMES, RunPlan
 from openpair.features.cache import FeatureStore
 from openpair.files import write_atomically
-from openpair.planning.pipeline import BEST_OF
-from openpair.reproduction.agents import BASE, HUMAN
-from openpair.reproduction.choices import Choices, choose_all
-from openpair.reproduction.planning import (
-    Before,
-    Candidates,
-    PlannedAgent,
-    Root,
-    human_root,
-    load_policy,
-    load_reward_model,
-    load_sampler,
-    mild,
-    plan_all,
-    policy_root,
-    tree,
-    wide,
-)
+from openpair.planning.networks import TrainedNetworks, load_policy, load_reward_model, load_sampler
+from openpair.policies.base import ImitationPolicy
+from openpair.reproduction.agents import BASE
+from openpair.reproduction.choices import HUMAN_PAIR, PAIR, Choices, choose_all
+from openpair.reproduction.planning import Before, PlannedAgent, plan_all
 from openpair.reproduction.provenance import RUN_FILE, record_seed
 from openpair.reproduction.scoring import PLANS, neighbours_in_time, score_seed, seed_folder, with_predecessors
-from openpair.reproduction.settings import STRENGTHS, ReproductionConfig, ablation_experiment, second_experiment
+from openpair.reproduction.settings import ReproductionConfig, ablation_experiment, second_experiment
 from openpair.reproduction.validation import validate_seed
-from openpair.samplers.base import Sampler
-from openpair.samplers.kinematic_tree import KinematicTree, with_strength
 from openpair.samplers.perturbations import NUM_CONTROL_CANDIDATES
 from openpair.training.data import DataSpec, OnProgress, StoreLocation, build_features_of, build_training_data
 from openpair.training.loop import BranchRun, Listener, Progress
@@ -170,19 +153,20 @@ class Reproduction:
         store, before = self.features("val"), self.before("val")
         for seed in self.seeds:
             with self.timed(seed, "validation"):
+                agents = agents_of_seed(self, seed, Choices())
                 validate_seed(
                     seed_folder(self.run, seed),
-                    agents_of_seed(self.run, seed, Choices()),
-                    ablation_samplers(self, seed),
-                    strengths_of_seed(self.run, seed),
+                    agents,
+                    ablation_agents(self, seed, next(agent for agent in agents if agent.name == PAIR)),
                     validation,
                     store,
                     before,
-                    seed=seed,
                     on_progress=partial(self.on_progress, f"seed {seed} validation"),
                 )
         choices = choose_all([seed_folder(self.run, seed) for seed in self.seeds])
         choices.write(self.run / "choices.json")
+        for seed in self.seeds:
+            choices.planner().write(seed_folder(self.run, seed))
         return choices
 
     def plan(self, choices: Choices) -> None:
@@ -193,19 +177,18 @@ class Reproduction:
                 self.keep_leaves(seed, store, choices)
             with self.timed(seed, "plans"):
                 plan_all(
-                    agents_of_seed(self.run, seed, choices),
+                    agents_of_seed(self, seed, choices),
                     store,
                     seed_folder(self.run, seed) / PLANS,
-                    seed=seed,
                     before=before,
                     on_progress=partial(self.on_progress, f"seed {seed} plans"),
                 )
 
     def keep_leaves(self, seed: int, store: FeatureStore, choices: Choices) -> None:
         """All leaves of the main agent on the test scenes, for the pictures of scenes."""
-        pair = next(a for a in agents_of_seed(self.run, seed, choices) if a.name == f"{BASE}.pair")
-        every = replace(pair, best_of=NUM_CONTROL_CANDIDATES, keep=None)
-        plan_all([every], store, seed_folder(self.run, seed) / "leaves", seed=seed)
+        pair = next(agent for agent in agents_of_seed(self, seed, choices) if agent.name == PAIR)
+        config = replace(pair.config, best_of=NUM_CONTROL_CANDIDATES, previous_plan_bonus=None)
+        plan_all([pair.changed(PAIR, config)], store, seed_folder(self.run, seed) / "leaves")
 
     def score(self) -> None:
         """Exact scores of all plans."""
@@ -275,79 +258,61 @@ def branch_seconds(run: Path, seed: int, job: str) -> float:
     return float(json.loads((job_network(run, seed, job).parent / "state.json").read_text())["seconds"])
 
 
-def agents_of_seed(run: Path, seed: int, choices: Choices) -> list[PlannedAgent]:
+MODE_OF_AGENT = {
+    "il": "il",
+    "il_rwm_mild": "il_rwm",
+    "il_rwm_wide": "il_rwm_wide",
+    "pair": "pair",
+    "pair_best_of_6": "pair_best_of_6",
+    "il_rwm_untrained_tree": "il_rwm_untrained_tree",
+}
+"""Agents with a policy's root -> how they plan (:data:`openpair.planning.config.MODES`)."""
+
+
+def agents_of_seed(reproduction: Reproduction, seed: int, choices: Choices) -> list[PlannedAgent]:
     """Every agent whose networks are trained, as tables name them."""
-    folder = seed_folder(run, seed)
+    folder, stored = seed_folder(reproduction.run, seed), choices.planner()
+    features = reproduction.config.experiment.features
     sampler = load_sampler(folder / BRANCH_FILES["rl"])
     model = load_reward_model(folder / BRANCH_FILES["reward"])
-    leaves = tree(tempered(sampler, choices.strength))
     agents: list[PlannedAgent] = []
 
-    def add(
-        name: str,
-        root: Root,
-        candidates: Candidates | None = None,
-        *,
-        best_of: int = 0,
-        margin: float = 0.0,
-        blend: float = choices.blend,
-    ) -> None:
-        chooser = None if candidates is None else model
-        # The true score picks among favourites of the moment: such a row remembers nothing.
-        keep = None if candidates is None or best_of else choices.keep
-        agents.append(PlannedAgent(name, root, candidates, chooser, best_of, margin, blend, keep))
+    def add(name: str, mode: str, policy: ImitationPolicy | None) -> None:
+        agents.append(
+            PlannedAgent.of(name, TrainedNetworks(features, policy, sampler, model), stored.config(mode), seed)
+        )
 
     policies = {BASE: folder / BRANCH_FILES["il"], SECOND: folder / SECOND / BRANCH_FILES["il"]}
     for base, path in policies.items():
         if not path.exists():
             continue
-        root = policy_root(load_policy(path))
-        add(f"{base}.il", root)
-        add(f"{base}.il_rwm_mild", root, mild)
-        add(f"{base}.il_rwm_wide", root, wide)
-        add(f"{base}.pair", root, leaves)
-        add(f"{base}.pair_best_of_6", root, leaves, best_of=BEST_OF)
-        if base == BASE:
-            add(f"{base}.il_rwm_untrained_tree", root, tree(untrained(sampler, seed)))
-    controls = {"il_rwm_mild": mild, "il_rwm_wide": wide}
+        policy = load_policy(path)
+        for agent, mode in MODE_OF_AGENT.items():
+            if base == BASE or agent != "il_rwm_untrained_tree":
+                add(f"{base}.{agent}", mode, policy)
     for scheme in SEQUENTIAL_SCHEMES:
         path = folder / BRANCH_FILES[scheme]
         if not path.exists():
             continue
-        root = policy_root(load_policy(path))
-        add(f"{BASE}.{scheme}", root)
+        policy = load_policy(path)
+        add(f"{BASE}.{scheme}", "il", policy)
         if scheme == choices.sequential:
-            add(f"{BASE}.sequential_rwm", root, controls[choices.il_rwm])
-    add(f"{HUMAN}.human_pair", human_root, leaves, margin=choices.root_margin, blend=choices.root_blend)
+            add(f"{BASE}.sequential_rwm", MODE_OF_AGENT[choices.il_rwm], policy)
+    add(HUMAN_PAIR, "human_pair", None)
     return agents
 
 
-def tempered(sampler: Sampler, strength: float) -> Sampler:
-    """A sampler that goes so far to what it learned; samplers without that setting as they are."""
-    return with_strength(sampler, strength) if isinstance(sampler, KinematicTree) else sampler
-
-
-def untrained(sampler: Sampler, seed: int) -> Sampler:
-    """A tree with the weights that it starts from."""
-    torch.manual_seed(seed)
-    return type(sampler)(sampler.config).eval()
-
-
-def ablation_samplers(reproduction: Reproduction, seed: int) -> dict[str, dict[str, Sampler]]:
-    """Table -> row -> trained sampler, the main one first; those that are trained."""
+def ablation_agents(reproduction: Reproduction, seed: int, pair: PlannedAgent) -> dict[str, dict[str, PlannedAgent]]:
+    """Table -> row -> PaIR with another trained sampler, the main one first; those that are trained."""
     folder = seed_folder(reproduction.run, seed)
-    main = load_sampler(folder / BRANCH_FILES["rl"])
-    tables: dict[str, dict[str, Sampler]] = {}
+    config = replace(pair.config, strength=reproduction.config.experiment.pool.tree_strength)
+    tables: dict[str, dict[str, PlannedAgent]] = {}
     for table, rows in reproduction.config.ablations.items():
         paths = {name: folder / ABLATIONS / name / BRANCH_FILES["rl"] for name in rows}
-        tables[table] = {"as published here": main} | {n: load_sampler(p) for n, p in paths.items() if p.exists()}
+        others = {name: load_sampler(path) for name, path in paths.items() if path.exists()}
+        tables[table] = {"as published here": pair.changed(PAIR, config)}
+        tables[table] |= {name: pair.changed(PAIR, config, sampler=sampler) for name, sampler in others.items()}
     return tables
-
-
-def strengths_of_seed(run: Path, seed: int) -> dict[float, Sampler]:
-    """The trained sampler at every strength to choose from."""
-    sampler = load_sampler(seed_folder(run, seed) / BRANCH_FILES["rl"])
-    return {strength: tempered(sampler, strength) for strength in STRENGTHS}
 
 
 def all_parts(reproduction: Reproduction, parts: Sequence[str]) -> None:

@@ -8,47 +8,47 @@ from openpair.reproduction.agents import BASE, label_of
 from openpair.reproduction.choices import CONTROLS, MANNERS, ROOTS, manner_name, root_name, strength_name
 from openpair.reproduction.markdown import table_lines, with_half
 from openpair.reproduction.results import VALIDATION, ResultRow
-from openpair.reproduction.settings import BLENDS, KEEPS, ROOT_MARGINS, STRENGTHS
+from openpair.reproduction.settings import PREVIOUS_PLAN_BONUSES, ROOT_BONUSES, STRENGTHS, TEMPERATURES
 
 
 def manners(rows: Sequence[ResultRow]) -> list[str]:
-    """How candidates become a plan: agent and temperature down, the value of the plan of before across."""
+    """How candidates become a plan: agent and temperature down, the previous-plan bonus across."""
     known = _by_name(rows)
     agents = {f"{BASE}.{control}": label_of(control) for control in CONTROLS}
     agents |= {strength_name(s): f"{label_of('pair')}, strength {s:g}" for s in STRENGTHS}
     lines = [
-        [label, _points(blend), *(_cell(known, manner_name(name, blend, keep)) for keep in KEEPS)]
+        [label, _points(value), *(_cell(known, manner_name(name, value, bonus)) for bonus in PREVIOUS_PLAN_BONUSES)]
         for name, label in agents.items()
-        for blend in BLENDS
+        for value in TEMPERATURES
     ]
-    across = ["forgotten" if keep is None else f"kept, +{_points(keep)}" for keep in KEEPS]
+    across = ["no previous plan" if bonus is None else f"bonus {_points(bonus)}" for bonus in PREVIOUS_PLAN_BONUSES]
     return [
         "### From candidates to a plan (validation towns)",
         "",
-        "PDMS by temperature (in points; 0: the best candidate is the plan) and by what becomes of the plan of half a "
-        "second before: forgotten, or a candidate that is valued by so many points more than predicted.",
+        "PDMS by temperature (in points; 0: the best candidate is the plan) and by the bonus of the previous plan as a "
+        "candidate (in points).",
         "",
-        *table_lines(["", "temperature", *across], lines, "lr" + "r" * len(KEEPS)),
+        *table_lines(["", "temperature", *across], lines, "lr" + "r" * len(PREVIOUS_PLAN_BONUSES)),
     ]
 
 
 def roots(rows: Sequence[ResultRow]) -> list[str]:
-    """Candidates around human roots: strength and temperature down, margin of the root across."""
+    """Candidates around human roots: strength and temperature down, bonus of the root across."""
     known = _by_name(rows)
     lines = [
-        [f"{strength:g}", _points(blend), *(_cell(known, root_name(strength, m, blend)) for m in ROOT_MARGINS)]
+        [f"{strength:g}", _points(value), *(_cell(known, root_name(strength, b, value)) for b in ROOT_BONUSES)]
         for strength in STRENGTHS
-        for blend in BLENDS
+        for value in TEMPERATURES
     ]
     return [
         "### Around human plans (validation towns)",
         "",
-        "PDMS of human + PaIR by strength of the tree, temperature and margin (in points).",
+        "PDMS of human + PaIR by strength of the tree, temperature and root bonus (in points).",
         "",
         *table_lines(
-            ["strength", "temperature", *(f"margin {_points(m)}" for m in ROOT_MARGINS)],
+            ["strength", "temperature", *(f"bonus {_points(b)}" for b in ROOT_BONUSES)],
             lines,
-            "rr" + "r" * len(ROOT_MARGINS),
+            "rr" + "r" * len(ROOT_BONUSES),
         ),
     ]
 

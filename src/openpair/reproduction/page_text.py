@@ -126,15 +126,15 @@ def _manner(choices: Choices) -> str:
     """How agents with a reward model come from candidates to a plan, as the end of a sentence."""
     plan = (
         "the plan is the mean of all candidates, each weighted by exp(predicted score / temperature) with a "
-        f"temperature of {100 * choices.blend:g} points"
-        if choices.blend
+        f"temperature of {100 * choices.temperature:g} points"
+        if choices.temperature
         else "the candidate that is predicted best is the plan"
     )
     memory = (
-        "nothing is remembered from frame to frame"
-        if choices.keep is None
-        else "the plan of half a second before, driven on, is a candidate too, valued by "
-        f"{100 * choices.keep:g} points more than it is predicted"
+        "the previous plan is no candidate"
+        if choices.previous_plan_bonus is None
+        else "the previous plan (made 0.5 s earlier, driven on) is a candidate too, with a bonus of "
+        f"{100 * choices.previous_plan_bonus:g} points"
     )
     return f"{plan}; {memory}. Both hold for the controls as well."
 
@@ -148,9 +148,9 @@ def _choices(page: PageInput) -> str:
     return (
         f"Chosen on the validation towns: the fair control is {label_of(choices.il_rwm)}; the best sequential scheme, "
         f"which also gets the reward model, is {label_of(choices.sequential)}; trees go "
-        f"{100 * choices.strength:g}% of the way to what they learned; a human root is valued by "
-        f"{100 * choices.root_margin:g} points more than predicted, with a temperature of "
-        f"{100 * choices.root_blend:g} points; " + _manner(choices)
+        f"{100 * choices.strength:g}% of the way to what they learned; a human root has a bonus of "
+        f"{100 * choices.human_root_bonus:g} points, and a temperature of "
+        f"{100 * choices.human_temperature:g} points; " + _manner(choices)
     )
 
 

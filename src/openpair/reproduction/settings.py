@@ -8,18 +8,18 @@ from dataclasses import dataclass, field, replace
 from openpair.configs.experiment import ExperimentConfig, demo, preset, quick
 from openpair.errors import OpenPairError
 
-ROOT_MARGINS = (0.0, 0.03, 0.06, 0.1, 0.15, 0.2)
-"""By how much more than predicted a human root is valued; the validation towns choose."""
+ROOT_BONUSES = (0.0, 0.03, 0.06, 0.1, 0.15, 0.2)
+"""Bonuses of a human root [score]; the validation towns choose."""
 
-BLENDS = (0.0, 0.02, 0.03, 0.05)
-"""Temperatures at which candidates are blended (0: the best is taken)."""
+TEMPERATURES = (0.0, 0.02, 0.03, 0.05)
+"""Temperatures of the mean over candidates [score] (0: the best is taken)."""
 
-KEEPS = (None, 0.0, 0.02, 0.04)
-"""By how much more than predicted the plan of half a second before is valued as a candidate (None: it is forgotten)."""
+PREVIOUS_PLAN_BONUSES = (None, 0.0, 0.02, 0.04)
+"""Bonuses of the previous plan as a candidate [score] (None: it is no candidate)."""
 
 TOLERANCE = 0.3
-"""Among the pairs of both that cost at most so many points of PDMS on the validation towns, the one that keeps most,
-then blends most, is taken: PDMS does not see how plans of neighbouring frames agree."""
+"""Among the pairs of both that cost at most so many points of PDMS on the validation towns, the one with the greatest
+previous-plan bonus, then temperature, is taken: PDMS does not see how plans of neighbouring frames agree."""
 
 STRENGTHS = (0.25, 0.5, 0.75, 1.0)
 """Shares of the way to what it learned that a tree goes at inference; the validation towns choose. 0 is the untrained

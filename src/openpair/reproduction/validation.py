@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from itertools import product
 from pathlib import Path
@@ -27,10 +27,9 @@ from openpair.reproduction.choices import (
     root_name,
     strength_name,
 )
-from openpair.reproduction.planning import Before, PlannedAgent, SceneView, planned, tree
-from openpair.reproduction.settings import BLENDS, KEEPS, ROOT_MARGINS
+from openpair.reproduction.planning import Before, PlannedAgent, SceneView, planned
+from openpair.reproduction.settings import PREVIOUS_PLAN_BONUSES, ROOT_BONUSES, STRENGTHS, TEMPERATURES
 from openpair.rewards.exact import ExactReward
-from openpair.samplers.base import Sampler
 from openpair.training.data import TrainingData
 
 Rows = dict[str, dict[str, list[Tensor]]]
@@ -42,13 +41,11 @@ Sets = dict[str, tuple[str, PlannedAgent]]
 def validate_seed(
     folder: Path,
     agents: Sequence[PlannedAgent],
-    ablations: dict[str, dict[str, Sampler]],
-    strengths: dict[float, Sampler],
+    ablations: dict[str, dict[str, PlannedAgent]],
     data: TrainingData,
     store: FeatureStore,
     before: Before,
     *,
-    seed: int,
     on_progress: Callable[[int, int], None],
 ) -> None:
     """Write ``folder/validation.json``: table -> row -> figure -> percent (drift: metres).
@@ -59,24 +56,19 @@ def validate_seed(
 
     Args:
         folder: of the seed.
-        agents: who plans, without blending and memory.
-        ablations: table -> row -> sampler.
-        strengths: strength -> sampler.
+        agents: who plans, without temperature and memory.
+        ablations: table -> row -> agent with another sampler.
         data: the scenes that count, with their rewards.
-        store: what agents see of them, and of the scenes half a second before.
-        before: which scene lies half a second before which.
-        seed: of policies that draw at random.
+        store: what agents see of them, and of the scenes 0.5 s earlier.
+        before: which scene lies 0.5 s before which.
         on_progress: told (scenes done, scenes in all).
     """
     reward = data.reward()
-    pair = next(agent for agent in agents if agent.name == PAIR)
-    sets = sets_to_choose_from(agents, strengths)
-    judged = agents_of_tables(agents, sets, strengths)
+    sets = sets_to_choose_from(agents)
+    judged = agents_of_tables(agents, sets)
     known = {agent.name: agent for table in judged.values() for agent in table}
     tables: dict[str, Rows] = {table: {} for table in (*judged, REWARD_MODEL, *ablations)}
-    every = planned(
-        list(known.values()), store, seed=seed, before=before, wanted=set(data.tokens), on_progress=on_progress
-    )
+    every = planned(list(known.values()), store, before=before, wanted=set(data.tokens), on_progress=on_progress)
     with torch.no_grad():
         for view, plans in every:
             figures = judge_plans(plans, view, reward)
@@ -85,12 +77,12 @@ def validate_seed(
                     own = figures[agent.name]
                     _note(tables[table], agent.name, own if table == AGENTS else {"score": own["score"]})
             for name, (label, agent) in sets.items():
-                chosen = {blend: figures[manner_name(name, blend, None)]["score"] for blend in BLENDS}
+                chosen = {value: figures[manner_name(name, value, None)]["score"] for value in TEMPERATURES}
                 for way, score in judge_ways(agent, view, reward, chosen).items():
                     _note(tables[REWARD_MODEL], way, {label: score})
-            for table, samplers in ablations.items():
-                for name, sampler in samplers.items():
-                    _note(tables[table], name, judge_set(replace(pair, candidates=tree(sampler)), view, reward))
+            for table, variants in ablations.items():
+                for name, agent in variants.items():
+                    _note(tables[table], name, judge_set(agent, view, reward))
     means = {
         table: {
             row: {figure: round(float(torch.cat(v).mean()), 6) for figure, v in figures.items()}
@@ -101,42 +93,41 @@ def validate_seed(
     write_atomically(folder / "validation.json", json.dumps(means, indent=1) + "\n")
 
 
-def agents_of_tables(
-    agents: Sequence[PlannedAgent], sets: Sets, strengths: Iterable[float]
-) -> dict[str, list[PlannedAgent]]:
+def agents_of_tables(agents: Sequence[PlannedAgent], sets: Sets) -> dict[str, list[PlannedAgent]]:
     """Table of validation.json -> agents that it compares: those given, and what is to be chosen among."""
     human = next(agent for agent in agents if agent.name == HUMAN_PAIR)
     return {
-        AGENTS: [agent for agent in agents if agent.best_of == 0],
+        AGENTS: [agent for agent in agents if agent.config.best_of == 0],
         MANNERS: [
-            replace(agent, name=manner_name(name, blend, keep), blend=blend, keep=keep)
+            agent.changed(
+                manner_name(name, temperature, bonus),
+                replace(agent.config, temperature=temperature, previous_plan_bonus=bonus),
+            )
             for name, (_, agent) in sets.items()
-            for blend, keep in product(BLENDS, KEEPS)
+            for temperature, bonus in product(TEMPERATURES, PREVIOUS_PLAN_BONUSES)
         ],
         ROOTS: [
-            replace(
-                human,
-                name=root_name(strength, margin, blend),
-                candidates=sets[strength_name(strength)][1].candidates,
-                margin=margin,
-                blend=blend,
+            human.changed(
+                root_name(strength, bonus, temperature),
+                replace(human.config, strength=strength, root_bonus=bonus, temperature=temperature),
             )
-            for strength in strengths
-            for margin, blend in product(ROOT_MARGINS, BLENDS)
+            for strength in STRENGTHS
+            for bonus, temperature in product(ROOT_BONUSES, TEMPERATURES)
         ],
     }
 
 
-def sets_to_choose_from(agents: Sequence[PlannedAgent], strengths: dict[float, Sampler]) -> Sets:
-    """Both controls, and the tree at every strength; each is made once, so that agents share its leaves."""
+def sets_to_choose_from(agents: Sequence[PlannedAgent]) -> Sets:
+    """Both controls, and the tree at every strength."""
     by_name = {agent.name: agent for agent in agents}
     sets: Sets = {}
     for control in CONTROLS:
         name = f"{BASE}.{control}"
         sets[name] = f"{control.removeprefix('il_rwm_')} neighbours", by_name[name]
-    for strength, sampler in strengths.items():
-        name = strength_name(strength)
-        sets[name] = f"tree, strength {strength:g}", replace(by_name[PAIR], name=name, candidates=tree(sampler))
+    pair = by_name[PAIR]
+    for strength in STRENGTHS:
+        agent = pair.changed(strength_name(strength), replace(pair.config, strength=strength))
+        sets[agent.name] = f"tree, strength {strength:g}", agent
     return sets
 
 
@@ -147,7 +138,8 @@ def judge_ways(
 
     ``chosen`` has the scores (B,) of what the reward model makes of the set, by temperature; 0 is the predicted best.
     """
-    every, value = agent.valued(view)
+    choice = agent.choose(view)
+    every, value = choice.candidates, choice.value
     mean = blended(every, torch.zeros_like(value), 1.0)
     score, of_mean = (100 * reward.score(view.tokens, torch.cat((every, mean[:, None]), dim=1)).score).split(
         (every.shape[1], 1), dim=1
@@ -157,8 +149,8 @@ def judge_ways(
         "without: a candidate or the root, by chance": score.mean(dim=1),
         "without: plain mean of candidates and root": of_mean[:, 0],
         **{
-            f"with: blended, temperature {100 * blend:g}" if blend else "with: predicted best": own
-            for blend, own in chosen.items()
+            f"with: blended, temperature {100 * temperature:g}" if temperature else "with: predicted best": own
+            for temperature, own in chosen.items()
         },
         "best of six favourites by the true score": score.gather(1, value.topk(6, dim=1).indices).amax(dim=1),
         "best of all by the true score": score.amax(dim=1),
@@ -179,7 +171,8 @@ def judge_plans(plans: Mapping[str, Tensor], view: SceneView, reward: ExactRewar
 
 def judge_set(agent: PlannedAgent, view: SceneView, reward: ExactReward) -> dict[str, Tensor]:
     """Figures (B,) of a set of candidates and of the choice among them [percent]."""
-    every, value = agent.valued(view)
+    choice = agent.choose(view)
+    every, value = choice.candidates, choice.value
     score = 100 * reward.score(view.tokens, every).score
     favourites = value.topk(6, dim=1).indices
     chosen = score.gather(1, value.argmax(dim=1, keepdim=True))[:, 0]

@@ -76,11 +76,6 @@ class RewardModel(nn.Module, ABC):
     config: Any
     sees_the_set: ClassVar[bool] = False
 
-    @property
-    def blend(self) -> float:
-        """Temperature [score] at which a planner blends candidates; 0 takes the best (as the published model does)."""
-        return float(getattr(self.config, "blend", 0.0))
-
     @abstractmethod
     def encode(self, features: Mapping[str, Tensor]) -> RewardContext:
         """Features by name (as for an imitation policy) -> context, once per batch of scenes."""

@@ -60,9 +60,9 @@ class PoseAwareConfig:
             perception comes weighted by the trunk already.
         occupied_weight: weight of occupied cells in the forecast's loss; few cells are.
         ranking_temperature: temperature of the ranking loss, in units of score.
-        blend: temperature [score] at which a planner takes the mean of candidates (:mod:`openpair.planning.planner`);
-            0 takes the best.
     """
+
+    RETIRED: ClassVar[frozenset[str]] = frozenset({"blend"})
 
     trunk: TrunkConfig
     protocol: Protocol = Protocol.V1_1
@@ -78,7 +78,6 @@ class PoseAwareConfig:
     occupied_weight: float = 4.0
     ranking_temperature: float = 0.1
     extended_comfort: bool = later(False)
-    blend: float = later(0.0)
 
     @staticmethod
     def published() -> PoseAwareConfig:
@@ -88,9 +87,7 @@ class PoseAwareConfig:
     @staticmethod
     def small(layout: InputLayout | None = None) -> PoseAwareConfig:
         """The demo's size (:func:`openpair.nn.presets.small_trunk`), for the standard cameras unless said."""
-        trunk = small_trunk(layout or InputLayout(ground_views(standard_cameras())))
-        # Chosen on the validation towns (docs/log.md).
-        return PoseAwareConfig(trunk=trunk, blend=0.02)
+        return PoseAwareConfig(trunk=small_trunk(layout or InputLayout(ground_views(standard_cameras()))))
 
 
 class PoseAwareRewardModel(PerceptionTrunk, RewardModel):

@@ -52,12 +52,14 @@ class Sampler(nn.Module, ABC):
     Attributes:
         kind: name of the network in checkpoints and on the command line.
         config: the dataclass it was built from.
+        has_strength: True where :meth:`mean_leaves` can go less than the whole way to what was learned.
         layout: nodes and leaves of its tree.
         action_mask: (M, A) bool, True where a component of a node's action means something.
         prior_mean: (M, A) mean of every node before training.
     """
 
     kind: ClassVar[str]
+    has_strength: ClassVar[bool] = False
     config: Any
     layout: TreeLayout
     action_mask: Tensor
@@ -94,6 +96,18 @@ class Sampler(nn.Module, ABC):
         Returns:
             The tree. ``mean`` carries gradient; ``actions`` and ``leaves`` do not.
         """
+
+    def mean_leaves(self, context: SamplerContext, root: Tensor, *, strength: float = 1.0) -> Tensor:
+        """Leaves (B, L, 8, 3) of the tree at its mean around roots (B, 8, 3); what a planner chooses from.
+
+        Args:
+            context: of the same B scenes.
+            root: (B, 8, 3) x [m], y [m], heading [rad], ego rear-axle frame.
+            strength: share of the way from the start to what was learned that leaves go; 0 is the tree before
+                training. Leaves that learned much are alike where the sampler errs, and leave a reward model less to
+                choose from. Samplers without :attr:`has_strength` go the whole way.
+        """
+        return self.expand(context, root).leaves[:, 0]
 
     def evaluate_actions(self, context: SamplerContext, tree: TrajectoryTree) -> Tensor:
         """Mean (B, S, M, A), with gradient, at the nodes of a tree on the parent paths that its actions made."""

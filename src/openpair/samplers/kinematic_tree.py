@@ -8,15 +8,13 @@ bird's-eye-view features along it.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from copy import copy
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from typing import ClassVar
 
 import torch
 from torch import Tensor, nn
 
 from openpair.datatypes.columns import NUM_POSES
-from openpair.datatypes.settings import later
 from openpair.datatypes.tree import Intention, TrajectoryTree, TreeLayout, layout_from_codes
 from openpair.errors import OpenPairError
 from openpair.nn.bev_lookup import lookup
@@ -91,9 +89,9 @@ class KinematicTreeConfig:
         hold_turn: center and behind go on turning as the level before did, so that a turn begun grows with the square
             of time, as the errors of imitation do; False: they straighten out parallel to the root.
         aux_perception: train the trunk's perception heads along.
-        strength: at inference, the share of the way from the start to what was learned that leaves go. Leaves that
-            learned much are alike where the sampler errs, and leave a selector less to choose from.
     """
+
+    RETIRED: ClassVar[frozenset[str]] = frozenset({"strength"})
 
     trunk: TrunkConfig = field(default_factory=TrunkConfig)
     codes: tuple[str, ...] = SIDE_AND_SPEED_CODES
@@ -107,7 +105,6 @@ class KinematicTreeConfig:
     reversal_bias: float | None = -2.0
     hold_turn: bool = True
     aux_perception: bool = True
-    strength: float = later(1.0)
 
     @staticmethod
     def published() -> KinematicTreeConfig:
@@ -145,6 +142,7 @@ class KinematicTree(PerceptionTrunk, Sampler):
     """
 
     kind: ClassVar[str] = "kinematic"
+    has_strength: ClassVar[bool] = True
     node_bias: Tensor
 
     def __init__(self, config: KinematicTreeConfig | None = None) -> None:
@@ -201,6 +199,7 @@ class KinematicTree(PerceptionTrunk, Sampler):
         sigma: float = 0.0,
         generator: torch.Generator | None = None,
         actions: Tensor | None = None,
+        strength: float = 1.0,
     ) -> TrajectoryTree:
         batch = root.shape[0]
         root = root.detach()
@@ -214,9 +213,9 @@ class KinematicTree(PerceptionTrunk, Sampler):
         for depth, level in enumerate(self.levels):
             mean = self._level_mean(context, context_kv, paths, speeds, level, depth)
             mean = mean + self.node_bias[level.nodes]
-            if not self.training and sigma == 0.0 and actions is None:
+            if strength != 1.0:
                 start = self.prior_mean[level.nodes]
-                mean = start + self.config.strength * (mean - start)
+                mean = start + strength * (mean - start)
             mean = mean.expand(-1, num_samples, -1, -1)
             action = actions[:, :, level.nodes] if actions is not None else mean + noise[:, :, level.nodes]
             action = action.detach().float()
@@ -297,6 +296,9 @@ class KinematicTree(PerceptionTrunk, Sampler):
         poses, speeds = drive(curve, flat[..., 0], flat[..., 1], self.config.limits)
         return poses.view(batch, samples, nodes, NUM_POSES, 3), speeds.view(batch, samples, nodes, NUM_POSES)
 
+    def mean_leaves(self, context: SamplerContext, root: Tensor, *, strength: float = 1.0) -> Tensor:
+        return self.expand(context, root, strength=strength).leaves[:, 0]
+
     def forward(self, *, expert_feature: Tensor, **features: Tensor) -> dict[str, Tensor]:
         """Features and ``expert_feature`` (B, 8, 3), the root -> ``selected`` (B, L, 8, 3), ``root`` and perception."""
         context = self.encode(features)
@@ -308,10 +310,3 @@ class KinematicTree(PerceptionTrunk, Sampler):
             return super().perception_loss(context, targets)
         terms = self.perception_terms(context.perception, targets)
         return {"loss": terms.pop("perception"), **terms}
-
-
-def with_strength(tree: KinematicTree, strength: float) -> KinematicTree:
-    """The same network, parameters shared, that goes another share of the way to what it learned."""
-    other = copy(tree)
-    other.config = replace(tree.config, strength=strength)
-    return other

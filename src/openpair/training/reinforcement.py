@@ -64,6 +64,7 @@ class ReinforcementConfig:
         optimiser: learning rate and schedule.
         precision: of the encoder's forward pass.
         validation_scenes: at most so many scenes are used to validate.
+        strength: share of the way to what was learned that leaves go where the tree is judged at its mean.
     """
 
     steps: int = 800
@@ -85,6 +86,7 @@ class ReinforcementConfig:
     optimiser: OptimiserConfig = field(default_factory=OptimiserConfig)
     precision: Precision = "float32"
     validation_scenes: int = 128
+    strength: float = later(1.0)
 
 
 class ReinforcementBranch(Branch):
@@ -245,7 +247,7 @@ class ReinforcementBranch(Branch):
         twin.set_state(draws)
         root = self._roots(batch, twin)
         self.network.eval()
-        leaves = self.network.expand(self._encode(batch), root).leaves[:, 0]
+        leaves = self.network.mean_leaves(self._encode(batch), root, strength=self.config.strength)
         drives = self._reward.best_drives(batch.tokens, torch.cat([leaves, root[:, None]], dim=1))
         return [drive if there else None for drive, there in zip(drives, known, strict=True)]
 
@@ -262,8 +264,9 @@ class ReinforcementBranch(Branch):
         for indices in evaluation_batches(count, 2 * self.config.batch_size):
             batch = scenes.batch(indices).to(self._device)
             root = self._roots(batch, generator)
-            tree = self.network.expand(self.network.encode(batch.features), root)
-            score = reward.score(batch.tokens, torch.cat([tree.leaves[:, 0], root[:, None]], dim=1)).score
+            context = self.network.encode(batch.features)
+            leaves = self.network.mean_leaves(context, root, strength=self.config.strength)
+            score = reward.score(batch.tokens, torch.cat([leaves, root[:, None]], dim=1)).score
             leaf.append(score[:, :-1].mean(dim=1))
             best.append(score.amax(dim=1))
             root_score.append(score[:, -1])

@@ -96,6 +96,7 @@ class Argoverse2Dataset:
         self.root = Path(root)
         self._folders = {folder.name: folder for folder in _log_folders(self.root)}
         self._scenes: dict[str, tuple[str, int]] = {}
+        self._earlier: dict[str, tuple[str, int]] = {}
         for log_id, folder in self._folders.items():
             for sweep in scene_sweeps(len(read_sweep_times(folder)), interval, starts):
                 self._scenes[sweep_token(log_id, sweep)] = (log_id, sweep)
@@ -135,6 +136,17 @@ class Argoverse2Dataset:
             current_index=NUM_HISTORY_FRAMES - 1,
         )
 
+    def predecessor(self, token: str) -> str | None:
+        """Token of the scene 0.5 s (5 sweeps) earlier in the same log; None where too little past is recorded, and for
+        unknown tokens."""
+        log_id, sweep = self._scenes.get(token, ("", 0))
+        if sweep - SWEEPS_PER_FRAME < (NUM_HISTORY_FRAMES - 1) * SWEEPS_PER_FRAME:
+            return None
+        earlier = sweep_token(log_id, sweep - SWEEPS_PER_FRAME)
+        if earlier not in self._scenes:
+            self._earlier[earlier] = (log_id, sweep - SWEEPS_PER_FRAME)
+        return earlier
+
     def load_log(self, log_id: str) -> ConvertedLog:
         """A converted log. Raises OpenPairError if it is unknown or broken."""
         if log_id not in self._folders:
@@ -148,13 +160,14 @@ class Argoverse2Dataset:
         return render_scene(scene, size=size, depth=depth, cameras=cameras, lidar=lidar)
 
     def _locate(self, token: str) -> tuple[str, int]:
-        if token not in self._scenes:
-            raise OpenPairError(
-                f"there is no scene '{token}'",
-                where=self.root,
-                fix=f"The dataset has {len(self)} scenes of {len(self._folders)} logs",
-            )
-        return self._scenes[token]
+        for scenes in (self._scenes, self._earlier):
+            if token in scenes:
+                return scenes[token]
+        raise OpenPairError(
+            f"there is no scene '{token}'",
+            where=self.root,
+            fix=f"The dataset has {len(self)} scenes of {len(self._folders)} logs",
+        )
 
 
 def convert_log(folder: Path) -> ConvertedLog:

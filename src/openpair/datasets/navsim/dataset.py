@@ -101,6 +101,8 @@ class NavsimDataset:
             raise OpenPairError(f"none of the {len(paths)} logs can be read; {next(iter(self._broken.values()))}")
         self._index = index
         self._scenes = _select(index, self.scene_filter)
+        self._log_number = {log_name: number for number, log_name in enumerate(index.log_names)}
+        self._earlier: dict[str, tuple[str, int]] = {}
         self._logs: LruCache[RawLog] = LruCache(LOGS_KEPT)
         self._maps: LruCache[RoadMap] = LruCache(MAPS_KEPT)
         known = tuple(SceneKey(log_name, token) for token, (log_name, _) in self._scenes.items())
@@ -120,21 +122,23 @@ class NavsimDataset:
         return data_fingerprint([*logs, *self.folders.maps.glob("*/*/map.gpkg")], (key.token for key in self._keys))
 
     def load_scene(self, token: str) -> Scene:
-        """The scene of a token. Raises OpenPairError for an unknown token or a broken log or map."""
+        """The scene of a token, or of a :meth:`predecessor`. Raises OpenPairError for an unknown token or a broken log
+        or map."""
         if token in self._broken:
             raise OpenPairError(f"none of the log's scenes can be read; {self._broken[token]}")
-        if token not in self._scenes and self._broken:
+        known = token in self._scenes or token in self._earlier
+        if not known and self._broken:
             raise OpenPairError(
                 f"there is no scene '{token}' in the logs that can be read, and {len(self._broken)} cannot be: "
                 f"{'; '.join(list(self._broken.values())[:BROKEN_SHOWN])}",
             )
-        if token not in self._scenes:
+        if not known:
             raise OpenPairError(
                 f"there is no scene '{token}': {_why_absent(self._index, self.scene_filter, token)}",
                 where=self._log_folder,
                 fix="Check token, split and filter",
             )
-        log_name, current = self._scenes[token]
+        log_name, current = self._scenes[token] if token in self._scenes else self._earlier[token]
         log = self._log(log_name)
         first = current - self.scene_filter.num_history_frames + 1
         sensor_root = self.folders.sensor_blobs / self.split
@@ -147,6 +151,18 @@ class NavsimDataset:
             frames=tuple(log.frame(i, sensor_root) for i in range(first, first + self.scene_filter.num_frames)),
             current_index=self.scene_filter.num_history_frames - 1,
         )
+
+    def predecessor(self, token: str) -> str | None:
+        """Token of the frame before a scene's current one, whether or not the filter lets it through; None where the
+        log holds too little history for a scene, and for unknown tokens."""
+        log_name, current = self._scenes.get(token, ("", 0))
+        if current < self.scene_filter.num_history_frames:
+            return None
+        start = int(self._index.offset[self._log_number[log_name]])
+        earlier: str = self._index.tokens[start + current - 1].decode()
+        if earlier not in self._scenes:
+            self._earlier[earlier] = (log_name, current - 1)
+        return earlier
 
     def load_map(self, location: str) -> RoadMap:
         """The map of a location. Raises OpenPairError if it is missing or broken."""

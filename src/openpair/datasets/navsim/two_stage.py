@@ -113,6 +113,7 @@ class TwoStageDataset:
             )
         log_of = {key.token: key.log_name for key in self._first.keys()}
         self._is_first = frozenset(firsts)
+        self._earlier: set[str] = set()
         self._keys = tuple(
             SceneKey(log_of.get(mapping.now, ""), token) for mapping in self.mappings for token in mapping.tokens
         )
@@ -132,12 +133,19 @@ class TwoStageDataset:
 
     def load_scene(self, token: str) -> Scene:
         """A scene of either stage. Raises OpenPairError for an unknown token or a broken file."""
-        if token in self._is_first:
+        if token in self._is_first or token in self._earlier:
             return self._first.load_scene(token)
         path = self._path(token)
         if not path.is_file():
             raise OpenPairError(f"there is no second-stage scene '{token}'", where=self._pickles)
         return self._with_sensors(read_synthetic_scene(path, self.load_map))
+
+    def predecessor(self, token: str) -> str | None:
+        """Token of the recorded frame before a first-stage scene; None for second-stage scenes, which have no log."""
+        earlier = self._first.predecessor(token) if token in self._is_first else None
+        if earlier is not None:
+            self._earlier.add(earlier)
+        return earlier
 
     def load_map(self, location: str) -> RoadMap:
         """The map of a location, shared by both stages."""

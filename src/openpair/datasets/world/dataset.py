@@ -96,6 +96,7 @@ class WorldDataset:
             picked = [town for town in picked if town["name"] in towns]
         self._town_of = {log: town["name"] for town in picked for log in town["logs"]}
         self._place: dict[str, tuple[str, str, int]] = {}
+        self._earlier: set[str] = set()
         keys = []
         for town in picked:
             for log, frames in town["logs"].items():
@@ -118,17 +119,24 @@ class WorldDataset:
         """The scenes that were asked for: those of :meth:`keys` without added predecessors."""
         return self._chosen
 
-    def predecessor_of(self, token: str) -> str | None:
-        """Token of the scene half a second earlier in the same log; None where too little history is recorded.
+    def predecessor(self, token: str) -> str | None:
+        """Token of the scene 0.5 s earlier in the same log; None where too little history is recorded, and for scenes
+        that are predecessors themselves.
 
         Raises OpenPairError for an unknown token.
         """
-        _, log, frame = self._find(token)
-        return scene_token(log, frame - 1) if frame >= NUM_HISTORY_FRAMES else None
+        town, log, frame = self._find(token)
+        if frame < NUM_HISTORY_FRAMES or token in self._earlier:
+            return None
+        earlier = scene_token(log, frame - 1)
+        if earlier not in self._place:
+            self._place[earlier] = (town, log, frame - 1)
+            self._earlier.add(earlier)
+        return earlier
 
     def predecessors(self) -> dict[str, str | None]:
-        """Each of the :meth:`chosen_keys` with its :meth:`predecessor_of`."""
-        return {key.token: self.predecessor_of(key.token) for key in self._chosen}
+        """Each of the :meth:`chosen_keys` with its :meth:`predecessor`."""
+        return {key.token: self.predecessor(key.token) for key in self._chosen}
 
     def __len__(self) -> int:
         return len(self._keys)
@@ -148,7 +156,7 @@ class WorldDataset:
         self._frames = lru_cache(maxsize=_OPEN_LOGS)(self._decode_frames)
 
     def load_scene(self, token: str) -> Scene:
-        """The scene of a token. Raises OpenPairError for an unknown one."""
+        """The scene of a token, or of a :meth:`predecessor`. Raises OpenPairError for an unknown one."""
         town_name, log, frame = self._find(token)
         frames = self._frames(town_name, log)
         window = frames[frame - NUM_HISTORY_FRAMES + 1 : frame + NUM_FUTURE_FRAMES + 1]
@@ -197,11 +205,10 @@ class WorldDataset:
         """The scenes and those half a second before them, each once, in order of time within a log."""
         order: dict[str, dict[int, str]] = {}
         for key in keys:
-            town, log, frame = self._place[key.token]
+            _, log, frame = self._place[key.token]
             frames = order.setdefault(log, {})
-            earlier = self.predecessor_of(key.token)
+            earlier = self.predecessor(key.token)
             if earlier is not None:
-                self._place[earlier] = (town, log, frame - 1)
                 frames[frame - 1] = earlier
             frames[frame] = key.token
         return tuple(SceneKey(log, frames[frame]) for log, frames in order.items() for frame in sorted(frames))

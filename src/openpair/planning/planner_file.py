@@ -1,0 +1,78 @@
+"""``planner.json`` in a run folder: how its networks are to plan."""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from openpair.errors import OpenPairError
+from openpair.planning.changes import NO_CHANGES, PlannerChanges
+from openpair.planning.config import PlannerConfig, mode_config
+
+PLANNER_FILE = Path("planner.json")
+FORMAT_VERSION = 1
+
+
+@dataclass(frozen=True)
+class StoredPlanner:
+    """The settings that were chosen for a run's networks.
+
+    Attributes:
+        mode: of the planner where none is asked for.
+        settings: of every mode that they concern.
+        modes: mode -> settings that it has of its own.
+    """
+
+    mode: str = "pair"
+    settings: PlannerChanges = NO_CHANGES
+    modes: Mapping[str, PlannerChanges] = field(default_factory=dict)
+
+    def config(self, mode: str, *, where: str | Path = PLANNER_FILE) -> PlannerConfig:
+        """Settings of a mode. Raises OpenPairError for an unknown one."""
+        return mode_config(mode, where=where).changed(self.settings).changed(self.modes.get(mode, NO_CHANGES))
+
+    def write(self, folder: Path) -> Path:
+        """Write it into a run folder, whole or not at all; a file that says the same stays as it is."""
+        content = {
+            "format": FORMAT_VERSION,
+            "mode": self.mode,
+            "settings": self.settings.plain(),
+            "modes": {mode: changes.plain() for mode, changes in self.modes.items()},
+        }
+        path, text = folder / PLANNER_FILE, json.dumps(content, indent=2) + "\n"
+        if not path.exists() or path.read_text(encoding="utf-8") != text:
+            folder.mkdir(parents=True, exist_ok=True)
+            part = path.with_suffix(".json.tmp")
+            part.write_text(text, encoding="utf-8")
+            os.replace(part, path)
+        return path
+
+    @staticmethod
+    def read(path: Path) -> StoredPlanner:
+        """Raises OpenPairError for a file that is damaged, of another format, or names what no planner has."""
+        try:
+            content = json.loads(path.read_text(encoding="utf-8"))
+            version, mode, settings, modes = (content[name] for name in ("format", "mode", "settings", "modes"))
+            whole = isinstance(mode, str) and all(isinstance(part, dict) for part in (settings, modes, *modes.values()))
+            if not whole:
+                raise TypeError("a part of it is of another kind")
+        except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
+            raise OpenPairError(
+                f"the planner's settings are damaged ({type(error).__name__}: {error})",
+                where=path,
+                fix="Restore the file, or delete it to plan with the defaults",
+            ) from error
+        if version != FORMAT_VERSION:
+            raise OpenPairError(
+                f"the planner's settings have format {version}, this version reads {FORMAT_VERSION}",
+                where=path,
+                fix="Use the version of OpenPaIR that wrote them",
+            )
+        own = {name: PlannerChanges.of(values, where=path) for name, values in modes.items()}
+        stored = StoredPlanner(mode, PlannerChanges.of(settings, where=path), own)
+        for name in (mode, *modes):
+            stored.config(name, where=path)  # refuses values out of range
+        return stored
