@@ -18,7 +18,7 @@ from openpair.evaluation.records import read_scores
 from openpair.evaluation.sources import AgentContext, AgentSource, parse_agent
 from openpair.features.config import FeatureConfig
 from openpair.planning.networks import REWARD_MODEL_FILE, SAMPLER_FILE, features_note
-from openpair.planning.pipeline import TrainedPlanner
+from openpair.planning.scene_planner import ScenePlanner
 from openpair.rewards.pose_aware import PoseAwareConfig, PoseAwareRewardModel
 from openpair.samplers.kinematic_tree import KinematicTree, KinematicTreeConfig
 
@@ -54,9 +54,9 @@ def policy_file(tmp_path: Path) -> Path:
     return path
 
 
-def planner(spec: str, context: AgentContext) -> TrainedPlanner:
+def planner(spec: str, context: AgentContext) -> ScenePlanner:
     agent = parse_agent(spec).build(context)
-    assert isinstance(agent, TrainedPlanner)
+    assert isinstance(agent, ScenePlanner)
     return agent
 
 
@@ -98,7 +98,7 @@ def test_candidates_grow_around_the_plan_of_the_file(context: AgentContext, run_
     plans = tmp_path / "plans.npz"
     np.savez(plans, token=np.array(tokens), poses=poses)
     scene = context.dataset.load_scene(tokens[-1])
-    choice = planner(f"{plans}+{run_folder}", context).explain(scene)
+    choice = planner(f"{plans}+{run_folder}", context).choose([scene])
     np.testing.assert_allclose(choice.candidates[0, -1].numpy(), poses[-1], atol=1e-6)
     assert choice.candidates.shape == (1, 16, 8, 3)
     assert parse_agent(f"{plans}+{run_folder}").plans_path() == plans
@@ -106,7 +106,9 @@ def test_candidates_grow_around_the_plan_of_the_file(context: AgentContext, run_
 
 def test_the_human_as_root_is_the_mode_of_that_name(context: AgentContext, run_folder: Path) -> None:
     scene = context.dataset.load_scene(context.dataset.keys()[0].token)
-    one, other = (planner(spec, context).explain(scene) for spec in (f"human+{run_folder}", f"{run_folder}@human_pair"))
+    one, other = (
+        planner(spec, context).choose([scene]) for spec in (f"human+{run_folder}", f"{run_folder}@human_pair")
+    )
     assert torch.equal(one.candidates, other.candidates) and torch.equal(one.plan, other.plan)
 
 

@@ -14,6 +14,7 @@ from openpair.features.config import FeatureConfig
 from openpair.interop.export import PlannerGraph, example_features, export_planner
 from openpair.nn.backbone import TransfuserBackboneConfig
 from openpair.nn.trunk import TrunkConfig
+from openpair.planning.config import PlannerConfig
 from openpair.planning.networks import POLICY_FILE, REWARD_MODEL_FILE, SAMPLER_FILE, TrainedNetworks, features_note
 from openpair.policies.diffusion_drive import DiffusionDrive, DiffusionDriveConfig
 from openpair.policies.transfuser import Transfuser, TransfuserConfig
@@ -21,6 +22,8 @@ from openpair.rewards.pose_aware import PoseAwareConfig, PoseAwareRewardModel
 from openpair.rewards.world_model import RewardWorldModel, RewardWorldModelConfig
 from openpair.samplers.kinematic_tree import KinematicTree, KinematicTreeConfig
 from openpair.samplers.parallel_ir import ParallelIR, ParallelIRConfig
+
+BLENDING = PlannerConfig(strength=0.25, temperature=0.02, root_bonus=0.01)
 
 
 @pytest.fixture(scope="module")
@@ -35,23 +38,26 @@ def networks() -> TrainedNetworks:
 
 
 def test_the_exported_graph_gives_the_same_plans(networks: TrainedNetworks, tmp_path: Path) -> None:
-    export_planner(networks, tmp_path / "planner.pt2", batch=2)
+    export_planner(networks, tmp_path / "planner.pt2", BLENDING, batch=2)
     loaded = torch.export.load(tmp_path / "planner.pt2").module()
     torch.manual_seed(1)
     for _ in range(3):  # not the inputs that it was traced with
         features = example_features(networks.features, 2)
         with torch.no_grad():
-            expected = PlannerGraph(networks)(*features)
+            expected = PlannerGraph(networks, BLENDING)(*features)
             plans = loaded(*features)
         assert plans.shape == (2, 8, 3)
         torch.testing.assert_close(plans, expected, rtol=0, atol=1e-5)
 
 
 def test_a_planner_that_is_not_whole_is_refused(networks: TrainedNetworks, tmp_path: Path) -> None:
-    with pytest.raises(OpenPairError, match="a policy, a sampler and a reward model"):
-        export_planner(TrainedNetworks(networks.features, networks.policy), tmp_path / "planner.pt2")
+    with pytest.raises(OpenPairError, match="lacks a sampler and a reward model"):
+        export_planner(TrainedNetworks(networks.features, networks.policy), tmp_path / "planner.pt2", BLENDING)
     with pytest.raises(OpenPairError, match=r"ends in \.pt2"):
-        export_planner(networks, tmp_path / "planner.bin")
+        export_planner(networks, tmp_path / "planner.bin", BLENDING)
+    for needs_truth in (PlannerConfig(root="human"), PlannerConfig(best_of=6)):
+        with pytest.raises(OpenPairError, match="needs the truth"):
+            export_planner(networks, tmp_path / "planner.pt2", needs_truth)
 
 
 def test_a_run_folder_is_exported_by_a_command(
@@ -65,7 +71,7 @@ def test_a_run_folder_is_exported_by_a_command(
     with pytest.raises(SystemExit) as finished:
         main(["export", "--run-folder", str(folder), "--out", str(tmp_path / "planner.pt2")])
     assert finished.value.code == 0 and (tmp_path / "planner.pt2").is_file()
-    assert "1 scene(s) at once, plans within" in capsys.readouterr().out
+    assert "'pair', 1 scene(s) at once, plans within" in capsys.readouterr().out
     with pytest.raises(SystemExit) as finished:
         main(["export", "--out", str(tmp_path / "other.pt2")])
     assert finished.value.code == 2 and "--base, --tree and --rwm" in capsys.readouterr().err
@@ -83,7 +89,7 @@ def test_a_released_pipeline_is_one_graph_too(tmp_path: Path) -> None:
         ParallelIR(ParallelIRConfig(trunk=trunk, layers=1, d_ffn=64, head_hidden=32)).eval(),
         RewardWorldModel(RewardWorldModelConfig(backbone=backbone, d_model=64, d_ffn=64, layers=1)).eval(),
     )
-    export_planner(networks, tmp_path / "planner.pt2")
+    export_planner(networks, tmp_path / "planner.pt2", PlannerConfig())
     features = example_features(networks.features)
     plans = torch.export.load(tmp_path / "planner.pt2").module()(*features)
-    torch.testing.assert_close(plans, PlannerGraph(networks)(*features), rtol=0, atol=1e-4)
+    torch.testing.assert_close(plans, PlannerGraph(networks, PlannerConfig())(*features), rtol=0, atol=1e-4)

@@ -18,7 +18,7 @@ from openpair.evaluation.sources import AgentContext, AgentSource, parse_agent
 from openpair.features.config import FeatureConfig
 from openpair.planning.inputs import features_of
 from openpair.planning.networks import NetworkFiles, load_networks
-from openpair.planning.pipeline import TrainedPlanner
+from openpair.planning.scene_planner import ScenePlanner
 from openpair.samplers.parallel_ir import PUBLISHED_CODES
 
 OPTIONS = {"policy": "--base", "sampler": "--tree", "reward_model": "--rwm"}
@@ -44,14 +44,14 @@ def test_the_agent_is_the_composition_of_the_released_networks(files: NetworkFil
     dataset = open_dataset("world", split="test", max_scenes=1)
     scene = dataset.load_scene(dataset.keys()[0].token)
 
-    def planner(seed: int) -> TrainedPlanner:
+    def planner(seed: int) -> ScenePlanner:
         agent = parse_agent("released", files).build(AgentContext(dataset, lambda _: pytest.fail("no truth"), seed))
-        assert isinstance(agent, TrainedPlanner)
+        assert isinstance(agent, ScenePlanner)
         return agent
 
-    choice = planner(0).explain(scene)
-    assert torch.equal(planner(0).explain(scene).candidates, choice.candidates)
-    assert not torch.equal(planner(1).explain(scene).candidates[:, -1], choice.candidates[:, -1])
+    choice = planner(0).choose([scene])
+    assert torch.equal(planner(0).choose([scene]).candidates, choice.candidates)
+    assert not torch.equal(planner(1).choose([scene]).candidates[:, -1], choice.candidates[:, -1])
 
     features = features_of(dataset, [scene], FeatureConfig.published())
     root = choice.candidates[:, -1]

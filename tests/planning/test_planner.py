@@ -4,17 +4,23 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
-from dataclasses import dataclass
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
 import torch
 from torch import Tensor
 
-from openpair.planning.planner import blended, choose
+from openpair.checkpoints import from_plain, to_plain
+from openpair.errors import OpenPairError
+from openpair.features.config import FeatureConfig
+from openpair.planning.config import PlannerConfig
+from openpair.planning.networks import TrainedNetworks
+from openpair.planning.planner import Choice, Planner, PlanningBatch, blended, choose
 from openpair.rewards.base import RewardContext, RewardModel
 from openpair.rewards.pose_aware import PoseAwareConfig
-from openpair.rewards.world_model import RewardWorldModelConfig
+from openpair.samplers.base import Sampler, SamplerContext
+from openpair.samplers.kinematic_tree import KinematicTreeConfig
 
 
 def straight(speed: float, heading: float = 0.0) -> Tensor:
@@ -23,38 +29,42 @@ def straight(speed: float, heading: float = 0.0) -> Tensor:
     return torch.cat((xy, torch.full((8, 1), heading)), dim=-1)
 
 
-@dataclass(frozen=True)
-class GivenScoresConfig:
-    blend: float = 0.0
-
-
 class GivenScores(RewardModel):
-    """Thinks of the candidates what it is told to."""
+    """Thinks of the candidates what it is told to; of a single one, what it thinks of the previous plan."""
 
     kind = "given"
 
-    def __init__(self, scores: list[float], blend: float) -> None:
+    def __init__(self, scores: list[float], of_previous: float = 0.5, *, sees_the_set: bool = False) -> None:
         super().__init__()
-        self.config = GivenScoresConfig(blend)
-        self.scores = torch.tensor([scores])
+        self.config = None
+        self.scores, self.of_previous = torch.tensor([scores]), torch.tensor([[of_previous]])
+        self.sees_the_set = sees_the_set  # type: ignore[misc]
 
     def encode(self, features: Mapping[str, Tensor]) -> RewardContext:
         return RewardContext(features["status_feature"], features["status_feature"])
 
     def score(self, context: RewardContext, candidates: Tensor) -> dict[str, Tensor]:
-        return {"sim_logits": self.scores.logit()[:, None]}
+        known = {1: self.of_previous, 2: self.scores, 3: torch.cat((self.of_previous, self.scores), dim=1)}
+        scores = known[candidates.shape[1]].expand(len(candidates), -1)
+        return {"sim_logits": scores.logit()[:, None]}
 
     def loss(self, outputs: Mapping[str, Tensor], targets: Mapping[str, Tensor]) -> dict[str, Tensor]:
         pytest.fail("nobody trains it")
 
 
-def plan(scores: list[float], blend: float) -> Any:
+def plan(
+    scores: list[float], temperature: float, previous: Tensor | None = None, of_previous: float = 0.5, **settings: Any
+) -> Choice:
     root, faster = straight(4.0), straight(6.0)
+    sees_the_set = settings.pop("sees_the_set", False)
+    count = 1 if previous is None else len(previous)
     return choose(
-        {"status_feature": torch.zeros(1, 8)},
-        root[None],
-        lambda features, around: faster[None, None],
-        GivenScores(scores, blend),
+        {"status_feature": torch.zeros(count, 8)},
+        root.expand(count, -1, -1),
+        lambda features, around: faster.expand(count, 1, -1, -1),
+        GivenScores(scores, of_previous, sees_the_set=sees_the_set),
+        PlannerConfig(temperature=temperature, **settings),
+        previous,
     )
 
 
@@ -88,7 +98,83 @@ def test_headings_are_averaged_round_the_circle(heading):
     torch.testing.assert_close(mean[:, 2].sin(), torch.full((8,), math.sin(heading)))
 
 
-def test_only_our_small_model_blends():
-    assert PoseAwareConfig.small().blend > 0
-    assert PoseAwareConfig.published().blend == 0
-    assert not hasattr(RewardWorldModelConfig.published(), "blend")
+def test_a_root_bonus_decides_between_candidates_that_are_valued_alike():
+    torch.testing.assert_close(plan([0.80, 0.75], 0.0, root_bonus=0.1).plan[0], straight(4.0))
+    choice = plan([0.80, 0.78], 0.02, root_bonus=0.02)
+    torch.testing.assert_close(choice.plan[0], straight(5.0), atol=1e-4, rtol=0)
+    torch.testing.assert_close(choice.value, torch.tensor([[0.8, 0.8]]))
+
+
+@pytest.mark.parametrize("sees_the_set", [False, True])
+def test_the_previous_plan_is_a_candidate_where_there_is_one(sees_the_set):
+    previous = torch.stack((straight(5.0), torch.full((8, 3), torch.nan)))
+    kept = plan([0.8, 0.7], 0.0, previous, 0.75, previous_plan_bonus=0.1, sees_the_set=sees_the_set)
+    torch.testing.assert_close(kept.plan, torch.stack((straight(5.0), straight(6.0))))
+    assert kept.has_previous and kept.candidates.shape == (2, 3, 8, 3) and kept.value[1, 0] == -torch.inf
+    too_bad = plan([0.8, 0.7], 0.0, previous, 0.75, previous_plan_bonus=0.02, sees_the_set=sees_the_set)
+    torch.testing.assert_close(too_bad.plan, straight(6.0).expand(2, -1, -1))
+
+
+def test_without_memory_and_without_a_previous_plan_nothing_is_added():
+    assert plan([0.8, 0.7], 0.0, straight(5.0)[None], 0.9).candidates.shape[1] == 2
+    nowhere = torch.full((1, 8, 3), torch.nan)
+    assert plan([0.8, 0.7], 0.0, nowhere, 0.9, previous_plan_bonus=0.5).candidates.shape[1] == 2
+
+
+def test_favourites_are_those_with_the_greatest_values():
+    choice = plan([0.8, 0.7], 0.0, straight(5.0)[None], 0.75, previous_plan_bonus=0.0)
+    torch.testing.assert_close(choice.favourites(2)[0], torch.stack((straight(6.0), straight(5.0))))
+
+
+class SmallTree(Sampler):
+    """Two leaves, whatever it is asked; counts how often it looks at a batch."""
+
+    kind = "small"
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.looks = 0
+
+    def encode(self, features: Mapping[str, Tensor], *, perceive: bool = True) -> SamplerContext:
+        self.looks += 1
+        return SamplerContext(features["status_feature"], features["status_feature"])
+
+    def expand(self, context: SamplerContext, root: Tensor, **_: Any) -> Any:
+        return SimpleNamespace(leaves=torch.stack((1.1 * root, 0.9 * root), dim=1)[:, None])
+
+
+class Counting(GivenScores):
+    """Likes plans the more, the farther they get; counts what it scores."""
+
+    scored = 0
+
+    def score(self, context: RewardContext, candidates: Tensor) -> dict[str, Tensor]:
+        self.scored += 1
+        return {"sim_logits": (candidates[..., -1, 0] / 100).clamp(0.01, 0.99).logit()[:, None]}
+
+
+def test_planners_that_share_networks_run_them_once():
+    tree, model = SmallTree(), Counting([])
+    networks = TrainedNetworks(FeatureConfig.near(), sampler=tree, reward_model=model)
+    batch = PlanningBatch({"status_feature": torch.zeros(1, 8)}, straight(4.0)[None])
+    for bonus, temperature in ((0.0, 0.0), (0.1, 0.0), (0.2, 0.05)):
+        config = PlannerConfig(root="human", root_bonus=bonus, temperature=temperature)
+        Planner(networks, config).choose(batch)
+    assert (tree.looks, model.scored) == (1, 1)
+    Planner(networks, PlannerConfig(root="human", candidates="mild")).choose(batch)
+    assert (tree.looks, model.scored) == (1, 2)
+
+
+def test_a_planner_says_what_it_lacks():
+    networks = TrainedNetworks(FeatureConfig.near())
+    with pytest.raises(OpenPairError, match="lacks a policy and a sampler and a reward model"):
+        Planner(networks, PlannerConfig())
+    with pytest.raises(OpenPairError, match="is not known"):
+        human = Planner(networks, PlannerConfig(root="human", candidates="none"))
+        human.choose(PlanningBatch({"status_feature": torch.zeros(1, 8)}))
+
+
+def test_no_network_carries_a_setting_of_the_planner_and_old_files_stay_readable():
+    for config, retired in ((PoseAwareConfig.small(), "blend"), (KinematicTreeConfig.small(), "strength")):
+        assert not hasattr(config, retired)
+        assert from_plain(type(config), {**to_plain(config), retired: 0.25}) == config

@@ -8,6 +8,7 @@ import pytest
 import torch
 from torch import Tensor
 
+from openpair.planning.config import PlannerConfig
 from openpair.planning.planner import choose
 from openpair.planning.search import SearchConfig, changes, neighbours_of_best, search
 from openpair.rewards.base import HEAD_NAMES, RewardContext, RewardModel
@@ -15,6 +16,7 @@ from openpair.samplers.perturbations import control_candidates
 
 STRAIGHT = torch.stack((torch.arange(1, 9) * 4.0, torch.zeros(8), torch.zeros(8)), dim=-1)
 ROOTS = torch.stack((STRAIGHT, 0.5 * STRAIGHT))
+SEARCHING = PlannerConfig(search=SearchConfig())
 
 
 class LikesAPlace(RewardModel):
@@ -56,7 +58,7 @@ def grow(_: Mapping[str, Tensor], root: Tensor) -> Tensor:
 def test_search_finds_something_better_and_keeps_the_root_last(sees_the_set: bool) -> None:
     model = LikesAPlace(sees_the_set)
     plain = choose(features(2), ROOTS, grow, model)
-    found = choose(features(2), ROOTS, grow, model, SearchConfig())
+    found = choose(features(2), ROOTS, grow, model, SEARCHING)
     place = torch.tensor([33.0, 0.4])
     before, after = ((choice.plan[:, -1, :2] - place).norm(dim=-1) for choice in (plain, found))
     assert (after < before).all()
@@ -68,8 +70,8 @@ def test_search_finds_something_better_and_keeps_the_root_last(sees_the_set: boo
 
 
 def test_a_plan_does_not_depend_on_the_batch() -> None:
-    both = choose(features(2), ROOTS, grow, LikesAPlace(False), SearchConfig())
-    alone = choose(features(1), ROOTS[1:], grow, LikesAPlace(False), SearchConfig())
+    both = choose(features(2), ROOTS, grow, LikesAPlace(False), SEARCHING)
+    alone = choose(features(1), ROOTS[1:], grow, LikesAPlace(False), SEARCHING)
     torch.testing.assert_close(both.plan[1:], alone.plan)
 
 

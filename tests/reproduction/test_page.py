@@ -115,10 +115,10 @@ def test_what_was_chosen_among_is_shown_in_its_place(whole_run: Path, tmp_path: 
     manners = next(rows for rows in tables if rows[0][:2] == ["", "temperature"])
     (row,) = [row for row in manners if any("71.5" in cell for cell in row)]
     assert row[:2] == ["IL + reward model, wide neighbours", "2"]
-    assert "71.5" in row[manners[0].index("kept, +4")]
+    assert "71.5" in row[manners[0].index("bonus 4")]
     roots = next(rows for rows in tables if rows[0][:2] == ["strength", "temperature"])
     (row,) = [row for row in roots if any("93.5" in cell for cell in row)]
-    assert row[:2] == ["0.25", "3"] and "93.5" in row[roots[0].index("margin 10")]
+    assert row[:2] == ["0.25", "3"] and "93.5" in row[roots[0].index("bonus 10")]
 
 
 def test_the_page_names_what_it_was_made_with(whole_run: Path, tmp_path: Path) -> None:

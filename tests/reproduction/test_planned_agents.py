@@ -1,4 +1,4 @@
-"""Agents of the comparison: what they remember and how they blend, and how the validation towns choose by how much."""
+"""Agents of the comparison: what they remember, and how the validation towns choose temperature and bonuses."""
 
 from __future__ import annotations
 
@@ -12,7 +12,9 @@ import torch
 from torch import Tensor
 
 from openpair.features.config import FeatureConfig
+from openpair.planning.config import PlannerConfig
 from openpair.planning.memory import driven_on
+from openpair.planning.networks import TrainedNetworks
 from openpair.reproduction.agents import BASE
 from openpair.reproduction.choices import (
     CONTROLS,
@@ -24,13 +26,13 @@ from openpair.reproduction.choices import (
     root_name,
     strength_name,
 )
-from openpair.reproduction.planning import PlannedAgent, SceneView, human_root, in_order, planned
+from openpair.reproduction.planning import PlannedAgent, planned
 from openpair.reproduction.settings import STRENGTHS
-from openpair.rewards.base import RewardContext
+from openpair.rewards.base import RewardContext, RewardModel
 
-TOKENS = ("late", "early", "alone")
-BEFORE = {"late": "early", "alone": "nowhere"}
-SPEEDS = {"late": 4.0, "early": 8.0, "alone": 6.0}
+TOKENS = ("late", "early", "alone", "earliest")
+BEFORE = {"late": "early", "early": "earliest", "alone": "nowhere"}
+SPEEDS = {"late": 4.0, "early": 6.0, "alone": 5.0, "earliest": 8.0}
 
 
 def straight(speed: float) -> Tensor:
@@ -38,7 +40,7 @@ def straight(speed: float) -> Tensor:
     return torch.stack((speed * seconds, torch.zeros(8), torch.zeros(8)), dim=-1)
 
 
-class ThreeScenes:
+class FourScenes:
     """Stands for a store of features: a car that drives straight on, slower and slower."""
 
     tokens = TOKENS
@@ -50,92 +52,57 @@ class ThreeScenes:
         return {"camera_feature": empty, "lidar_feature": empty, "status_feature": empty, "trajectory": plans}
 
 
-class LikesSpeed:
-    """Stands for a reward model: a plan is worth more the farther it gets, up to 1 at 100 m; counts its scenes."""
+class LikesSpeed(RewardModel):
+    """A plan is worth more the farther it gets, up to 1 at 100 m."""
 
-    def __init__(self) -> None:
-        self.scored = 0
+    kind = "likes_speed"
 
     def encode(self, features: Mapping[str, Tensor]) -> RewardContext:
         return RewardContext(features["status_feature"], features["status_feature"])
 
     def score(self, context: RewardContext, candidates: Tensor) -> dict[str, Tensor]:
-        self.scored += 1
         return {"sim_logits": (candidates[..., -1, 0] / 100).clamp(0.01, 0.99).logit()[:, None]}
 
+    def loss(self, outputs: Mapping[str, Tensor], targets: Mapping[str, Tensor]) -> dict[str, Tensor]:
+        pytest.fail("nobody trains it")
 
-def slower(view: SceneView, root: Tensor) -> Tensor:
-    return (root * torch.tensor([0.5, 1.0, 1.0]))[:, None]
 
-
-def plans(keep: float | None, wanted: set[str] | None = None) -> dict[str, Tensor]:
-    agent = PlannedAgent("a.b", human_root, slower, LikesSpeed(), keep=keep)
+def plans(bonus: float | None, wanted: set[str] | None = None) -> dict[str, Tensor]:
+    networks = TrainedNetworks(FeatureConfig.near(), reward_model=LikesSpeed())
+    config = PlannerConfig(root="human", candidates="mild", previous_plan_bonus=bonus)
     found: dict[str, Tensor] = {}
-    for view, plans_of in planned([agent], ThreeScenes(), seed=0, before=BEFORE, wanted=wanted):
+    for view, plans_of in planned(
+        [PlannedAgent.of("a.b", networks, config, 0)], FourScenes(), before=BEFORE, wanted=wanted
+    ):
         found |= dict(zip(view.tokens, plans_of["a.b"], strict=True))
     return found
 
 
-def test_what_lies_before_a_scene_is_planned_before_it():
-    chain = {"d": "c", "c": "b", "b": "a", "x": "not there"}
-    assert in_order(["d", "x", "a", "b", "c"], chain) == [["x", "a"], ["b"], ["c"], ["d"]]
-    assert in_order([], {}) == []
-
-
-def test_without_memory_every_scene_stands_for_itself():
+def test_without_memory_the_fastest_neighbour_of_each_scene_is_the_plan():
     found = plans(None)
+    assert set(found) == set(TOKENS)
     for token in TOKENS:
-        torch.testing.assert_close(found[token], straight(SPEEDS[token]))
+        assert found[token][-1, 0] > straight(SPEEDS[token])[-1, 0] + 1
 
 
-def test_a_better_plan_of_before_is_gone_on_with():
-    found = plans(0.0)
-    moved = straight(8.0)[None, 0]
-    torch.testing.assert_close(found["late"], driven_on(straight(8.0)[None], moved)[0])
-    for token in ("early", "alone"):
-        torch.testing.assert_close(found[token], straight(SPEEDS[token]))
+def test_the_previous_plan_is_the_one_made_without_memory():
+    """Depth one: what the scene before would have gone on with plays no part, nor does which scenes are planned."""
+    alone, found = plans(None), plans(1.0)
+    for token, first in (("late", "early"), ("early", "earliest")):
+        moved = straight(SPEEDS[first])[None, 0]
+        torch.testing.assert_close(found[token], driven_on(alone[first][None], moved)[0])
+    for token in ("alone", "earliest"):
+        torch.testing.assert_close(found[token], alone[token])
+    for wanted in ({"late"}, {"late", "early"}, {"early", "alone"}):
+        some = plans(1.0, wanted)
+        assert set(some) == wanted
+        for token in wanted:
+            torch.testing.assert_close(some[token], found[token])
 
 
-@pytest.mark.parametrize(("keep", "goes_on"), [(0.1, False), (0.25, True)])
-def test_a_worse_plan_of_before_is_kept_where_it_is_valued_by_enough_more(monkeypatch, keep, goes_on):
-    monkeypatch.setitem(SPEEDS, "early", 2.0)  # worth 0.08; the scene's own root 0.16 or 0.24
-    monkeypatch.setitem(SPEEDS, "late", 6.0)
-    found = plans(keep)
-    assert bool(torch.allclose(found["late"], straight(2.0))) is goes_on
-
-
-def test_scenes_that_are_not_wanted_are_planned_for_memory_alone():
-    assert set(plans(None, {"late"})) == {"late"}
-    torch.testing.assert_close(plans(0.0, {"late"})["late"], plans(0.0)["late"])
-
-
-def a_view() -> SceneView:
-    return SceneView(("a",), {"status_feature": torch.zeros(1, 8)}, straight(5.0)[None], 0)
-
-
-def a_bit_faster(view: SceneView, root: Tensor) -> Tensor:
-    return straight(5.5)[None, None]
-
-
-def test_blending_lies_between_the_candidates_and_margins_count():
-    model = LikesSpeed()
-    best = PlannedAgent("a.b", human_root, a_bit_faster, model)
-    blending = PlannedAgent("a.c", human_root, a_bit_faster, model, blend=0.02)
-    wary = PlannedAgent("a.d", human_root, a_bit_faster, model, margin=0.5, blend=0.02)
-    view = a_view()
-    torch.testing.assert_close(best.plan(view)[0], straight(5.5))
-    # The faster plan is longer by 2 m, worth 0.02: weights e to 1.
-    share = torch.e / (1 + torch.e)
-    torch.testing.assert_close(blending.plan(view)[0], straight(5.0 + 0.5 * share))
-    torch.testing.assert_close(wary.plan(view)[0], straight(5.0), atol=1e-4, rtol=0)
-
-
-def test_candidates_of_a_scene_are_scored_once_for_all_who_choose_from_them():
-    model = LikesSpeed()
-    view = a_view()
-    for margin in (0.0, 0.1, 0.2):
-        PlannedAgent("a.b", human_root, a_bit_faster, model, margin=margin).plan(view)
-    assert model.scored == 1
+def test_a_previous_plan_that_is_valued_less_is_not_gone_on_with(monkeypatch):
+    monkeypatch.setitem(SPEEDS, "earliest", 2.0)
+    torch.testing.assert_close(plans(0.0)["early"], plans(None)["early"])
 
 
 WORST = 50.0
@@ -198,10 +165,10 @@ def test_control_and_strength_are_chosen_as_plans_are_made_and_roots_at_that_str
         il_rwm="il_rwm_wide",
         sequential="iterative",
         strength=0.25,
-        root_margin=0.1,
-        root_blend=0.03,
-        blend=0.02,
-        keep=None,
+        human_root_bonus=0.1,
+        human_temperature=0.03,
+        temperature=0.02,
+        previous_plan_bonus=None,
     )
 
 

@@ -129,9 +129,7 @@ def test_missing_plans_fail_with_a_reason_and_never_count_as_zero(small_run: Sma
     plans = read_agent_plans(path)
     world = small_run.dataset
     lacking = next(key.token for key in world.chosen_keys() if world.predecessor(key.token))
-    follower = next(
-        key.token for key in world.chosen_keys() if world.predecessor(key.token) and key.token != lacking
-    )
+    follower = next(key.token for key in world.chosen_keys() if world.predecessor(key.token) and key.token != lacking)
     without = {lacking, world.predecessor(follower)}
     kept = [token for token in plans.rows if token not in without]
     write_plans(path, kept, np.stack([plans.poses[plans.rows[token], 0] for token in kept]))

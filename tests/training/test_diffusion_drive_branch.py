@@ -16,7 +16,7 @@ from openpair.configs.experiment import ExperimentConfig, preset
 from openpair.configs.runs import RunPlan, start_imitation
 from openpair.datasets.registry import open_dataset
 from openpair.errors import OpenPairError
-from openpair.planning.pipeline import load_pipeline
+from openpair.planning.scene_planner import load_planner
 from openpair.policies.anchors import fit_anchors, read_anchors
 from openpair.policies.diffusion_drive import DiffusionDrive, DiffusionDriveConfig
 from openpair.training.data import DataSpec, StoreLocation, build_training_data
@@ -51,7 +51,7 @@ def test_it_trains_on_anchors_of_its_own_data_and_plans(trained: Path, stores: S
     assert torch.equal(policy.state_dict()["_trajectory_head.plan_anchor"], expected)
     dataset = open_dataset("world", split="test", max_scenes=2)
     scenes = [dataset.load_scene(key.token) for key in dataset.keys()]
-    planner = load_pipeline(trained, mode="il", dataset=dataset, name="il", seed=1)
+    planner = load_planner(trained, mode="il", dataset=dataset, name="il", seed=1)
     together = planner.plan_batch(scenes)
     alone = np.stack([planner.plan(scene) for scene in scenes])
     np.testing.assert_allclose(together, alone, atol=1e-4)  # what a scene draws does not depend on its neighbours

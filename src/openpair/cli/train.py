@@ -167,7 +167,7 @@ def train_branches(
     devices: Sequence[str] = (),
     interleave: bool = False,
 ) -> None:
-    """Train branches of a run at the same time; settings are kept beside the networks (experiment.json, planner.json)."""
+    """Train branches of a run at the same time; settings are kept in experiment.json and planner.json."""
     from openpair.checkpoints import to_plain
     from openpair.planning.planner_file import StoredPlanner
     from openpair.training.parallel import assign_devices, train_concurrently, train_interleaved
