@@ -363,6 +363,8 @@ def from_plain(wanted: Any, value: Any) -> Any:
 
 def _from_union(options: tuple[Any, ...], value: Any) -> Any:
     for option in options:
+        if typing.get_origin(option) is typing.Literal and value in typing.get_args(option):
+            return value
         is_class = isinstance(value, dict) and getattr(option, "__name__", None) == value.get("is")
         if is_class or (value is None and option is type(None)):
             return from_plain(option, value) if is_class else None

@@ -55,8 +55,12 @@ class Choices:
     human_root_bonus: float = 0.03
     human_temperature: float = 0.0
 
-    def planner(self) -> StoredPlanner:
-        """How a seed's networks are to plan."""
+    def planner(self, tree_strength: float) -> StoredPlanner:
+        """How a seed's networks are to plan.
+
+        ``tree_strength`` is that of the leaves that the reward model learned from; nothing is chosen for the untrained
+        tree, which keeps to it.
+        """
         bonus = self.previous_plan_bonus
         return StoredPlanner(
             mode="pair",
@@ -66,7 +70,10 @@ class Choices:
                 root_bonus=0.0,
                 previous_plan_bonus="none" if bonus is None else bonus,
             ),
-            modes={"human_pair": PlannerChanges(temperature=self.human_temperature, root_bonus=self.human_root_bonus)},
+            modes={
+                "human_pair": PlannerChanges(temperature=self.human_temperature, root_bonus=self.human_root_bonus),
+                "il_rwm_untrained_tree": PlannerChanges(strength=tree_strength),
+            },
         )
 
     def write(self, path: Path) -> None:

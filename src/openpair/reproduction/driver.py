@@ -20,6 +20,7 @@ from openpair.configs.runs import BRANCH_FILES, SEQUENTIAL_SCHEMES, RunPlan
 from openpair.features.cache import FeatureStore
 from openpair.files import write_atomically
 from openpair.planning.networks import TrainedNetworks, load_policy, load_reward_model, load_sampler
+from openpair.planning.planner_file import StoredPlanner
 from openpair.policies.base import ImitationPolicy
 from openpair.reproduction.agents import BASE
 from openpair.reproduction.choices import HUMAN_PAIR, PAIR, Choices, choose_all
@@ -166,8 +167,12 @@ class Reproduction:
         choices = choose_all([seed_folder(self.run, seed) for seed in self.seeds])
         choices.write(self.run / "choices.json")
         for seed in self.seeds:
-            choices.planner().write(seed_folder(self.run, seed))
+            self.stored_planner(choices).write(seed_folder(self.run, seed))
         return choices
+
+    def stored_planner(self, choices: Choices) -> StoredPlanner:
+        """How a seed's networks plan once something is chosen."""
+        return choices.planner(self.config.experiment.pool.tree_strength)
 
     def plan(self, choices: Choices) -> None:
         """Plans of every agent on the test scenes."""
@@ -271,7 +276,7 @@ MODE_OF_AGENT = {
 
 def agents_of_seed(reproduction: Reproduction, seed: int, choices: Choices) -> list[PlannedAgent]:
     """Every agent whose networks are trained, as tables name them."""
-    folder, stored = seed_folder(reproduction.run, seed), choices.planner()
+    folder, stored = seed_folder(reproduction.run, seed), reproduction.stored_planner(choices)
     features = reproduction.config.experiment.features
     sampler = load_sampler(folder / BRANCH_FILES["rl"])
     model = load_reward_model(folder / BRANCH_FILES["reward"])
