@@ -42,5 +42,8 @@ def drawn_for(policy: ImitationPolicy, features: Mapping[str, Tensor], seed: int
     """All that a policy draws at random for B scenes, by name (B, ...); empty for policies without randomness."""
     if not policy.draw(0, torch.Generator()):
         return {}
-    rows = [policy.draw(1, torch.Generator().manual_seed(own)) for own in scene_seeds(features, seed)]
+    # Other networks of a planner may read more of a scene: what a policy draws does not depend on them.
+    reads = getattr(policy, "reads", frozenset(features))
+    seeds = scene_seeds({name: value for name, value in features.items() if name in reads}, seed)
+    rows = [policy.draw(1, torch.Generator().manual_seed(own)) for own in seeds]
     return {name: torch.cat([row[name] for row in rows]) for name in rows[0]}

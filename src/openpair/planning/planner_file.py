@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import json
-import os
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
 from openpair.errors import OpenPairError
+from openpair.files import write_atomically
 from openpair.planning.changes import NO_CHANGES, PlannerChanges
 from openpair.planning.config import PlannerConfig, mode_config
 
@@ -44,10 +44,7 @@ class StoredPlanner:
         }
         path, text = folder / PLANNER_FILE, json.dumps(content, indent=2) + "\n"
         if not path.exists() or path.read_text(encoding="utf-8") != text:
-            folder.mkdir(parents=True, exist_ok=True)
-            part = path.with_suffix(".json.tmp")
-            part.write_text(text, encoding="utf-8")
-            os.replace(part, path)
+            write_atomically(path, text)
         return path
 
     @staticmethod
