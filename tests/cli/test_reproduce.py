@@ -11,7 +11,7 @@ from openpair.cli.main import main
 from openpair.datatypes.columns import Protocol
 from openpair.evaluation.chunk import Task
 from openpair.evaluation.runner import evaluate
-from openpair.evaluation.sources import AgentSource, DatasetSource
+from openpair.evaluation.sources import AgentSource, DatasetSource, parse_agents
 
 DOCS = Path(__file__).parents[2] / "docs"
 MAIN = {"il", "il_rwm", "sequential", "sequential_regularised", "iterative", "pair", "human", "human_pair"} | {
@@ -62,6 +62,25 @@ def test_a_finished_run_is_not_trained_again_and_gives_the_same_page(small: Path
     assert run("reproduce", "--size", "small", "--seeds", 0, "--out", small, "--workers", 1) == 0
     assert {path: path.stat().st_mtime_ns for path in networks} == before and len(networks) >= 6
     assert (small / "results.md").read_bytes() == page
+
+
+def test_an_evaluation_drives_the_agents_of_the_results(small: Path) -> None:
+    """Chosen temperature, bonuses, strength and memory included: planner.json of the run folder says them all."""
+    main = {
+        row["agent"]: row
+        for row in rows(small / "results.json")
+        if row["table"] == "main" and row["protocol"] == "v1.1" and row["metric"] == "score"
+    }
+    modes = {"pair": "", "il": "@il", "il_rwm_mild": "@il_rwm", "il_rwm_wide": "@il_rwm_wide"}
+    modes |= {name: f"@{name}" for name in ("human_pair", "il_rwm_untrained_tree", "pair_best_of_6")}
+    agents = parse_agents([f"{name}={small / 'seed-0'}{mode}" for name, mode in modes.items()])
+    task = Task(DatasetSource("world", None, {"split": "test"}), agents, Protocol.V1_1, 0)
+    summary = evaluate(task, workers=1, max_scenes=8, show_progress=False).summary
+    for name in modes:
+        agent = summary.agent(name)
+        assert agent.score.num_scenes == main[name]["scenes"] == 8
+        assert 100 * agent.score.mean == pytest.approx(main[name]["mean"], abs=2e-4), name
+        assert agent.uses_truth == (name == "pair_best_of_6")
 
 
 def test_published_figures_of_agents_that_learn_nothing_come_out_again() -> None:
