@@ -65,6 +65,17 @@ def test_scenes_and_order(dataset: Argoverse2Dataset) -> None:
     assert scene_sweeps(60, 1, ()) == []
 
 
+def test_predecessors_lie_five_sweeps_earlier(dataset: Argoverse2Dataset) -> None:
+    with_one = [key for key in dataset.keys() if dataset.predecessor(key.token)]
+    assert 0 < len(with_one) < len(dataset)  # the first scenes of logs have none
+    for key in with_one[:3]:
+        earlier, now = (dataset.load_scene(t) for t in (str(dataset.predecessor(key.token)), key.token))
+        assert earlier.token == dataset.predecessor(key.token) and earlier.log_name == key.log_name
+        assert dataset.sweep_of(key.token) - dataset.sweep_of(earlier.token) == 5
+        np.testing.assert_allclose(earlier.future[0].ego.pose, now.current.ego.pose)
+    assert len(dataset) == len(dataset.keys()) and dataset.predecessor("nothing") is None
+
+
 def test_ego(pairs: list[tuple[dict, Scene]]) -> None:
     for case, scene in pairs:
         assert scene.current.ego.timestamp_us == case["in_time_us"]

@@ -51,6 +51,26 @@ def test_golden_scenes(navsim_root: Path) -> None:
     assert times == sorted(times)
 
 
+def test_predecessors_are_the_frames_before(navsim_root: Path) -> None:
+    """Whatever the filter lets through: every frame with enough history has its predecessor, and no other."""
+    sparse = NavsimDataset(navsim_root, scene_filter=read_scene_filter(navsim_root / "golden/scenes.csv"))
+    every = NavsimDataset(navsim_root, scene_filter=SceneFilter(frame_interval=1, has_route=False))
+    position = {key.token: place for place, key in enumerate(every.keys())}
+    added = 0
+    for key in sparse.keys():
+        earlier = sparse.predecessor(key.token)
+        assert earlier == every.predecessor(key.token)
+        place = position[key.token]
+        first_of_log = place == 0 or every.keys()[place - 1].log_name != key.log_name
+        assert earlier == (None if first_of_log else every.keys()[place - 1].token)
+        if earlier is not None and earlier not in {k.token for k in sparse.keys()}:
+            scene, now = sparse.load_scene(earlier), sparse.load_scene(key.token)
+            assert scene.token == earlier and np.array_equal(scene.future[0].ego.pose, now.current.ego.pose)
+            added += 1
+    assert added
+    assert sparse.predecessor("nothing") is None
+
+
 def reference_selection(root: Path, scene_filter: SceneFilter) -> list[str]:
     """The filter's meaning, written down a second time with slices and loops."""
     tokens = []

@@ -172,6 +172,10 @@ class SyntheticScenes:
         """
         return read_synthetic_scene(self._path(token), self._load_map, self.folder.parent / "sensor_blobs")
 
+    def predecessor(self, token: str) -> None:
+        """None: second-stage scenes go on from no recorded frame."""
+        return None
+
     def load_sensors(
         self, scene: Scene, *, size: tuple[int, int], depth: bool = False, cameras: bool = True, lidar: bool = True
     ) -> SensorFrame:
