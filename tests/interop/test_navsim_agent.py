@@ -19,6 +19,7 @@ from openpair.configs.experiment import preset
 from openpair.interop import navsim_agent
 from openpair.interop.navsim_agent import NOW, OpenPairAgent, PlanProcess, inputs_of
 from openpair.planning.networks import features_note
+from openpair.policies.diffusion_drive import DiffusionDrive, DiffusionDriveConfig
 from openpair.policies.transfuser import Transfuser
 
 YAML = Path(openpair.interop.hydra.__file__).parent / "agent" / "openpair.yaml"
@@ -78,6 +79,20 @@ def test_another_interpreters_process_plans_the_same(checkpoint):
         assert process.plan(inputs).shape == (8, 3)
     finally:
         process.close()
+
+
+def test_a_policy_that_draws_at_random_draws_the_same_for_the_same_sensors(tmp_path):
+    from openpair.interop.planner import SensorPlanner
+
+    config = preset("demo")
+    torch.manual_seed(0)
+    policy = DiffusionDrive(DiffusionDriveConfig.small(), torch.randn(20, 8, 2))
+    save_checkpoint(tmp_path / "policy.safetensors", policy, notes=features_note(config.features))
+    planner = SensorPlanner(tmp_path / "policy.safetensors")
+    first = planner.plan(inputs_of(agent_input()))
+    other = planner.plan(inputs_of(agent_input(seed=1)))
+    np.testing.assert_array_equal(planner.plan(inputs_of(agent_input())), first)
+    assert not np.array_equal(other, first)
 
 
 def test_what_cannot_be_used_is_said(tmp_path, checkpoint):

@@ -22,7 +22,8 @@ class Reproduce:
 
     Run the same command again to go on: what is trained or scored is kept.
 
-    Writes RUN/seed-N/..., DOCS/results.md, DOCS/results.json and figures in DOCS/images.
+    Writes RUN/seed-N/... (networks, and in planner.json how they plan: 'openpair eval --agent RUN/seed-N' drives PaIR),
+    DOCS/results.md, DOCS/results.json and figures in DOCS/images.
     """
 
     out: Path = Path("runs/reproduce")

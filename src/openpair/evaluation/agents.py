@@ -125,7 +125,7 @@ class PlansFileAgent:
 
 @dataclass
 class CheckpointAgent:
-    """A trained agent: wraps what ``openpair.training`` loads from a checkpoint.
+    """An agent made of functions that plan.
 
     Attributes:
         pipeline: scene -> (8, 3) plan.

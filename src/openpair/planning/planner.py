@@ -14,7 +14,7 @@ from torch import Tensor
 
 from openpair.datatypes.columns import PoseIndex
 from openpair.errors import OpenPairError
-from openpair.planning.config import WIDE, PlannerConfig
+from openpair.planning.config import MODES, WIDE, PlannerConfig
 from openpair.planning.networks import TrainedNetworks
 from openpair.planning.noise import drawn_for
 from openpair.planning.search import search
@@ -118,7 +118,7 @@ def choose(
     root: Tensor,
     grow: Grow,
     reward_model: RewardModel,
-    config: PlannerConfig = PlannerConfig(),  # noqa: B008  frozen
+    config: PlannerConfig = MODES["pair"],
     previous: Tensor | None = None,
 ) -> Choice:
     """Grow candidates around roots (B, 8, 3), which stay among them, and choose by search, bonuses and temperature of
