@@ -19,6 +19,7 @@ _FULL_TEXTS = ("No space left on device", "Disk quota exceeded", "database or di
 _NO_FLOCK = (errno.ENOLCK, errno.EOPNOTSUPP, errno.ENOSYS)
 LOCK_FILE = ".lock"
 _PART = ".part"
+_held: set[Path] = set()
 
 
 class DiskFull(OpenPairError):
@@ -115,8 +116,14 @@ def allocate(path: Path) -> None:
 def locked(folder: Path) -> Iterator[None]:
     """Hold a folder that this process writes; made if absent. What a killed run left half written is removed.
 
+    A folder that this process holds already is held on.
+
     Raises OpenPairError where another process holds it, and where it cannot be written.
     """
+    place = folder.resolve()
+    if place in _held:
+        yield
+        return
     path = folder / LOCK_FILE
     with disk_errors(path):
         try:
@@ -129,10 +136,12 @@ def locked(folder: Path) -> Iterator[None]:
                 f"cannot write there ({error.strerror or error})", where=folder, fix="Choose another folder"
             ) from error
     try:
+        _held.add(place)
         for part in folder.glob(f".*{_PART}"):
             part.unlink(missing_ok=True)
         yield
     finally:
+        _held.discard(place)
         path.unlink(missing_ok=True)
         os.close(handle)
 

@@ -75,7 +75,7 @@ def test_an_evaluation_drives_the_agents_of_the_results(small: Path) -> None:
     modes |= {name: f"@{name}" for name in ("human_pair", "il_rwm_untrained_tree", "pair_best_of_6")}
     agents = parse_agents([f"{name}={small / 'seed-0'}{mode}" for name, mode in modes.items()])
     task = Task(DatasetSource("world", None, {"split": "test"}), agents, Protocol.V1_1, 0)
-    summary = evaluate(task, workers=1, max_scenes=8, show_progress=False).summary
+    summary = evaluate(task, workers=1, max_scenes=8).summary
     for name in modes:
         agent = summary.agent(name)
         assert agent.score.num_scenes == main[name]["scenes"] == 8
@@ -93,7 +93,7 @@ def test_published_figures_of_agents_that_learn_nothing_come_out_again() -> None
     names = ("human", "constant_velocity")
     agents = tuple(AgentSource(name, name) for name in names)
     task = Task(DatasetSource("world", None, {"split": "test"}), agents, Protocol.V1_1, 0)
-    summary = evaluate(task, workers=1, show_progress=False).summary
+    summary = evaluate(task, workers=1).summary
     for name in names:
         assert summary.agent(name).score.num_scenes == published[name]["scenes"]
         assert 100 * summary.agent(name).score.mean == pytest.approx(published[name]["mean"], abs=0.006)

@@ -80,7 +80,7 @@ def as_original() -> dict[Protocol, PrepareOnce]:
 
 def evaluate_golden(dataset, agents, protocol: Protocol, prepare, **options):
     task = Task(DatasetSource("navsim", ready=dataset), agents, protocol, prepare=prepare, **options)
-    return evaluate(task, show_progress=False)
+    return evaluate(task)
 
 
 def deviations(evaluation, protocol: Protocol, version: str = "") -> dict[str, float]:
@@ -132,7 +132,7 @@ def test_prepared_scenes_from_a_store_give_the_same_scores(tokens, agents, tmp_p
     build_store(tmp_path / "store", lambda: dataset, Protocol.V1_1, source="golden")
     task = Task(DatasetSource("navsim", ready=dataset), agents[:2], Protocol.V1_1)
     stored = replace(task, prepare=PrepareFromStore(tmp_path / "store"))
-    assert evaluate(stored, show_progress=False).rows == evaluate(task, show_progress=False).rows
+    assert evaluate(stored).rows == evaluate(task).rows
     with pytest.raises(OpenPairError, match=r"prepared for protocol v1\.1"):
         PrepareFromStore(tmp_path / "store").open(Protocol.V2_2)
     scene = dataset.load_scene(chosen[0])
@@ -195,4 +195,4 @@ def test_what_goes_against_carried_exemptions_is_refused(dataset, agents, tmp_pa
 
 def evaluate_golden_on(pool, dataset, agents):
     task = Task(DatasetSource("navsim", ready=dataset), agents, Protocol.V1_1, carry_exemptions=True)
-    return evaluate(task, show_progress=False, pool=pool)
+    return evaluate(task, pool=pool)

@@ -57,8 +57,8 @@ class KilledOnce:
 
 def test_one_of_two_workers_is_killed_and_nothing_is_lost_or_scored_twice(cluster, tmp_path):
     task = replace(TASK, prepare=KilledOnce(tmp_path, "one-020"))
-    result = evaluate(task, out_dir=tmp_path / "ray", show_progress=False, pool=cluster)
-    here = evaluate(TASK, out_dir=tmp_path / "here", workers=1, show_progress=False)
+    result = evaluate(task, out_dir=tmp_path / "ray", pool=cluster)
+    here = evaluate(TASK, out_dir=tmp_path / "here", workers=1)
     killed = (tmp_path / "killed").read_text()
     workers = set((tmp_path / "workers").read_text().split())
     assert str(os.getpid()) not in workers and killed in workers and len(workers) >= 2
@@ -81,15 +81,15 @@ def test_a_piece_that_kills_every_worker_ends_the_run_and_the_next_one_goes_on(c
     from openpair.pools import WorkersDied
 
     with pytest.raises(WorkersDied, match="goes on from what is finished"):
-        evaluate(replace(TASK, prepare=KilledAlways("two-039")), out_dir=tmp_path, show_progress=False, pool=cluster)
-    again = evaluate(TASK, out_dir=tmp_path, show_progress=False, pool=cluster)
+        evaluate(replace(TASK, prepare=KilledAlways("two-039")), out_dir=tmp_path, pool=cluster)
+    again = evaluate(TASK, out_dir=tmp_path, pool=cluster)
     assert again.summary.run["resumed_scenes"] > 0 and again.summary.scenes_scored == 80
 
 
 def test_bad_input_reaches_the_user_as_it_is(cluster, tmp_path):
     broken = replace(TASK, agents=parse_agents(["human"]), prepare=toy_prepare)
     source = ToySource((("one", 3),), broken=("one-001",))
-    result = evaluate(replace(broken, dataset=source), show_progress=False, pool=cluster)
+    result = evaluate(replace(broken, dataset=source), pool=cluster)
     assert result.exit_status() == 3 and "not complete" in result.summary.failures[0].reason
 
     def refuse():

@@ -34,7 +34,7 @@ def toy_task(**changes) -> Task:
 
 
 def run(task: Task, out: Path | None = None, **options):
-    return evaluate(task, out_dir=out, show_progress=False, **options)
+    return evaluate(task, out_dir=out, **options)
 
 
 def test_every_scene_and_agent_has_a_row_with_known_scores():
@@ -207,7 +207,7 @@ def test_agents_built_in_memory_are_never_resumed_and_stay_in_their_process(tmp_
 def test_a_folder_that_cannot_be_written_is_refused(tmp_path):
     (tmp_path / "file").write_text("in the way")
     for out in (tmp_path / "file", tmp_path / "file" / "below"):
-        with pytest.raises(OpenPairError, match="Choose another --out"):
+        with pytest.raises(OpenPairError, match="Choose another"):
             run(toy_task(), out)
 
 

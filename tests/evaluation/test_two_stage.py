@@ -43,7 +43,7 @@ def agents(tmp_path_factory):
 def evaluation(agents, tmp_path_factory):
     folder = tmp_path_factory.mktemp("two_stage")
     task = Task(source(folder), agents, Protocol.V2_2, stages=2)
-    return evaluate(task, out_dir=folder / "out", show_progress=False), folder / "out"
+    return evaluate(task, out_dir=folder / "out"), folder / "out"
 
 
 def golden_table(agent: str) -> dict[str, dict[str, str]]:
@@ -93,7 +93,7 @@ def test_the_answer_of_traffic_matters(evaluation, agents, tmp_path, monkeypatch
         return replay
 
     monkeypatch.setattr(reactive, "reactive_tracks", replayed)
-    other = evaluate(Task(source(tmp_path), agents, Protocol.V2_2, stages=2), show_progress=False)
+    other = evaluate(Task(source(tmp_path), agents, Protocol.V2_2, stages=2))
     differing = [a.token for a, b in zip(evaluation[0].rows, other.rows, strict=True) if a.metrics != b.metrics]
     assert len(differing) >= 5
 
@@ -103,7 +103,7 @@ def test_a_missing_scene_fails_its_mapping_and_no_other(agents, tmp_path):
     shutil.copytree(GOLDEN / "navhard_two_stage", folder, copy_function=shutil.copyfile)
     (folder / "synthetic_scene_pickles" / "fd1463b3a1ed2c501.pkl").unlink()
     task = Task(source(tmp_path, second_stage=folder), agents[:1], Protocol.V2_2, stages=2)
-    result = evaluate(task, out_dir=tmp_path / "out", show_progress=False)
+    result = evaluate(task, out_dir=tmp_path / "out")
     assert result.exit_status() == 3
     assert [f.token for f in result.summary.failures] == ["fd1463b3a1ed2c501"]
     failed = [row for row in read_scores(tmp_path / "out" / MAPPINGS_FILE) if row.failed]
@@ -113,14 +113,14 @@ def test_a_missing_scene_fails_its_mapping_and_no_other(agents, tmp_path):
 
 def test_humans_have_no_second_stage(tmp_path):
     task = Task(source(tmp_path), parse_agents(["human"]), Protocol.V2_2, stages=2)
-    result = evaluate(task, show_progress=False)
+    result = evaluate(task)
     assert result.summary.scenes_failed == 18 and result.summary.agents[0].score.num_scenes == 0
     assert "no human drove on" in result.summary.failures[0].reason
 
 
 def test_unfinished_mappings_are_taken_up(agents, tmp_path):
     task = Task(source(tmp_path), agents[:1], Protocol.V2_2, stages=2)
-    whole = evaluate(task, out_dir=tmp_path / "out", show_progress=False)
+    whole = evaluate(task, out_dir=tmp_path / "out")
     from openpair.evaluation.records import ChunkResult
 
     path = tmp_path / "partial.jsonl"

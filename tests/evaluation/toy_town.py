@@ -58,6 +58,9 @@ class ToyDataset:
     def keys(self) -> list[SceneKey]:
         return [SceneKey(log, f"{log}-{i:03d}") for log, count in self.logs.items() for i in range(count)]
 
+    def fingerprint(self) -> str:
+        return f"{self.logs} {self.broken} {SPEED_MPS}"
+
     def load_scene(self, token: str) -> Scene:
         if token in self.broken:
             raise OpenPairError("the frames of this scene are not complete", where=token)

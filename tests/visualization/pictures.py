@@ -47,7 +47,7 @@ def toy_summary(broken: tuple[str, ...] = ()) -> Summary:
         prepare=toy_prepare,
         score=toy_score,
     )
-    return evaluate(task, show_progress=False).summary
+    return evaluate(task).summary
 
 
 def toy_item(index: int = 0, scene: Scene | None = None) -> GalleryScene:

@@ -67,6 +67,7 @@ class Demo:
         from openpair.evaluation.runner import evaluate
         from openpair.evaluation.sources import DatasetSource
         from openpair.evaluation.tables import print_table, results_table
+        from openpair.files import locked
         from openpair.training.data import DataSpec
 
         started = time.perf_counter()
@@ -75,19 +76,20 @@ class Demo:
             "train": DataSpec(options={"split": "train", "max_scenes": config.train_scenes}),
             "validation": DataSpec(options={"split": "val", "max_scenes": config.validation_scenes}),
         }
-        with ProgressView() as view:
+        with locked(self.out), ProgressView() as view:
             stores = build_stores(specs, config, self.out / "data", self.workers, view)
             plan = RunPlan(config, stores["train"], stores["validation"], self.out / NETWORKS)
             train_branches(plan, ("il", "rl"), view)
             train_branches(plan, ("reward",), view)
-        task = Task(DatasetSource("world", None, {"split": "test"}), self._agents(), config.protocol, config.seed)
-        evaluation = evaluate(
-            task,
-            out_dir=self.out,
-            workers=self.workers or os.cpu_count() or 1,
-            max_scenes=self.test_scenes,
-            config={"preset": config.name},
-        )
+            task = Task(DatasetSource("world", None, {"split": "test"}), self._agents(), config.protocol, config.seed)
+            evaluation = evaluate(
+                task,
+                out_dir=self.out,
+                workers=self.workers or os.cpu_count() or 1,
+                max_scenes=self.test_scenes,
+                config={"preset": config.name},
+                on_progress=view.update,
+            )
         seconds = time.perf_counter() - started
         report = write_demo_report(plan, evaluation, self.out / "report.html", seconds=seconds, per_kind=self.gallery)
         print_table(results_table(evaluation.summary))

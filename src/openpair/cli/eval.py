@@ -21,7 +21,6 @@ if TYPE_CHECKING:
 
 FAILURES_SHOWN = 10
 DEFAULT_WORLD_SPLIT = "test"
-EXIT_WORKERS_DIED = 1
 
 
 @dataclass(frozen=True)
@@ -102,6 +101,10 @@ class Eval:
     planner: PlannerChanges = NO_CHANGES
     """Changes to how trained networks plan; the settings beside them (planner.json) hold otherwise."""
 
+    predecessors: Annotated[bool, tyro.conf.FlagCreatePairsOff] = False
+    """v2.2: for extended comfort, compare each scene with the one half a second before even where that is none of the
+    scenes evaluated: it is planned and scored too, and not counted."""
+
     carry_exemptions: Annotated[bool, tyro.conf.FlagCreatePairsOff] = False
     """Do as NAVSIM's own scripts do in one process: what touched the ego in one scene is left out of the reference
     planner's world in all later ones, so that scores depend on the order of scenes (that of scores.csv). Works in one
@@ -125,11 +128,11 @@ class Eval:
     def run(self) -> int:
         """Evaluate, print the table, return the exit status."""
         from openpair.cli.cache import ray_pool
+        from openpair.cli.progress import ProgressView
         from openpair.datatypes.columns import Protocol
         from openpair.evaluation.chunk import Task
         from openpair.evaluation.runner import evaluate
         from openpair.evaluation.sources import BUILT_IN_AGENTS, TWO_STAGE_AGENTS, DatasetSource, parse_agents
-        from openpair.pools import WorkersDied
 
         protocol = Protocol(self.protocol)
         if self.carry_exemptions:
@@ -144,6 +147,7 @@ class Eval:
             self.human_filter,
             all_scenes=getattr(options.get("scene_filter"), "tokens", None) is not None,
             stages=self.stages,
+            predecessors=self.predecessors,
             carry_exemptions=self.carry_exemptions,
         )
         if self.prepared is not None:
@@ -157,14 +161,16 @@ class Eval:
             "max_scenes": self.max_scenes,
             "prepared": None if self.prepared is None else str(self.prepared),
         }
-        try:
-            with ray_pool(self.ray, self.workers) as pool:
-                evaluation = evaluate(
-                    task, out_dir=self.out, workers=self.workers, max_scenes=self.max_scenes, config=config, pool=pool
-                )
-        except WorkersDied as error:
-            print(f"openpair eval: {error}", file=sys.stderr)
-            return EXIT_WORKERS_DIED
+        with ray_pool(self.ray, self.workers) as pool, ProgressView() as view:
+            evaluation = evaluate(
+                task,
+                out_dir=self.out,
+                workers=self.workers,
+                max_scenes=self.max_scenes,
+                config=config,
+                on_progress=view.update,
+                pool=pool,
+            )
         self._print(evaluation)
         return evaluation.exit_status(allow_failures=self.allow_failures)
 

@@ -11,6 +11,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, ProgressColum
 from rich.text import Text
 
 SHOWN_FIGURES = 3
+LINE_WIDTH = 80
 SECONDS_BETWEEN_LINES = 20.0
 
 
@@ -25,11 +26,12 @@ class _Rate(ProgressColumn):
 class ProgressView:
     """Context manager: any number of named tasks, each with done / total, rate, time left and a few figures.
 
-    On a terminal the bars redraw themselves; elsewhere (a file, CI) a line is printed every 20 s and at the end.
+    On a terminal the bars redraw themselves; elsewhere (a file, CI) a line is printed every 20 s and at the end. All on
+    stderr: results can be piped.
     """
 
     def __init__(self, console: Console | None = None) -> None:
-        self.console = console or Console()
+        self.console = console or Console(stderr=True)
         self._bars: Progress | None = None
         self._tasks: dict[str, object] = {}
         self._started: dict[str, tuple[float, int]] = {}
@@ -83,4 +85,4 @@ def _line(name: str, done: int, total: int, start: tuple[float, int], now: float
     seconds, items = now - start[0], done - start[1]
     rate = items / seconds if seconds > 0 and items else 0.0
     left = f"{(total - done) / rate:.0f} s left" if rate and done < total else ("done" if done >= total else "")
-    return f"{name:<24} {done}/{total}  {rate:.1f}/s  {left}  {figures}".rstrip()
+    return f"{name:<24} {done}/{total}  {rate:.1f}/s  {left}  {figures}".rstrip()[:LINE_WIDTH]

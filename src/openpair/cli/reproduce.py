@@ -51,11 +51,12 @@ class Reproduce:
         """Do the parts; say where the results are."""
         from openpair.cli.progress import ProgressView
         from openpair.cli.train import default_devices
+        from openpair.files import locked
         from openpair.reproduction.driver import Reproduction, all_parts
         from openpair.reproduction.settings import reproduction
 
         workers = self.workers or os.cpu_count() or 1
-        with ProgressView() as view:
+        with locked(self.out), ProgressView() as view:
             task = Reproduction(
                 reproduction(self.size), self.out, self.seeds, workers, view.update, self.devices or default_devices()
             )

@@ -142,7 +142,7 @@ def plan_all(agent: Agent, dataset: Dataset) -> tuple[dict[str, np.ndarray], dic
     """Plans (8, 3) of all scenes of a dataset by token, and why others failed."""
     from openpair.cli.progress import ProgressView
     from openpair.evaluation.agents import check_plan
-    from openpair.evaluation.chunk import describe
+    from openpair.evaluation.failures import describe
 
     tokens = [key.token for key in dataset.keys()]
     plans: dict[str, np.ndarray] = {}

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import math
 from collections.abc import Sequence
@@ -124,8 +125,9 @@ def read_results(folder: Path) -> Results:
         missing = {"protocol", "variant", "dataset", "scenes"} - summary.keys()
         if missing:
             raise ValueError(f"it lacks {', '.join(sorted(missing))}")
-        if not isinstance(summary["variant"], dict) or not isinstance(summary["scenes"], dict):
-            raise ValueError("its variant or scenes are of another kind")
+        summary.setdefault("files_sha256", {})  # results of older versions have none
+        if not all(isinstance(summary[name], dict) for name in ("variant", "scenes", "files_sha256")):
+            raise ValueError("its variant, scenes or files are of another kind")
     except FileNotFoundError:
         raise OpenPairError(
             f"there is no {SUMMARY_FILE}, so this is no folder of results",
@@ -135,7 +137,14 @@ def read_results(folder: Path) -> Results:
     except (OSError, ValueError, AttributeError, TypeError) as error:
         raise OpenPairError(f"the file is not a summary of 'openpair eval' ({error})", where=path) from None
     two_stages = summary["variant"].get("stages") == 2
-    return Results(folder, read_scores(folder / (MAPPINGS_FILE if two_stages else SCORES_FILE)), summary)
+    scores = folder / (MAPPINGS_FILE if two_stages else SCORES_FILE)
+    rows = read_scores(scores)
+    known = summary["files_sha256"].get(scores.name)
+    if known not in (None, hashlib.sha256(scores.read_bytes()).hexdigest()):
+        raise OpenPairError(
+            f"the file is not the one that {SUMMARY_FILE} was written with", where=scores, fix="Evaluate again"
+        )
+    return Results(folder, rows, summary)
 
 
 def check_comparable(first: Results, second: Results) -> None:

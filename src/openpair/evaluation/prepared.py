@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -63,6 +63,17 @@ class PrepareFromStore:
         if held.isdisjoint(tokens):
             raise OpenPairError(
                 "the store holds none of these scenes", where=self.folder, fix="Check dataset, split and list of scenes"
+            )
+
+    def check_holds(self, protocol: Protocol, tokens: Collection[str]) -> None:
+        """Raises OpenPairError for a store without some of these scenes, which others are compared with."""
+        store = self.open(protocol)
+        missing = set(tokens).difference(store.tokens, store.failures)
+        if missing:
+            raise OpenPairError(
+                f"the store lacks {len(missing)} scenes half a second before those that are evaluated",
+                where=self.folder,
+                fix="Leave out --prepared or --predecessors",
             )
 
     def open(self, protocol: Protocol) -> PreparedStore:

@@ -15,7 +15,7 @@ from typing import Any
 from openpair.datatypes.columns import Protocol
 from openpair.datatypes.scores import metric_names
 from openpair.errors import OpenPairError
-from openpair.files import write_atomically
+from openpair.files import disk_errors, write_atomically
 
 SCORES_FILE = "scores.csv"
 MAPPINGS_FILE = "mappings.csv"
@@ -115,21 +115,35 @@ class PartialResults:
     """Finished chunks of an evaluation, one JSON line each, appended as they come.
 
     The first line holds the fingerprint of the evaluation. A file of another evaluation is not resumed but replaced;
-    a last line cut short by a kill is dropped. The file is deleted when the final results are written.
+    a last line cut short by a kill or a full disk is dropped. A context manager: closes the file, and deletes it where
+    no chunk was finished. Without a folder nothing is written.
     """
 
-    def __init__(self, path: Path, fingerprint: str) -> None:
-        self.path = path
+    def __init__(self, folder: Path | None, fingerprint: str) -> None:
         self.finished: dict[int, ChunkResult] = {}
+        self._path = None if folder is None else folder / PARTIAL_FILE
+        self._stream: io.FileIO | None = None
+        if self._path is None:
+            return
         header = json.dumps({"fingerprint": fingerprint})
-        lines = path.read_text(encoding="utf-8").split("\n") if path.exists() else []
-        if lines and lines[0] == header:
+        text = self._path.read_text(encoding="utf-8", errors="replace") if self._path.exists() else ""
+        lines = text.split("\n")
+        if lines[0] == header:
             for line in lines[1:-1]:  # what follows the last newline was cut short
                 self._take(line)
         # Rewritten rather than appended to: drops a line that was cut short.
         kept = [header, *(_chunk_line(i, chunk) for i, chunk in self.finished.items())]
-        write_atomically(path, "\n".join(kept) + "\n")
-        self._stream = path.open("a", encoding="utf-8")
+        write_atomically(self._path, "\n".join(kept) + "\n")
+        self._stream = self._path.open("ab", buffering=0)
+
+    def __enter__(self) -> PartialResults:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        if self._stream is not None:
+            self._stream.close()
+        if not self.finished:
+            self.delete()
 
     def _take(self, line: str) -> None:
         try:
@@ -144,16 +158,20 @@ class PartialResults:
             return  # a damaged line is a chunk to compute again
 
     def add(self, chunk: int, result: ChunkResult) -> None:
-        """Append a finished chunk; it survives a kill from here on."""
-        self.finished[chunk] = result
-        self._stream.write(_chunk_line(chunk, result) + "\n")
-        self._stream.flush()
-        os.fsync(self._stream.fileno())
+        """Append a finished chunk; it survives a kill from here on. Raises DiskFull."""
+        self.finished[chunk] = result  # first: an interrupt while it is written must not delete the file
+        if self._stream is not None and self._path is not None:
+            line = (_chunk_line(chunk, result) + "\n").encode()
+            with disk_errors(self._path, size_bytes=len(line)):
+                left = memoryview(line)
+                while left:
+                    left = left[self._stream.write(left) :]
+                os.fsync(self._stream.fileno())
 
-    def close(self, *, delete: bool) -> None:
-        self._stream.close()
-        if delete:
-            self.path.unlink(missing_ok=True)
+    def delete(self) -> None:
+        """Remove the file: the final results are written, or there are none."""
+        if self._path is not None:
+            self._path.unlink(missing_ok=True)
 
 
 def _chunk_line(chunk: int, result: ChunkResult) -> str:

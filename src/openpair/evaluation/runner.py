@@ -6,33 +6,27 @@ resuming; its rows do not depend on which process computes it or when.
 
 from __future__ import annotations
 
-import hashlib
 import itertools
-import json
-import multiprocessing
 import os
 import pickle
-import secrets
-import signal
 import time
-from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
-from concurrent.futures.process import BrokenProcessPool
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 from typing import Any
 
-from openpair import __version__
 from openpair.datasets.base import Dataset, SceneKey
 from openpair.datatypes.columns import Protocol
 from openpair.errors import OpenPairError
-from openpair.evaluation.chunk import STAGES, Chunk, ChunkEvaluator, Task, one_torch_thread
+from openpair.evaluation.chunk import Chunk, ChunkEvaluator, Task, one_torch_thread
+from openpair.evaluation.identity import fingerprint
+from openpair.evaluation.judge import STAGES
 from openpair.evaluation.plans_file import read_plans
-from openpair.evaluation.progress import EvaluationProgress
+from openpair.evaluation.prepared import PrepareFromStore
 from openpair.evaluation.records import (
     MAPPINGS_FILE,
-    PARTIAL_FILE,
     SCORES_FILE,
     SUMMARY_FILE,
     ChunkResult,
@@ -42,12 +36,12 @@ from openpair.evaluation.records import (
 )
 from openpair.evaluation.sources import planner_notes
 from openpair.evaluation.summary import Summary, summarise, summary_json
-from openpair.files import write_atomically
-from openpair.pools import Pool, WorkersDied
+from openpair.files import locked, write_atomically
+from openpair.pools import OnProgress, Pool, Processes, silent
 from openpair.scoring.epdms import StageMapping
 
 SCENES_PER_CHUNK = 16
-MAX_POOL_RESTARTS = 3
+WHAT, FAILED = "evaluate", "failed scenes"
 
 EXIT_OK = 0
 EXIT_NOTHING_SCORED = 2
@@ -84,7 +78,7 @@ def evaluate(
     workers: int = 1,
     max_scenes: int | None = None,
     config: dict[str, Any] | None = None,
-    show_progress: bool = True,
+    on_progress: OnProgress = silent,
     pool: Pool | None = None,
 ) -> Evaluation:
     """Score every agent on every scene of the dataset.
@@ -96,7 +90,7 @@ def evaluate(
             to another process are evaluated in this one.
         max_scenes: so many scenes alone, spread evenly over the dataset.
         config: settings to record in the summary.
-        show_progress: draw a progress bar on the terminal.
+        on_progress: told scenes done, and scenes that failed.
         pool: a cluster that works in place of processes of this machine.
 
     Raises OpenPairError for input that makes the whole evaluation impossible. A scene that fails is a row with its
@@ -108,62 +102,122 @@ def evaluate(
             "exemptions are carried from scene to scene in one process", where="--ray", fix="Leave one of the two out"
         )
     workers = _number_of_workers(task, workers)
-    dataset = task.dataset.open()
-    keys, selection = scenes_to_evaluate(task, list(dataset.keys()), max_scenes)
-    chunks = cut_into_chunks(keys) if task.stages == 1 else chunks_of_mappings(keys, mappings_of(dataset))
-    hashes = {source.name: source.sha256() for source in task.agents}
-    partial, created = _open_partial(out_dir, _fingerprint(task, keys, hashes))
-    finished = {} if partial is None else partial.finished
-    resumed_scenes = sum(len(chunks[index]) for index in finished)
-    try:
+    with _folder(out_dir):
+        dataset = task.dataset.open()
+        keys, selection = scenes_to_evaluate(task, list(dataset.keys()), max_scenes)
+        chunks = _chunks(task, dataset, keys)
+        hashes = {source.name: source.sha256() for source in task.agents}
+        partial_results = PartialResults(out_dir, fingerprint(task, dataset, keys, hashes))
+        finished = partial_results.finished
+        resumed_scenes = sum(len(chunks[index]) for index in finished)
         todo = {index: chunk for index, chunk in enumerate(chunks) if index not in finished}
-        with EvaluationProgress(len(keys), done=resumed_scenes, show=show_progress) as progress:
-            for row in (row for chunk in finished.values() for row in chunk.rows):
-                progress.note(row)
-            for index, result in _compute(task, dataset, todo, workers, pool):
-                finished[index] = result
-                if partial is not None:
-                    partial.add(index, result)
-                progress.advance(len(chunks[index]), result.rows)
-    except BaseException as error:
-        if partial is not None and out_dir is not None:
-            partial.close(delete=not partial.finished or isinstance(error, OpenPairError))
-            if created and not any(out_dir.iterdir()):
-                out_dir.rmdir()
-        raise
-    ordered = [finished[index] for index in range(len(chunks))]
-    rows = [row for chunk in ordered for row in chunk.rows]
-    mapping_rows = {name: [row for chunk in ordered for row in chunk.mapping_rows.get(name, [])] for name in STAGES}
-    seconds = time.perf_counter() - started
-    summary = summarise(
-        rows,
-        mapping_rows=None if task.stages == 1 else mapping_rows,
-        task=task,
-        dataset_name=dataset.name,
-        keys=keys,
-        digests=[digest for chunk in ordered for digest in chunk.digests],
-        selection=selection,
-        truth_agents={name for chunk in ordered for name in chunk.truth_agents},
-        checkpoint_hashes=hashes,
-        config={**(config or {}), **planner_notes(task.agents, dataset, keys)},
-        run={"seconds": round(seconds, 3), "workers": workers, "resumed_scenes": resumed_scenes},
-    )
-    if partial is not None and out_dir is not None:
-        write_atomically(out_dir / SCORES_FILE, scores_csv(rows, task.protocol))
-        if task.stages == 2:
-            write_atomically(out_dir / MAPPINGS_FILE, scores_csv(mapping_rows["combined"], task.protocol))
-        write_atomically(out_dir / SUMMARY_FILE, summary_json(summary))
-        partial.close(delete=True)
+        # One worker is this process: it uses the dataset that is open, which may be one that cannot travel.
+        open_worker = partial(_open_worker, task, dataset if pool is None and workers == 1 else None)
+        with partial_results:
+            _tell(on_progress, finished.values(), len(keys))
+            for index, result in (Processes(workers) if pool is None else pool)(open_worker, todo):
+                partial_results.add(index, result)
+                _tell(on_progress, finished.values(), len(keys))
+        ordered = [finished[index] for index in range(len(chunks))]
+        rows = [row for chunk in ordered for row in chunk.rows]
+        mapping_rows = {name: [row for chunk in ordered for row in chunk.mapping_rows.get(name, [])] for name in STAGES}
+        seconds = time.perf_counter() - started
+        summary = summarise(
+            rows,
+            mapping_rows=None if task.stages == 1 else mapping_rows,
+            task=task,
+            dataset_name=dataset.name,
+            keys=keys,
+            digests=[digest for chunk in ordered for digest in chunk.digests],
+            selection=selection,
+            truth_agents={name for chunk in ordered for name in chunk.truth_agents},
+            checkpoint_hashes=hashes,
+            config={**(config or {}), **planner_notes(task.agents, dataset, keys)},
+            run={"seconds": round(seconds, 3), "workers": workers, "resumed_scenes": resumed_scenes},
+        )
+        if out_dir is not None:
+            files = {SCORES_FILE: scores_csv(rows, task.protocol)}
+            if task.stages == 2:
+                files[MAPPINGS_FILE] = scores_csv(mapping_rows["combined"], task.protocol)
+            for name, text in files.items():
+                write_atomically(out_dir / name, text)
+            write_atomically(out_dir / SUMMARY_FILE, summary_json(summary, files))
+            partial_results.delete()
     return Evaluation(rows, summary, seconds)
 
 
-def cut_into_chunks(keys: Sequence[SceneKey], size: int = SCENES_PER_CHUNK) -> list[Chunk]:
+@contextmanager
+def _folder(out_dir: Path | None) -> Iterator[None]:
+    """The folder for results, held while it is written; removed if it was made for nothing."""
+    if out_dir is None:
+        yield
+        return
+    created = not out_dir.exists()
+    try:
+        with locked(out_dir):
+            yield
+    finally:
+        if created and out_dir.is_dir() and not any(out_dir.iterdir()):
+            out_dir.rmdir()
+
+
+def _tell(on_progress: OnProgress, finished: Iterable[ChunkResult], total: int) -> None:
+    """Tells how many scenes are done and, if any, how many failed."""
+    done = sum(len(chunk.digests) for chunk in finished)
+    failed = {row.token for chunk in finished for row in chunk.rows if row.failed}
+    on_progress(WHAT, done, total)
+    if failed:
+        on_progress(FAILED, len(failed), total)
+
+
+def _chunks(task: Task, dataset: Dataset, keys: Sequence[SceneKey]) -> list[Chunk]:
+    """The scenes of a task, and those that they are compared with, in units of work."""
+    if task.stages == 2:
+        return chunks_of_mappings(keys, mappings_of(dataset))
+    if not task.predecessors:
+        return cut_into_chunks(keys)
+    if task.protocol is not Protocol.V2_2:
+        raise OpenPairError(
+            "extended comfort, which compares scenes, belongs to v2.2", where="--predecessors", fix="Leave it out"
+        )
+    every, uncounted = with_predecessors(keys, dataset)
+    if isinstance(task.prepare, PrepareFromStore):
+        task.prepare.check_holds(task.protocol, uncounted)
+    return cut_into_chunks(every, uncounted)
+
+
+def with_predecessors(keys: Sequence[SceneKey], dataset: Dataset) -> tuple[list[SceneKey], frozenset[str]]:
+    """The scenes with, before each, the one half a second earlier where there is one; and tokens of those added.
+
+    Raises OpenPairError for a dataset that does not know what is before a scene.
+    """
+    predecessor = getattr(dataset, "predecessor", None)
+    if predecessor is None:
+        raise OpenPairError(
+            f"the dataset {dataset.name} does not know which scene is before which",
+            where="--predecessors",
+            fix="Leave it out",
+        )
+    chosen = {key.token for key in keys}
+    every: list[SceneKey] = []
+    for key in keys:
+        earlier = predecessor(key.token) if key.log_name and not key.is_whole_log else None
+        if earlier is not None and earlier not in chosen:
+            every.append(SceneKey(key.log_name, earlier))
+        every.append(key)
+    return every, frozenset(key.token for key in every) - chosen
+
+
+def cut_into_chunks(
+    keys: Sequence[SceneKey], uncounted: frozenset[str] = frozenset(), size: int = SCENES_PER_CHUNK
+) -> list[Chunk]:
     """Neighbouring scenes of one log, at most ``size`` together: one process reads a log and its map once."""
     chunks: list[Chunk] = []
     for _, of_log in itertools.groupby(keys, key=lambda key: key.log_name):
         own = list(of_log)
         for start in range(0, len(own), size):
-            chunks.append(Chunk(tuple(own[start : start + size]), own[start - 1] if start else None))
+            before = own[start - 1] if start else None
+            chunks.append(Chunk(tuple(own[start : start + size]), before, uncounted=uncounted))
     return chunks
 
 
@@ -244,41 +298,6 @@ def _whole_mappings(task: Task, keys: list[SceneKey], max_scenes: int | None) ->
     return keys, f"all {len(keys)} of both stages"
 
 
-def _fingerprint(task: Task, keys: Sequence[SceneKey], hashes: dict[str, str | None]) -> str:
-    """Hash of what must be equal for unfinished results to be taken up again.
-
-    An agent built in memory has no file to recognise it by, and what scenes carry on to the next ones is in no file:
-    such unfinished results are never taken up.
-    """
-    once = task.carry_exemptions or any(source.ready is not None for source in task.agents)
-    settings = {
-        "once": secrets.token_hex(8) if once else "",
-        "version": __version__,
-        "dataset": [task.dataset.name, str(task.dataset.root), repr(sorted(task.dataset.options.items()))],
-        "agents": [[a.name, a.kind, str(a.path), a.mode, a.entry, hashes[a.name]] for a in task.agents],
-        "protocol": task.protocol.value,
-        "human_filter": task.human_filter,
-        "stages": task.stages,
-        "seed": task.seed,
-        "scenes": [[key.log_name, key.token] for key in keys],
-    }
-    return hashlib.sha256(json.dumps(settings).encode()).hexdigest()
-
-
-def _compute(
-    task: Task, dataset: Dataset, todo: dict[int, Chunk], workers: int, pool: Pool | None
-) -> Iterator[tuple[int, ChunkResult]]:
-    """Results of chunks, in any order, from this process, from several, or from a cluster."""
-    if pool is not None:
-        yield from pool(partial(_open_worker, task), todo)
-        return
-    workers = min(workers, len(todo))
-    if workers <= 1:
-        yield from _compute_here(task, dataset, todo)
-    else:
-        yield from _compute_in_pool(task, todo, workers)
-
-
 def _number_of_workers(task: Task, workers: int) -> int:
     """Processes to use: those asked for, one per core for 0; 1 where order matters or the task cannot travel."""
     if workers < 0:
@@ -293,95 +312,12 @@ def _number_of_workers(task: Task, workers: int) -> int:
     return workers
 
 
-def _compute_here(task: Task, dataset: Dataset, todo: dict[int, Chunk]) -> Iterator[tuple[int, ChunkResult]]:
-    if not todo:
-        return
+def _open_worker(task: Task, dataset: Dataset | None) -> Callable[[Chunk], ChunkResult]:
+    """What a worker does with chunks."""
     evaluator = ChunkEvaluator.start(task, dataset)
-    with one_torch_thread():
-        for index, chunk in todo.items():
-            yield index, evaluator.run(chunk)
-
-
-def _compute_in_pool(task: Task, todo: dict[int, Chunk], workers: int) -> Iterator[tuple[int, ChunkResult]]:
-    """A killed worker (out of memory, say) breaks the pool: a new one takes the chunks that are left."""
-    left = dict(todo)
-    for attempt in range(MAX_POOL_RESTARTS + 1):
-        # Forked copies of a process with threads (torch, Warp) may hang; fresh processes do not.
-        context = multiprocessing.get_context("spawn")
-        pool = ProcessPoolExecutor(workers, mp_context=context, initializer=_start_worker, initargs=(task,))
-        try:
-            futures: dict[Future[ChunkResult], int] = {}
-            for index, chunk in left.items():
-                futures[pool.submit(_run_in_worker, chunk)] = index
-            pending = set(futures)
-            while pending:
-                done, pending = wait(pending, return_when=FIRST_COMPLETED)
-                for future in done:
-                    result = future.result()
-                    del left[futures[future]]
-                    yield futures[future], result
-            return
-        except BrokenProcessPool as error:
-            if attempt == MAX_POOL_RESTARTS:
-                raise WorkerDied(len(left)) from error
-        except BaseException:
-            # Interrupted, or bad input: nobody waits for what the workers are still at.
-            for process in list((pool._processes or {}).values()):
-                process.terminate()
-            raise
-        finally:
-            pool.shutdown(wait=True, cancel_futures=True)
-
-
-class WorkerDied(WorkersDied):
-    """Worker processes were killed again and again. What is finished is kept for the next run."""
-
-    def __init__(self, chunks_left: int) -> None:
-        super().__init__(
-            f"worker processes died {MAX_POOL_RESTARTS + 1} times, {chunks_left} chunks are left; most often memory "
-            "ran out. Run the same command with fewer --workers: it goes on from what is finished."
-        )
-
-
-def _open_worker(task: Task) -> Callable[[Chunk], ChunkResult]:
-    """What a worker of a cluster does with chunks."""
-    evaluator = ChunkEvaluator.start(task)
 
     def run(chunk: Chunk) -> ChunkResult:
         with one_torch_thread():
             return evaluator.run(chunk)
 
     return run
-
-
-_task: Task | None = None
-_evaluator: ChunkEvaluator | None = None
-
-
-def _start_worker(task: Task) -> None:
-    global _task  # noqa: PLW0603  one worker process evaluates one task
-    _task = task
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # the parent process handles the interrupt
-
-
-def _run_in_worker(chunk: Chunk) -> ChunkResult:
-    """Opens dataset and agents with the first chunk, so that bad input is raised here and reaches the parent."""
-    global _evaluator  # noqa: PLW0603
-    if _evaluator is None:
-        if _task is None:
-            raise RuntimeError("the worker was not started with a task")
-        _evaluator = ChunkEvaluator.start(_task)
-    with one_torch_thread():
-        return _evaluator.run(chunk)
-
-
-def _open_partial(out_dir: Path | None, fingerprint: str) -> tuple[PartialResults | None, bool]:
-    """Unfinished results of the folder, taken up or begun, and whether the folder was made for them."""
-    if out_dir is None:
-        return None, False
-    created = not out_dir.is_dir()
-    try:
-        out_dir.mkdir(parents=True, exist_ok=True)
-        return PartialResults(out_dir / PARTIAL_FILE, fingerprint), created
-    except OSError as error:
-        raise OpenPairError(f"cannot write there ({error})", where=out_dir, fix="Choose another --out") from error

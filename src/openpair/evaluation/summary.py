@@ -6,7 +6,7 @@ import hashlib
 import json
 import math
 import platform
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -182,9 +182,15 @@ def summarise(
     )
 
 
-def summary_json(summary: Summary) -> str:
-    """Text of summary.json. Undefined numbers are null."""
+def summary_json(summary: Summary, files: Mapping[str, str] | None = None) -> str:
+    """Text of summary.json. Undefined numbers are null.
+
+    Args:
+        summary: its content.
+        files: name -> text of the files that belong to it; their hashes are kept, so that others are noticed.
+    """
     data = asdict(summary)
+    data["files_sha256"] = {name: hashlib.sha256(text.encode()).hexdigest() for name, text in (files or {}).items()}
     scenes = {"selection": data.pop("selection")}
     scenes |= {name: data.pop(f"scenes_{name}") for name in ("expected", "scored", "failed")}
     agents = {agent.pop("name"): agent for agent in data.pop("agents")}
@@ -217,8 +223,9 @@ def _variant(task: Task) -> dict[str, Any]:
     if task.protocol is Protocol.V2_2:
         variant["human_filter"] = task.human_filter
         variant["issue_151"] = "fixed: the score follows from the filtered sub-metrics"
+        before = "half a second before, evaluated or not" if task.predecessors else "before"
         variant["extended_comfort"] = (
-            "against the same agent's plan of the scene before; dropped where there is none"
+            f"against the same agent's plan of the scene {before}; dropped where there is none"
             if task.stages == 1
             else "between the two scenes of each pair, entered in both"
         )

@@ -22,6 +22,7 @@ from openpair.files import write_atomically
 from openpair.planning.networks import TrainedNetworks, load_policy, load_reward_model, load_sampler
 from openpair.planning.planner_file import StoredPlanner
 from openpair.policies.base import ImitationPolicy
+from openpair.pools import OnProgress
 from openpair.reproduction.agents import BASE
 from openpair.reproduction.choices import HUMAN_PAIR, PAIR, Choices, choose_all
 from openpair.reproduction.planning import Before, PlannedAgent, plan_all
@@ -30,7 +31,7 @@ from openpair.reproduction.scoring import PLANS, neighbours_in_time, score_seed,
 from openpair.reproduction.settings import ReproductionConfig, ablation_experiment, second_experiment
 from openpair.reproduction.validation import validate_seed
 from openpair.samplers.perturbations import NUM_CONTROL_CANDIDATES
-from openpair.training.data import DataSpec, OnProgress, StoreLocation, build_features_of, build_training_data
+from openpair.training.data import DataSpec, StoreLocation, build_features_of, build_training_data
 from openpair.training.loop import BranchRun, Listener, Progress
 from openpair.training.parallel import BranchJob, Starter, train_concurrently
 

@@ -9,9 +9,8 @@ from __future__ import annotations
 
 import hashlib
 import json
-import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -21,28 +20,27 @@ from numpy.typing import NDArray
 from openpair.datasets.base import Dataset, SceneKey
 from openpair.datasets.world.dataset import WorldDataset
 from openpair.datatypes.columns import Protocol
-from openpair.datatypes.scores import PlanScores, metric_names
+from openpair.datatypes.scores import PlanScores
 from openpair.errors import OpenPairError
+from openpair.evaluation.judge import Judged, Place, judge, unfiltered, unjudged, with_extended_comfort
 from openpair.evaluation.records import ScoreRow, read_scores, scores_csv
 from openpair.files import write_atomically
+from openpair.pools import OnProgress, silent
 from openpair.preparation.store import PreparedStore
 from openpair.reproduction.baselines import Baseline, baselines
 from openpair.reproduction.code_version import source_hash
 from openpair.reproduction.plan_files import AgentPlans, plan_paths, read_agent_plans
 from openpair.scoring import score_prepared
-from openpair.scoring.epdms import epdms
-from openpair.scoring.extended_comfort import MAX_GAP_S, extended_comfort
-from openpair.training.data import DataSpec, OnProgress, build_prepared_scenes
+from openpair.training.data import DataSpec, build_prepared_scenes
 
 V1, V2, UNFILTERED = "v1.1", "v2.2", "v2.2-unfiltered"
 VARIANTS: dict[Protocol, tuple[str, ...]] = {Protocol.V1_1: (V1,), Protocol.V2_2: (V2, UNFILTERED)}
 """Tables of scores that one pass over the scenes of a protocol gives."""
 
 PLANS, SCORES, INPUTS = "plans", "scores", "inputs.json"
-EXTENDED_COMFORT = "two_frame_extended_comfort"
 TEST_SCENES = DataSpec(options={"split": "test"})
 Agent = AgentPlans | Baseline
-SCORING_CODE = ("scoring", "simulation", "preparation", "geometry", "reproduction/scoring.py")
+SCORING_CODE = ("scoring", "simulation", "preparation", "geometry", "evaluation/judge.py", "reproduction/scoring.py")
 
 
 def seed_folder(run: Path, seed: int) -> Path:
@@ -81,7 +79,7 @@ def score_seed(
     spec: DataSpec = TEST_SCENES,
     stores: Path | None = None,
     workers: int = 1,
-    on_progress: OnProgress = lambda what, done, total: None,
+    on_progress: OnProgress = silent,
 ) -> list[Path]:
     """Score all plans of a seed and write ``scores/v1.1.csv``, ``v2.2.csv`` and ``v2.2-unfiltered.csv``.
 
@@ -129,109 +127,42 @@ def score_agents(
     dataset: Dataset,
     store: PreparedStore,
     *,
-    on_progress: OnProgress = lambda what, done, total: None,
+    on_progress: OnProgress = silent,
 ) -> dict[str, list[ScoreRow]]:
     """Rows of every variant of the store's protocol: one per scene that counts and agent, by scene, then by agent."""
     variants, keys = VARIANTS[store.protocol], list(dataset.keys())
     counting = chosen_tokens(dataset)
     rows: dict[str, list[ScoreRow]] = {variant: [] for variant in variants}
-    earlier = {variant: SceneResult("") for variant in variants}
+    earlier: dict[str, Judged] = {}
     for number, key in enumerate(keys):
-        results = _score_scene(agents, key, store, dataset.name)
-        for variant, result in results.items():
-            complete = with_extended_comfort(earlier[variant], result) if store.protocol is Protocol.V2_2 else result
+        judged = _judge(agents, key, store, dataset.name)
+        for variant, scene in judged.items():
+            complete = scene
+            if store.protocol is Protocol.V2_2:
+                complete = with_extended_comfort(earlier.get(variant), scene)
             if key.token in counting:
-                rows[variant].extend(complete.rows)
-            earlier[variant] = result
+                rows[variant].extend(complete.rows.values())
+        earlier = judged
         on_progress(f"score {store.protocol.value}", number + 1, len(keys))
     return rows
 
 
-@dataclass(frozen=True)
-class SceneResult:
-    """All agents on one scene, and what the next scene compares itself with.
-
-    Attributes:
-        log: of the scene.
-        rows: one per agent.
-        time_us: time stamp; None where the scene could not be prepared.
-        states: agent -> (41, 11) simulated states of the plan that counts.
-    """
-
-    log: str
-    rows: list[ScoreRow] = field(default_factory=list)
-    time_us: int | None = None
-    states: dict[str, NDArray[np.float64]] = field(default_factory=dict)
-
-
-def _score_scene(agents: Sequence[Agent], key: SceneKey, store: PreparedStore, dataset: str) -> dict[str, SceneResult]:
-    """Every variant's result of one scene, without extended comfort."""
+def _judge(agents: Sequence[Agent], key: SceneKey, store: PreparedStore, dataset: str) -> dict[str, Judged]:
+    """Every variant's rows of one scene, without extended comfort."""
     variants = VARIANTS[store.protocol]
-
-    def row(agent: str, error: str = "", **values: Any) -> ScoreRow:
-        return ScoreRow(dataset, key.log_name, key.token, agent, store.protocol.value, error=error, **values)
-
+    place = Place(dataset, key.log_name, key.token, store.protocol)
     try:
         scene = store.load(key.token)
-        plans = {agent.name: agent.of(scene) for agent in agents}
-        given = [plan for plan in plans.values() if plan is not None]
-        scores = score_prepared(scene, np.concatenate(given)) if given else None
     except OpenPairError as error:
-        failed = SceneResult(key.log_name, [row(agent.name, str(error)) for agent in agents])
-        return dict.fromkeys(variants, failed)
-    results = {}
-    for variant in variants:
-        result = SceneResult(key.log_name, time_us=scene.time_us)
-        start = 0
-        for name, plan in plans.items():
-            if plan is None or scores is None:
-                result.rows.append(row(name, "the agent has no plan of this scene"))
-                continue
-            score, metrics = values_of(scores, variant)
-            best = start + int(np.argmax(score[start : start + len(plan)]))
-            start += len(plan)
-            if not math.isfinite(score[best]):
-                result.rows.append(row(name, "the score is not a number"))
-                continue
-            own = {metric: float(values[best]) for metric, values in metrics.items()}
-            result.rows.append(row(name, metrics=own, score=float(score[best])))
-            result.states[name] = np.asarray(scores.evidence["simulated_states"][best])
-        results[variant] = result
-    return results
+        return dict.fromkeys(variants, unjudged(place, [agent.name for agent in agents], str(error)))
+    given = {agent.name: agent.of(scene) for agent in agents}
+    plans = {name: "the agent has no plan of this scene" if plan is None else plan for name, plan in given.items()}
 
+    def score(every: NDArray[np.float64]) -> dict[str, PlanScores]:
+        scores = score_prepared(scene, every)
+        return {variant: unfiltered(scores) if variant == UNFILTERED else scores for variant in variants}
 
-def values_of(scores: PlanScores, variant: str) -> tuple[NDArray[np.float64], dict[str, NDArray[np.float64]]]:
-    """Scores (N,) and sub-metrics of a variant."""
-    if variant != UNFILTERED:
-        return scores.score, scores.metrics
-    names = metric_names(scores.protocol)
-    evidence = {name: scores.evidence.get(f"unfiltered_{name}", scores.metrics[name]) for name in names}
-    return scores.evidence["score_unfiltered"], evidence
-
-
-def with_extended_comfort(earlier: SceneResult, later: SceneResult) -> SceneResult:
-    """The later scene's rows with extended comfort in metrics and score, where the scenes are neighbours in time.
-
-    Elsewhere it stays undefined and out of the score, as in the original. An agent without a plan of the earlier scene
-    fails: its score would be made of other parts than the others'.
-    """
-    if later.time_us is None or earlier.time_us is None or earlier.log != later.log:
-        return later
-    gap_s = (later.time_us - earlier.time_us) * 1e-6
-    if not 0 < gap_s <= MAX_GAP_S:
-        return later
-    rows = []
-    for row in later.rows:
-        if row.failed:
-            rows.append(row)
-        elif row.agent not in earlier.states:
-            reason = "the agent has no scored plan of the scene half a second before"
-            rows.append(replace(row, metrics={}, score=None, error=reason))
-        else:
-            comfort = float(extended_comfort(earlier.states[row.agent], later.states[row.agent], gap_s))
-            metrics = {**row.metrics, EXTENDED_COMFORT: comfort}
-            rows.append(replace(row, metrics=metrics, score=float(epdms(metrics))))
-    return replace(later, rows=rows)
+    return judge(place, scene, plans, score, variants)
 
 
 class ScoreFiles:

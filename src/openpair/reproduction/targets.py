@@ -5,9 +5,10 @@ from __future__ import annotations
 from dataclasses import dataclass
 from enum import Enum
 
+from openpair.evaluation.judge import EXTENDED_COMFORT
 from openpair.evaluation.statistics import Estimate
 from openpair.reproduction.agents import BASE, HUMAN
-from openpair.reproduction.scoring import EXTENDED_COMFORT, V1, V2
+from openpair.reproduction.scoring import V1, V2
 from openpair.reproduction.seed_scores import SCORE
 
 

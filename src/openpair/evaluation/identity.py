@@ -1,0 +1,78 @@
+"""What an evaluation is made from, as one hash: unfinished results are taken up by the same evaluation alone."""
+
+from __future__ import annotations
+
+import hashlib
+import importlib.util
+import json
+import secrets
+from collections.abc import Sequence
+from importlib.metadata import entry_points
+from modulefinder import ModuleFinder
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from openpair.datasets.base import Dataset, SceneKey
+from openpair.evaluation.plugins import GROUP, is_python_function
+from openpair.evaluation.sources import AgentSource, hash_files
+from openpair.evaluation.summary import versions
+
+if TYPE_CHECKING:
+    from openpair.evaluation.chunk import Task
+
+
+def fingerprint(task: Task, dataset: Dataset, keys: Sequence[SceneKey], hashes: dict[str, str | None]) -> str:
+    """Hash of what decides results: data, scenes, agents with their files and code, protocol, versions.
+
+    An agent built in memory has no file to recognise it by, and what scenes carry on to the next ones is in no file:
+    such an evaluation is equal to no other.
+
+    Args:
+        task, dataset, keys: what is evaluated.
+        hashes: agent -> hash of the files that it is read from.
+    """
+    once = task.carry_exemptions or any(source.ready is not None for source in task.agents)
+    parts = {
+        "once": secrets.token_hex(8) if once else "",
+        "versions": versions(),
+        "dataset": [task.dataset.name, str(task.dataset.root), repr(sorted(task.dataset.options.items()))],
+        "data": dataset.fingerprint(),
+        "agents": [[a.name, a.kind, str(a.path), a.mode, a.entry, hashes[a.name], agent_code(a)] for a in task.agents],
+        "protocol": task.protocol.value,
+        "human_filter": task.human_filter,
+        "stages": task.stages,
+        "predecessors": task.predecessors,
+        "seed": task.seed,
+        "scenes": [[key.log_name, key.token] for key in keys],
+    }
+    return hashlib.sha256(json.dumps(parts).encode()).hexdigest()
+
+
+def agent_code(source: AgentSource) -> str | None:
+    """Hash of the Python files of a plug-in, its root's included; None for agents of this package alone."""
+    files = [*plugin_files(source.entry or ""), *(plugin_files(source.root.entry or "") if source.root else ())]
+    return hash_files(files) if files else None
+
+
+def plugin_files(entry: str) -> list[Path]:
+    """Python files of a plug-in, without running it.
+
+    Of FILE.py:FUNCTION the file and those that it imports from its folder, directly or through each other; of a
+    registered name all of the package that registers it.
+    """
+    if is_python_function(entry):
+        file = Path(entry.rpartition(":")[0])
+        finder = ModuleFinder(path=[str(file.parent)])
+        try:
+            finder.run_script(str(file))
+        except (SyntaxError, UnicodeDecodeError):
+            return [file]  # building the agent says what is wrong with it
+        found = {Path(module.__file__) for module in finder.modules.values() if module.__file__}
+        return sorted({file, *found})
+    for registered in entry_points(group=GROUP, name=entry):
+        spec = importlib.util.find_spec(registered.module.partition(".")[0])
+        if spec is not None and spec.submodule_search_locations:
+            return sorted(path for folder in spec.submodule_search_locations for path in Path(folder).rglob("*.py"))
+        if spec is not None and spec.origin:
+            return [Path(spec.origin)]
+    return []
