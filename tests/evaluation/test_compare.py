@@ -128,3 +128,17 @@ def test_nothing_in_common_is_status_2_and_folders_must_be_results(tmp_path, cap
     (tmp_path / "c" / "summary.json").write_text("[1]")
     assert call_compare(first, tmp_path / "c") == 2
     assert math.isnan(compare(read_results(first), read_results(second), ("x", "x")).score.difference.mean)
+
+
+def test_scores_that_do_not_belong_to_their_summary_are_noticed(tmp_path, capsys):
+    from test_runner import toy_task
+
+    from openpair.evaluation.runner import evaluate
+
+    for name in "ab":
+        evaluate(toy_task(), out_dir=tmp_path / name)
+    assert call_compare(tmp_path / "a", tmp_path / "b") == 0
+    scores = tmp_path / "b" / "scores.csv"
+    scores.write_text(scores.read_text().replace(",0.8,\n", ",0.9,\n"))
+    assert call_compare(tmp_path / "a", tmp_path / "b") == 2
+    assert "not the one that summary.json was written with" in capsys.readouterr().err

@@ -7,7 +7,7 @@ import signal
 import subprocess
 import sys
 import time
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import numpy as np
@@ -333,3 +333,38 @@ def test_chunks_hold_neighbours_of_one_log():
     assert [len(chunk) for chunk in chunks] == [16, 4, 5, 16, 2]
     assert all(len({key.log_name for key in chunk.keys}) == 1 for chunk in chunks)
     assert [chunk.before and chunk.before.token for chunk in chunks] == [None, "log-a-015", None, None, "log-c-015"]
+
+
+@dataclass(frozen=True)
+class KnownBefore:
+    """The toy town, which knows what is before a scene: one second apart, so that no pair is compared."""
+
+    logs: tuple = (("log-a", 20),)
+    name: str = "toy"
+    root: None = None
+    options: dict = field(default_factory=dict)
+
+    def open(self):
+        dataset = ToySource(self.logs).open()
+        dataset.predecessor = lambda token: None if token.endswith("000") else f"before-{int(token[-3:]) - 1:03d}"
+        return dataset
+
+
+def test_predecessors_stand_before_their_scenes_and_are_not_counted():
+    dataset = KnownBefore().open()
+    keys = dataset.keys()[:3]
+    every, uncounted = runner.with_predecessors(keys, dataset)
+    assert [key.token for key in every] == ["log-a-000", "before-000", "log-a-001", "before-001", "log-a-002"]
+    assert {key.log_name for key in every} == {"log-a"} and uncounted == {"before-000", "before-001"}
+    chunks = runner.cut_into_chunks(every, uncounted, size=4)
+    assert [[key.token for key in chunk.counted] for chunk in chunks] == [["log-a-000", "log-a-001"], ["log-a-002"]]
+    assert [len(chunk) for chunk in chunks] == [2, 1] and chunks[1].before.token == "before-001"
+    dataset.predecessor = lambda token: "log-a-000" if token == "log-a-001" else None
+    assert runner.with_predecessors(keys, dataset) == (list(keys), frozenset())  # one that counts anyway
+
+
+def test_predecessors_belong_to_v2_and_to_data_that_know_them():
+    with pytest.raises(OpenPairError, match=r"belongs to v2\.2"):
+        run(toy_task(dataset=KnownBefore(), predecessors=True))
+    with pytest.raises(OpenPairError, match="does not know which scene is before which"):
+        run(toy_task(protocol=Protocol.V2_2, predecessors=True))

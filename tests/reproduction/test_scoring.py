@@ -10,12 +10,14 @@ import numpy as np
 import pytest
 from conftest import SCENES, SmallRun
 
+from openpair.datasets.world.dataset import WorldDataset
 from openpair.datatypes.columns import Protocol
 from openpair.errors import OpenPairError
 from openpair.evaluation.agents import PdmClosedAgent, PlansFileAgent
 from openpair.evaluation.chunk import Chunk, ChunkEvaluator, Task
 from openpair.evaluation.plans_file import read_plans
 from openpair.evaluation.records import ScoreRow, read_scores
+from openpair.evaluation.runner import evaluate
 from openpair.evaluation.sources import DatasetSource, ready_agent
 from openpair.preparation.prepare import prepare_scene
 from openpair.reproduction.plan_files import read_agent_plans, write_plans
@@ -160,3 +162,38 @@ def test_plans_that_cannot_be_used_are_refused(small_run: SmallRun, tmp_path: Pa
     write_plans(tmp_path / "nameless.npz", ["a"], np.zeros((1, 8, 3)))
     with pytest.raises(OpenPairError, match="does not say whose"):
         read_agent_plans(tmp_path / "nameless.npz")
+
+
+class OnlyChosen(WorldDataset):
+    """Scenes that were asked for; those before them can be loaded."""
+
+    def keys(self):
+        return self.chosen_keys()
+
+    def predecessor(self, token: str) -> str | None:
+        return self.predecessors()[token]
+
+
+@pytest.mark.parametrize("protocol", [Protocol.V1_1, Protocol.V2_2])
+def test_eval_gives_the_same_rows(small_run: SmallRun, protocol: Protocol) -> None:
+    """The command for everyone: one plan a scene from a file, and rules; predecessors compared with, not counted."""
+    ours = rows_of(small_run, protocol.value)
+    dataset = OnlyChosen(**SCENES.options, predecessors=True)
+    path = small_run.folder / "seed-0" / "plans" / "transfuser.pair.npz"
+    agents = [
+        PlansFileAgent(read_plans(path), "transfuser.pair"),
+        PdmClosedAgent(lambda scene: prepare_scene(scene, protocol), name="rules.pdm_closed"),
+    ]
+    task = Task(
+        DatasetSource("world", ready=dataset),
+        tuple(map(ready_agent, agents)),
+        protocol,
+        predecessors=protocol is Protocol.V2_2,
+    )
+    rows = evaluate(task).rows
+    assert len(rows) == 2 * len(dataset.keys())
+    for row in rows:
+        expected = ours[row.agent, row.token]
+        np.testing.assert_equal((row.score, row.metrics), (expected.score, expected.metrics))
+    if protocol is Protocol.V2_2:
+        assert sum(not math.isnan(row.metrics[EC]) for row in rows) > len(agents)

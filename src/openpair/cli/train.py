@@ -90,6 +90,7 @@ class Train:
         """Prepare data, train, say where the networks are."""
         from openpair.cli.progress import ProgressView
         from openpair.configs.runs import BRANCH_FILES, SEQUENTIAL_SCHEMES, RunPlan
+        from openpair.files import locked
         from openpair.training.data import locate_predecessors, with_predecessors
 
         branches = ("il", "rl") if self.what == "parallel" else (self.what,)
@@ -111,7 +112,7 @@ class Train:
             specs["validation"] = self._data(validation, self.config.validation_scenes)
         if self.config.extended_comfort_reward:
             specs = {name: with_predecessors(spec) for name, spec in specs.items()}
-        with ProgressView() as view:
+        with locked(self.out), ProgressView() as view:
             stores = build_stores(specs, self.config, self.cache or self.out / "data", self.workers, view)
             if self.config.extended_comfort_reward:
                 stores = {name: locate_predecessors(specs[name], location) for name, location in stores.items()}

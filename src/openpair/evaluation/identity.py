@@ -7,6 +7,7 @@ import importlib.util
 import json
 import secrets
 from collections.abc import Sequence
+from dataclasses import replace
 from importlib.metadata import entry_points
 from modulefinder import ModuleFinder
 from pathlib import Path
@@ -37,7 +38,7 @@ def fingerprint(task: Task, dataset: Dataset, keys: Sequence[SceneKey], hashes: 
         "versions": versions(),
         "dataset": [task.dataset.name, str(task.dataset.root), repr(sorted(task.dataset.options.items()))],
         "data": dataset.fingerprint(),
-        "agents": [[a.name, a.kind, str(a.path), a.mode, a.entry, hashes[a.name], agent_code(a)] for a in task.agents],
+        "agents": [[repr(replace(a, ready=None)), hashes[a.name], agent_code(a)] for a in task.agents],
         "protocol": task.protocol.value,
         "human_filter": task.human_filter,
         "stages": task.stages,
