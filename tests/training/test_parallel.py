@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+import os
+import subprocess
+import sys
+import time
 from functools import partial
 from pathlib import Path
 
@@ -11,6 +15,7 @@ from test_loop import LineBranch, start
 from torch import equal
 
 from openpair.errors import OpenPairError
+from openpair.files import write_atomically
 from openpair.training.loop import BranchRun, Listener, LoopConfig, Progress
 from openpair.training.parallel import BranchJob, train_concurrently, train_interleaved
 
@@ -56,6 +61,52 @@ def test_a_failing_branch_ends_the_run_with_its_own_words(tmp_path: Path) -> Non
     ]
     with pytest.raises(OpenPairError, match="branch bad: training diverged"):
         train_concurrently(jobs, lambda progress: None)
+
+
+PARENT = """
+import sys
+from functools import partial
+from pathlib import Path
+if __name__ == "__main__":
+    sys.path.insert(0, {tests!r})
+    from openpair.training.parallel import BranchJob, train_concurrently
+    from test_parallel import start_waiting
+    jobs = [BranchJob(name, partial(start_waiting, Path({folder!r}) / name)) for name in ("il", "rl")]
+    train_concurrently(jobs, print)
+"""
+
+
+def start_waiting(mark: Path, device: str, listener: Listener) -> BranchRun:
+    """Writes its process, then waits."""
+    write_atomically(mark, str(os.getpid()))
+    time.sleep(120)
+    raise AssertionError("outlived its parent")
+
+
+def test_branches_end_with_a_parent_that_is_killed(tmp_path: Path) -> None:
+    folder = tmp_path / "branches"
+    folder.mkdir()
+    script = tmp_path / "parent.py"
+    script.write_text(PARENT.format(tests=str(Path(__file__).parent), folder=str(folder)))
+    parent = subprocess.Popen([sys.executable, script], stderr=subprocess.DEVNULL)
+    deadline = time.monotonic() + 120
+    marks = [folder / "il", folder / "rl"]
+    while not all(mark.exists() for mark in marks):
+        assert time.monotonic() < deadline and parent.poll() is None
+        time.sleep(0.05)
+    branches = [int(mark.read_text()) for mark in marks]
+    parent.kill()
+    parent.wait()
+    while any(_is_running(pid) for pid in branches):
+        assert time.monotonic() < deadline
+        time.sleep(0.05)
+
+
+def _is_running(pid: int) -> bool:
+    try:
+        return Path(f"/proc/{pid}/stat").read_text().rsplit(")", 1)[1].split()[0] != "Z"
+    except FileNotFoundError:
+        return False
 
 
 def test_a_start_listener_hears_where_a_resumed_run_stands(tmp_path: Path) -> None:

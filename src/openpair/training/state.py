@@ -7,6 +7,7 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
+from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 
 from openpair.errors import OpenPairError
@@ -78,7 +79,7 @@ def load_state(folder: Path, branch: Branch, *, fingerprint: str) -> ResumePoint
         branch.restore_tensors(load_file(folder / record["tensors"]))
         branch.restore_scalars(record["scalars"])
         return ResumePoint(int(record["next_step"]), float(record["seconds"]), list(record["pending"]))
-    except (KeyError, ValueError, RuntimeError, OSError) as error:
+    except (KeyError, ValueError, TypeError, RuntimeError, OSError, SafetensorError) as error:
         raise OpenPairError(
             f"the saved training state cannot be read ({error})", where=path, fix="Delete the folder to start again"
         ) from error
