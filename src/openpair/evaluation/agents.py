@@ -27,9 +27,11 @@ Plan = NDArray[np.floating]
 class Agent(Protocol):
     """What the runner needs of an agent.
 
-    Two optional methods are used where an agent has them:
+    Three optional methods are used where an agent has them:
 
     - ``plan_batch(scenes) -> (B, 8, 3)``: plans of several scenes at once, for networks;
+    - ``plan_without_memory(scenes) -> (B, 8, 3)``: for planners that remember their previous plan: plans of scenes that
+      are there only for others to be compared with (``Task.predecessors``);
     - ``plan_candidates(scene) -> (N, 8, 3)``: only for agents with ``uses_truth``. The runner scores all N and keeps
       the one with the highest *true* score ("best of N"). Such rows are never mixed with plans made without the truth.
 

@@ -116,6 +116,10 @@ class ScenePlanner:
         """(B, 8, 3) plans."""
         return self.choose(scenes).plan.double().numpy()
 
+    def plan_without_memory(self, scenes: Sequence[Scene]) -> NDArray[np.float64]:
+        """(B, 8, 3) plans as if nothing had been planned before: of scenes that others are only compared with."""
+        return self._choose(scenes, None).plan.double().numpy()
+
     def plan_candidates(self, scene: Scene) -> NDArray[np.float64]:
         """(N, 8, 3): the N candidates that the reward model likes best, for the true score to pick from."""
         return self.choose([scene]).favourites(self.planner.config.best_of)[0].double().numpy()
