@@ -5,12 +5,14 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any, ClassVar
+from typing import ClassVar
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
 from openpair.datatypes.columns import Protocol
+from openpair.kinds import REWARD_MODELS
+from openpair.nn.registered import RegisteredConfig, RegisteredNetwork
 
 HEAD_NAMES = ("NC", "DAC", "DDC", "TLC", "EP", "TTC", "LK", "HC", "EC")
 """Sub-scores that a reward model predicts, in the order of its rows."""
@@ -45,6 +47,16 @@ _WEIGHTS = {
 }
 
 
+class RewardNetworkConfig(RegisteredConfig):
+    """Base of the configurations of learned reward models."""
+
+    kinds = REWARD_MODELS
+
+    def for_reward(self, protocol: Protocol, *, extended_comfort: bool) -> RewardNetworkConfig:
+        """The same model for an experiment with this reward; a model whose total depends on it overrides this."""
+        return self
+
+
 @dataclass(frozen=True)
 class RewardContext:
     """What a reward model knows of a batch of scenes before it sees candidates.
@@ -62,18 +74,14 @@ class RewardContext:
     bev: Tensor | None = None
 
 
-class RewardModel(nn.Module, ABC):
+class RewardModel(RegisteredNetwork, ABC):
     """Base of all learned reward models.
 
     Attributes:
-        kind: name of the network in checkpoints and on the command line.
-        config: the dataclass it was built from.
         sees_the_set: True where the value of a candidate depends on the others that it is scored with. Training then
             scores the sets of a scene one by one, as they come at inference.
     """
 
-    kind: ClassVar[str]
-    config: Any
     sees_the_set: ClassVar[bool] = False
 
     @abstractmethod

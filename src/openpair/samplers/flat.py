@@ -23,7 +23,7 @@ from openpair.nn.plan_offsets import NUM_LEVELS, KinematicLimits, drive, root_pa
 from openpair.nn.presets import InputLayout, small_trunk
 from openpair.nn.sibling_decoder import SiblingDecoder
 from openpair.nn.trunk import STATUS_SIZE, PerceptionTrunk, TrunkConfig
-from openpair.samplers.base import Sampler, SamplerContext
+from openpair.samplers.base import Sampler, SamplerConfig, SamplerContext
 from openpair.samplers.kinematic_tree import TREE_LIMITS
 from openpair.sensors.rig import standard_cameras
 
@@ -44,7 +44,7 @@ GOLDEN = (0.7548776662466927, 0.5698402909980532)
 
 
 @dataclass(frozen=True)
-class FlatSamplerConfig:
+class FlatSamplerConfig(SamplerConfig):
     """Size, leaves and bounds.
 
     Attributes:
@@ -121,6 +121,7 @@ class FlatSampler(PerceptionTrunk, Sampler):
     """
 
     kind: ClassVar[str] = "flat"
+    config_class = FlatSamplerConfig
 
     def __init__(self, config: FlatSamplerConfig | None = None) -> None:
         own = config or FlatSamplerConfig.published()

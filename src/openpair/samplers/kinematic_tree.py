@@ -23,7 +23,7 @@ from openpair.nn.plan_offsets import NUM_LEVELS, KinematicLimits, RootPath, driv
 from openpair.nn.presets import InputLayout, small_trunk
 from openpair.nn.sibling_decoder import ContextKeysValues, SiblingDecoder
 from openpair.nn.trunk import STATUS_SIZE, PerceptionTrunk, TrunkConfig
-from openpair.samplers.base import Sampler, SamplerContext
+from openpair.samplers.base import Sampler, SamplerConfig, SamplerContext
 from openpair.samplers.levels import NUM_INTENTIONS, Level, leaf_slots, levels_of
 from openpair.sensors.rig import standard_cameras
 
@@ -73,7 +73,7 @@ PATH_NUMBERS = 5 * NUM_POSES
 
 
 @dataclass(frozen=True)
-class KinematicTreeConfig:
+class KinematicTreeConfig(SamplerConfig):
     """Size, leaves and bounds.
 
     Attributes:
@@ -142,6 +142,7 @@ class KinematicTree(PerceptionTrunk, Sampler):
     """
 
     kind: ClassVar[str] = "kinematic"
+    config_class = KinematicTreeConfig
     has_strength: ClassVar[bool] = True
     node_bias: Tensor
 

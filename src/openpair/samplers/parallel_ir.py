@@ -21,7 +21,7 @@ from openpair.nn.heads import TrajectoryHead
 from openpair.nn.presets import InputLayout, small_trunk
 from openpair.nn.sibling_decoder import SiblingDecoder
 from openpair.nn.trunk import PerceptionTrunk, TrunkConfig
-from openpair.samplers.base import Sampler, SamplerContext
+from openpair.samplers.base import Sampler, SamplerConfig, SamplerContext
 from openpair.samplers.levels import NUM_INTENTIONS, Level, leaf_slots, levels_of
 from openpair.samplers.published_geometry import displace, step_scale
 from openpair.sensors.rig import standard_cameras
@@ -40,7 +40,7 @@ POSE_OF_LEVEL = (1, 3, 5, 7)
 
 
 @dataclass(frozen=True)
-class ParallelIRConfig:
+class ParallelIRConfig(SamplerConfig):
     """Size and leaves. The defaults are the published network.
 
     Attributes:
@@ -144,6 +144,8 @@ class ParallelIR(PerceptionTrunk, Sampler):
     """The published tree sampler. Actions are raw step and turn (A = 2); center and behind use the step only."""
 
     kind: ClassVar[str] = "parallel_ir"
+    config_class = ParallelIRConfig
+    telling_parameter = "branch_tree.branch_type_embed.weight"
 
     def __init__(self, config: ParallelIRConfig | None = None) -> None:
         own = config or ParallelIRConfig.published()
