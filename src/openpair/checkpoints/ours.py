@@ -70,12 +70,12 @@ def save_checkpoint(
         "versions": _versions(),
         "notes": dict(notes or {}),
     }
-    with whole_file(path.with_suffix(".json")) as json_part:
-        with whole_file(path, size_bytes=sum(value.nbytes for value in tensors.values())) as part:
-            save_file(tensors, part)
-            record["sha256"] = _sha256(part)
-            json_part.write_text(json.dumps(record, indent=2) + "\n")
-            path.with_suffix(".json").unlink(missing_ok=True)
+    size_bytes = sum(value.nbytes for value in tensors.values())
+    with whole_file(path.with_suffix(".json")) as json_part, whole_file(path, size_bytes=size_bytes) as part:
+        save_file(tensors, part)
+        record["sha256"] = _sha256(part)
+        json_part.write_text(json.dumps(record, indent=2) + "\n")
+        path.with_suffix(".json").unlink(missing_ok=True)
 
 
 def load_checkpoint(path: Path, kind: str | Registry | None = None) -> tuple[RegisteredNetwork, CheckpointInfo]:

@@ -137,21 +137,21 @@ def load_networks(files: NetworkFiles) -> TrainedNetworks:
 
 def load_policy(path: Path) -> ImitationPolicy:
     """A trained imitation policy. Raises OpenPairError where the file is not one."""
-    network = load_checkpoint(path, KINDS["policy"])[0]
+    network = load_checkpoint(path, PARTS["policy"])[0]
     assert isinstance(network, ImitationPolicy)
     return network
 
 
 def load_sampler(path: Path) -> Sampler:
     """A trained sampler. Raises OpenPairError where the file is not one."""
-    network = load_checkpoint(path, KINDS["sampler"])[0]
+    network = load_checkpoint(path, PARTS["sampler"])[0]
     assert isinstance(network, Sampler)
     return network
 
 
 def load_reward_model(path: Path) -> RewardModel:
     """A trained reward model. Raises OpenPairError where the file is not one."""
-    network = load_checkpoint(path, KINDS["reward_model"])[0]
+    network = load_checkpoint(path, PARTS["reward_model"])[0]
     assert isinstance(network, RewardModel)
     return network
 
