@@ -15,7 +15,7 @@ import pytest
 from toy_town import ToySource, toy_prepare, toy_score
 
 from openpair.datatypes.columns import Protocol
-from openpair.datatypes.scores import V1_1_METRICS
+from openpair.datatypes.scores import metric_names
 from openpair.errors import OpenPairError
 from openpair.evaluation import runner
 from openpair.evaluation.agents import CheckpointAgent
@@ -50,7 +50,7 @@ def test_the_files_keep_the_contract(tmp_path):
     assert sorted(p.name for p in (tmp_path / "out").iterdir()) == ["scores.csv", "summary.json"]
     with (tmp_path / "out" / "scores.csv").open(newline="") as stream:
         table = list(csv.reader(stream))
-    assert table[0] == ["dataset", "log", "token", "agent", "protocol", *V1_1_METRICS, "score", "error"]
+    assert table[0] == ["dataset", "log", "token", "agent", "protocol", *metric_names(Protocol.V1_1), "score", "error"]
     assert table[1] == [
         "toy",
         "log-a",

@@ -145,3 +145,44 @@ def test_what_differs_from_the_network_is_named() -> None:
     assert "1 missing (reward_trunk.0.bias)" in message
     assert "1 unexpected (stranger)" in message
     assert "reward_trunk.0.weight (2, 2) instead of (128, 256)" in message
+
+
+def test_files_that_do_not_belong_together_are_noticed(tmp_path: Path, policy: Transfuser) -> None:
+    torch.manual_seed(1)
+    save_checkpoint(tmp_path / "a.safetensors", policy)
+    save_checkpoint(tmp_path / "b.safetensors", Transfuser(TransfuserConfig.small()))
+    (tmp_path / "b.json").write_bytes((tmp_path / "a.json").read_bytes())
+    with pytest.raises(OpenPairError, match="not those that were saved with the JSON"):
+        load_checkpoint(tmp_path / "b.safetensors")
+
+
+def test_parameters_that_are_nan_are_refused(tmp_path: Path, policy: Transfuser) -> None:
+    broken = Transfuser(policy.config)
+    with torch.no_grad():
+        broken._status_encoding.bias[0] = torch.nan
+    save_checkpoint(tmp_path / "a.safetensors", broken)
+    with pytest.raises(OpenPairError, match=r"1 parameters hold NaN \(_status_encoding.bias\)"):
+        load_checkpoint(tmp_path / "a.safetensors")
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"format": 99}, "format 99"),
+        ({"kind": "resnet"}, "unknown network 'resnet'"),
+        ({"config": []}, "damaged"),
+        ({"config": None}, "damaged"),
+        ({"notes": 3}, "damaged"),
+        ({"kind": "kinematic"}, "damaged"),
+        ({"config": {"is": "TransfuserConfig", "trunk": {"is": "TrunkConfig", "heads": 0}}}, "cannot be built"),
+    ],
+)
+def test_jsons_of_something_else_are_one_sentence(
+    tmp_path: Path, policy: Transfuser, change: dict[str, object], message: str
+) -> None:
+    path = tmp_path / "il.safetensors"
+    save_checkpoint(path, policy)
+    record = json.loads(path.with_suffix(".json").read_text())
+    path.with_suffix(".json").write_text(json.dumps({**record, **change}))
+    with pytest.raises(OpenPairError, match=message):
+        load_checkpoint(path)

@@ -9,7 +9,7 @@ import torch
 from torch import nn
 
 from openpair.benchmarks.networks import example_inputs, fresh_network
-from openpair.checkpoints import NETWORKS
+from openpair.checkpoints import network_kinds
 from openpair.training.optimiser import autocast
 
 pytestmark = pytest.mark.skipif(not torch.cuda.is_available(), reason="there is no CUDA device")
@@ -35,7 +35,7 @@ def small(kind: str) -> nn.Module:
     return network
 
 
-@pytest.mark.parametrize("kind", NETWORKS)
+@pytest.mark.parametrize("kind", network_kinds())
 def test_outputs_are_those_of_the_cpu(kind: str) -> None:
     network = small(kind)
     inputs = example_inputs(network, 3)
@@ -50,7 +50,7 @@ def test_outputs_are_those_of_the_cpu(kind: str) -> None:
         assert bool((off <= allowed).all()), f"{name}: off by {float(off.max()):.3g}"
 
 
-@pytest.mark.parametrize("kind", NETWORKS)
+@pytest.mark.parametrize("kind", network_kinds())
 def test_bfloat16_is_near_and_gives_finite_gradients(kind: str) -> None:
     network = small(kind).cuda()
     inputs = {name: value.cuda() for name, value in example_inputs(network, 3).items()}

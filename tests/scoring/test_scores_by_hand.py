@@ -12,7 +12,7 @@ import pytest
 from straight_road import agent, rectangle, scene, straight_plan
 
 from openpair.datatypes.columns import AgentCategory, MapLayer, Protocol
-from openpair.datatypes.scores import V1_1_METRICS, V2_2_METRICS
+from openpair.datatypes.scores import metric_names
 from openpair.scoring import AreaIndex, score_prepared, score_proposals
 
 V1, V2 = Protocol.V1_1, Protocol.V2_2
@@ -28,7 +28,7 @@ def metrics(scene_, plan=None) -> dict[str, float]:
     return result
 
 
-@pytest.mark.parametrize(("protocol", "names"), [(V1, V1_1_METRICS), (V2, V2_2_METRICS)])
+@pytest.mark.parametrize(("protocol", "names"), [(V1, metric_names(V1)), (V2, metric_names(V2))])
 def test_free_road_is_perfect(protocol: Protocol, names: tuple[str, ...]) -> None:
     result = metrics(scene(protocol))
     for name in names:

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import tyro
 
-from openpair.benchmarks.score import machine
+from openpair.benchmarks.table import as_table, machine
 from openpair.errors import OpenPairError
 
 if TYPE_CHECKING:
@@ -47,7 +47,6 @@ class BenchData:
 
     def run(self) -> int:
         """Build, read, print."""
-        from openpair.benchmarks.score import as_table
         from openpair.features.config import FeatureConfig
         from openpair.training.data import DataSpec
 

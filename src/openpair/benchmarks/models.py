@@ -16,7 +16,7 @@ from torch import Tensor, nn
 
 from openpair.benchmarks.models_targets import Target, markdown, measure_targets, replace_section
 from openpair.benchmarks.networks import count_operations, example_inputs, fresh_network
-from openpair.checkpoints import NETWORKS
+from openpair.checkpoints import network_kinds
 from openpair.errors import OpenPairError
 from openpair.nn.inference import InferenceMode, prepared_for_inference
 
@@ -79,7 +79,7 @@ class BenchModels:
         report: Markdown file whose section "Models" is written anew with these figures.
     """
 
-    networks: tuple[str, ...] = field(default_factory=lambda: tuple(NETWORKS))
+    networks: tuple[str, ...] = field(default_factory=network_kinds)
     size: Literal["published", "small"] = "published"
     batch: tuple[int, ...] = (1, 16)
     modes: tuple[InferenceMode, ...] = ("plain", "optimised")

@@ -16,7 +16,7 @@ from typing import Annotated
 
 import tyro
 
-from openpair.benchmarks.score import machine
+from openpair.benchmarks.table import machine
 from openpair.errors import OpenPairError
 
 SPLIT = "trainval"
@@ -51,8 +51,8 @@ class BenchNavtrain:
     def run(self) -> int:
         """Write the logs, open them three times, print the figures."""
         from openpair.benchmarks.navtrain_logs import frames_of_log, made_up_filter, write_logs
-        from openpair.cli.progress import ProgressView
         from openpair.datasets.navsim.scene_filter import read_scene_filter
+        from openpair.progress import ProgressView
 
         if self.objects < 1:
             raise OpenPairError(f"there cannot be {self.objects} road users", where="--objects", fix="Give 1 or more")

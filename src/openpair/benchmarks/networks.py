@@ -10,11 +10,9 @@ from torch import Tensor
 from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils.flop_counter import flop_registry
 
-from openpair.checkpoints import NETWORKS, build_network
+from openpair.checkpoints import build_network, network_class
 from openpair.datatypes.bev_grid import BevGrid
-from openpair.errors import OpenPairError
 from openpair.policies.base import ImitationPolicy
-from openpair.policies.diffusion_drive import DiffusionDrive
 from openpair.rewards.base import RewardModel
 from openpair.samplers.base import Sampler
 
@@ -23,11 +21,7 @@ NUM_CANDIDATES = 16
 
 def fresh_network(kind: str, size: str) -> torch.nn.Module | None:
     """A network with random parameters in eval mode; None where a kind has no such size."""
-    if kind not in NETWORKS:
-        raise OpenPairError(
-            f"there is no network '{kind}'", where="--networks", fix=f"choose from {', '.join(NETWORKS)}"
-        )
-    preset = getattr(NETWORKS[kind][1], size, None)
+    preset = getattr(network_class(kind).config_class, size, None)
     return None if preset is None else build_network(kind, preset()).eval()
 
 
@@ -51,8 +45,7 @@ def example_inputs(network: torch.nn.Module, batch: int) -> dict[str, Tensor]:
         inputs["agent_trajectory"] = candidates.expand(batch, -1, -1, -1)
     else:
         assert isinstance(network, ImitationPolicy)
-        if isinstance(network, DiffusionDrive):
-            inputs["noise"] = torch.randn(batch, *network._trajectory_head.plan_anchor.shape)
+        inputs |= network.draw(batch, torch.default_generator)
     return inputs
 
 

@@ -90,7 +90,7 @@ class BenchSamplers:
 
     def rows(self, root: str) -> Iterator[tuple[str, ...]]:
         """A row per sampler, for one kind of root."""
-        from openpair.cli.progress import ProgressView
+        from openpair.progress import ProgressView
 
         samplers = untrained_samplers(self.seed)
         found: dict[str, list[LeafScores]] = {name: [] for name in samplers}

@@ -239,12 +239,12 @@ def in_line_ns() -> int:
 def store_figures(protocol: str, golden_logs: Path, limit: int) -> dict[str, float]:
     """The store of prepared scenes: of the golden logs where they are, else of the world in the package."""
     from openpair.benchmarks.store import measure as measure_store
-    from openpair.cli.eval import Eval
+    from openpair.datasets.choice import SceneChoice, choose_scenes
     from openpair.datatypes.columns import Protocol
     from openpair.evaluation.sources import DatasetSource
 
     root = golden_logs if golden_logs.is_dir() else None
-    name, options = Eval("navsim" if root else "world", Path(), root=root).dataset_and_options()
+    name, options = choose_scenes("navsim" if root else "world", root, SceneChoice())
     source = DatasetSource(name, root, options)
     tokens = [key.token for key in source.open().keys()]
     figures = measure_store(source, tokens[:: max(1, -(-len(tokens) // limit))], Protocol(protocol))

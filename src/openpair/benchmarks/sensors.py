@@ -9,7 +9,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 import numpy as np
 
@@ -26,7 +26,7 @@ class BenchSensors:
     Example: openpair bench sensors --json
     """
 
-    dataset: Literal["world", "navsim", "argoverse2"] = "world"
+    dataset: str = "world"
     """Where the scenes come from; all are ray-cast."""
 
     root: Path | None = None

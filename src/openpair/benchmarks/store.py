@@ -9,11 +9,11 @@ import time
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, Literal
+from typing import TYPE_CHECKING, Annotated, Any
 
 import tyro
 
-from openpair.benchmarks.score import machine
+from openpair.benchmarks.table import as_table, machine
 from openpair.errors import OpenPairError
 
 if TYPE_CHECKING:
@@ -27,8 +27,8 @@ ROUNDS = 5
 class BenchStore:
     """Measure the store of prepared scenes: build in one process, size, loading at random after a first load."""
 
-    dataset: Literal["world", "navsim", "argoverse2"] = "world"
-    """What kind of data."""
+    dataset: str = "world"
+    """What kind of data, as for 'openpair eval'."""
 
     root: Path | None = None
     """Folder of the dataset, as for 'openpair eval'."""
@@ -43,12 +43,11 @@ class BenchStore:
     """Print JSON instead of a table."""
 
     def run(self) -> int:
-        from openpair.benchmarks.score import as_table
-        from openpair.cli.eval import Eval
+        from openpair.datasets.choice import SceneChoice, choose_scenes
         from openpair.datatypes.columns import Protocol
         from openpair.evaluation.sources import DatasetSource
 
-        name, options = Eval(self.dataset, Path(), root=self.root, split=self.split).dataset_and_options()
+        name, options = choose_scenes(self.dataset, self.root, SceneChoice(self.split))
         source = DatasetSource(name, self.root, options)
         tokens = [key.token for key in source.open().keys()]
         chosen = tokens[:: max(1, -(-len(tokens) // self.limit))]

@@ -35,8 +35,8 @@ class Cache:
     Example: openpair cache --dataset navsim --root DIR --split test --tokens navtest.yaml --out cache
     """
 
-    dataset: Literal["world", "navsim", "argoverse2"]
-    """What kind of data."""
+    dataset: str
+    """What kind of data: world, navsim, argoverse2, or what an installed package registers."""
 
     out: Path
     """Folder for the stores; made if absent. Several datasets and protocols may share it."""
@@ -79,11 +79,11 @@ class Cache:
 
     def run(self) -> int:
         """Build the stores, list failures, return the exit status."""
-        from openpair.cli.progress import ProgressView
         from openpair.configs.experiment import preset
         from openpair.datatypes.columns import Protocol
         from openpair.features.cache import FeatureStore
         from openpair.preparation import PreparedStore
+        from openpair.progress import ProgressView
         from openpair.training.data import DataSpec, build_features_of, build_prepared_scenes
 
         if self.workers < 0:
@@ -114,25 +114,10 @@ class Cache:
 
     def _dataset(self) -> tuple[str, dict[str, Any]]:
         """Name and options of the dataset: those that 'openpair eval' opens."""
-        from openpair.cli.eval import Eval
+        from openpair.datasets.choice import SceneChoice, choose_scenes
 
-        stages: Literal[1, 2] = 1 if self.mapping is None else 2
-        if self.max_scenes is not None and self.dataset != "world":
-            raise OpenPairError(
-                "a number of scenes can be chosen of the world alone", where="--max-scenes", fix="Leave it out"
-            )
-        name, options = Eval(
-            self.dataset,
-            self.out,
-            root=self.root,
-            split=self.split,
-            tokens=self.tokens,
-            protocol=self.protocol,
-            stages=stages,
-            mapping=self.mapping,
-            second_stage=self.second_stage,
-        ).dataset_and_options()
-        return name, options if self.max_scenes is None else {**options, "max_scenes": self.max_scenes}
+        choice = SceneChoice(self.split, self.tokens, self.max_scenes, self.mapping, self.second_stage)
+        return choose_scenes(self.dataset, self.root, choice, stages=1 if self.mapping is None else 2)
 
 
 def ray_pool(address: str | None, workers: int) -> Ray | nullcontext[None]:

@@ -61,13 +61,13 @@ class Demo:
     def run(self) -> int:
         """Do everything; print the table and where the report is."""
         from openpair.cli.demo_report import write_demo_report
-        from openpair.cli.progress import ProgressView
         from openpair.configs.runs import RunPlan
         from openpair.evaluation.chunk import Task
         from openpair.evaluation.runner import evaluate
         from openpair.evaluation.sources import DatasetSource
         from openpair.evaluation.tables import print_table, results_table
         from openpair.files import locked
+        from openpair.progress import ProgressView
         from openpair.training.data import DataSpec
 
         started = time.perf_counter()

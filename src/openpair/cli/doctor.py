@@ -8,23 +8,6 @@ from pathlib import Path
 EXIT_MISSING = 2
 
 
-@dataclass(frozen=True)
-class Check:
-    """One thing that was looked at.
-
-    Attributes:
-        subject: what ("maps", "GPU").
-        status: "ok"; "note" where something is absent that not everyone needs; "missing" where work cannot go on.
-        finding: what was found, in plain words.
-        fix: what to do about it; empty where nothing is to be done.
-    """
-
-    subject: str
-    status: str
-    finding: str
-    fix: str = ""
-
-
 MARKS = {"ok": "[green]ok[/green]     ", "note": "[yellow]note[/yellow]   ", "missing": "[red]MISSING[/red]"}
 
 

@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from openpair.cli.doctor import Check
+from openpair.cli.doctor_check import Check
 from openpair.datasets.environment import NavsimFolders, config_file, navsim_folders, settings
 from openpair.errors import OpenPairError
 

@@ -11,7 +11,7 @@ from pathlib import Path
 from packaging.requirements import Requirement
 
 from openpair import __version__
-from openpair.cli.doctor import Check
+from openpair.cli.doctor_check import Check
 
 NEEDED_DISK_GB = 5.0
 EXTRAS = {

@@ -20,7 +20,6 @@ if TYPE_CHECKING:
     from openpair.planning.networks import NetworkFiles
 
 FAILURES_SHOWN = 10
-DEFAULT_WORLD_SPLIT = "test"
 
 
 @dataclass(frozen=True)
@@ -36,8 +35,8 @@ class Eval:
     Example: openpair eval --dataset argoverse2 --root DIR --agent human --agent constant_velocity --out results
     """
 
-    dataset: Literal["world", "navsim", "argoverse2"]
-    """What kind of data."""
+    dataset: str
+    """What kind of data: world, navsim, argoverse2, or what an installed package registers."""
 
     out: Path
     """Folder for scores.csv and summary.json; made if absent."""
@@ -204,54 +203,14 @@ class Eval:
 
     def dataset_and_options(self) -> tuple[str, dict[str, Any]]:
         """Name of the dataset and options that open it. Raises OpenPairError for options that do not fit together."""
-        if self.stages == 2:
-            return "navsim_two_stage", self._two_stage_options()
-        return self.dataset, self._dataset_options()
+        from openpair.datasets.choice import SceneChoice, choose_scenes
 
-    def _two_stage_options(self) -> dict[str, Any]:
-        """Options of a two-stage set."""
-        from openpair.datasets.environment import mapping_file
-        from openpair.datasets.navsim.dataset import NAMED_SPLITS
-
-        if self.dataset != "navsim" or self.protocol != "v2.2":
+        if self.stages == 2 and self.protocol != "v2.2":
             raise OpenPairError(
                 "two stages belong to navsim and v2.2", where="--stages", fix="Use --dataset navsim --protocol v2.2"
             )
-        if self.tokens is not None:
-            raise OpenPairError("the mapping names the scenes", where="--tokens", fix="Leave it out")
-        mapping = self.mapping
-        if mapping is None and self.split in NAMED_SPLITS:
-            mapping = mapping_file(self.split)
-        if mapping is None:
-            raise OpenPairError(
-                "two stages need to know which second-stage scenes follow which",
-                where="--mapping",
-                fix="Name NAVSIM's train_test_split/<name>.yaml that holds reactive_all_mapping",
-            )
-        options = {"split": self.split, "mapping": mapping, "second_stage": self.second_stage}
-        return {key: value for key, value in options.items() if value is not None}
-
-    def _dataset_options(self) -> dict[str, Any]:
-        """Options of the dataset's class. Without a list of tokens, navsim means every scene its logs hold."""
-        if self.mapping is not None or self.second_stage is not None:
-            raise OpenPairError("a mapping belongs to two stages", where="--mapping", fix="Add --stages 2")
-        split = DEFAULT_WORLD_SPLIT if self.dataset == "world" and self.split is None else self.split
-        options: dict[str, Any] = {} if split is None else {"split": split}
-        if self.tokens is not None and self.dataset != "navsim":
-            raise OpenPairError(
-                f"the dataset {self.dataset} takes no list of scenes", where="--tokens", fix="Leave it out"
-            )
-        if self.dataset == "navsim":
-            from openpair.datasets.environment import navsim_folders, scene_filter_file
-            from openpair.datasets.navsim.dataset import is_named_filter
-            from openpair.datasets.navsim.scene_filter import SceneFilter, read_scene_filter
-
-            chosen = self.tokens
-            if chosen is None and is_named_filter(navsim_folders(self.root), self.split):
-                chosen = scene_filter_file(str(self.split))
-            options["scene_filter"] = SceneFilter(frame_interval=1) if chosen is None else read_scene_filter(chosen)
-            options["missing"] = "per_scene"
-        return options
+        choice = SceneChoice(self.split, self.tokens, mapping=self.mapping, second_stage=self.second_stage)
+        return choose_scenes(self.dataset, self.root, choice, stages=self.stages)
 
     def _print(self, evaluation: Evaluation) -> None:
         from openpair.evaluation.tables import print_table, results_table

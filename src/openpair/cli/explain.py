@@ -40,7 +40,7 @@ class Explain:
     protocol: Literal["v1.1", "v2.2"] | None = None
     """v1.1 gives PDMS, v2.2 gives EPDMS. Default: what a case was cut for; v1.1 for a token."""
 
-    dataset: Literal["world", "navsim", "argoverse2"] = "world"
+    dataset: str = "world"
     """Where a token is looked up."""
 
     root: Path | None = None
@@ -127,14 +127,14 @@ class Explain:
 
     def _token(self) -> tuple[ScoringScene, NDArray[np.float64], str]:
         """Scene of a dataset and the plan an agent makes for it."""
-        from openpair.cli.eval import Eval
+        from openpair.datasets.choice import SceneChoice, choose_scenes
         from openpair.datatypes.columns import Protocol
         from openpair.evaluation.agents import check_plan
         from openpair.evaluation.sources import AgentContext, DatasetSource, parse_agent, with_changes
         from openpair.preparation.prepare import prepare_scene
 
         agent_source = with_changes(parse_agent(self.agent), self.planner)
-        name, options = Eval(self.dataset, Path(), root=self.root, split=self.split).dataset_and_options()
+        name, options = choose_scenes(self.dataset, self.root, SceneChoice(self.split))
         dataset = DatasetSource(name, self.root, options).open()
         if all(key.token != self.scene for key in dataset.keys()):
             part = "" if self.split is None else f" (split {self.split})"

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal
 
 
 @dataclass(frozen=True)
@@ -19,14 +18,14 @@ class FitAnchors:
     out: Path
     """File to write (.npy): (count, 8, 2) x, y [m], by distance driven."""
 
-    dataset: Literal["world", "navsim", "argoverse2"] = "world"
-    """What kind of data."""
+    dataset: str = "world"
+    """What kind of data: world, navsim, argoverse2, or what an installed package registers."""
 
     root: Path | None = None
     """Folder of the dataset; may be left out for the world that comes with OpenPaIR."""
 
-    split: str | None = "train"
-    """Part of the dataset."""
+    split: str | None = None
+    """Part of the dataset, as for 'openpair train'."""
 
     count: int = 20
     """How many anchors."""
@@ -42,14 +41,15 @@ class FitAnchors:
         import numpy as np
         import torch
 
-        from openpair.cli.progress import ProgressView
+        from openpair.datasets.choice import SceneChoice, choose_scenes
         from openpair.datasets.registry import open_dataset
         from openpair.errors import OpenPairError
         from openpair.evaluation.agents import HumanAgent
         from openpair.policies.anchors import fit_anchors, write_anchors
+        from openpair.progress import ProgressView
 
-        options: dict[str, Any] = {} if self.split is None or self.dataset == "argoverse2" else {"split": self.split}
-        dataset = open_dataset(self.dataset, self.root, **options)
+        name, options = choose_scenes(self.dataset, self.root, SceneChoice(self.split), use="train")
+        dataset = open_dataset(name, self.root, **options)
         keys = list(dataset.keys())
         if self.max_scenes is not None and self.max_scenes < len(keys):
             keys = [keys[i] for i in np.linspace(0, len(keys) - 1, self.max_scenes).round().astype(int)]

@@ -49,9 +49,9 @@ class Reproduce:
 
     def run(self) -> int:
         """Do the parts; say where the results are."""
-        from openpair.cli.progress import ProgressView
         from openpair.cli.train import default_devices
         from openpair.files import locked
+        from openpair.progress import ProgressView
         from openpair.reproduction.driver import Reproduction, all_parts
         from openpair.reproduction.settings import reproduction
 

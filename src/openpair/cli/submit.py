@@ -122,27 +122,17 @@ class Submit:
 
     def _dataset(self) -> tuple[str, dict[str, Any]]:
         """Name and options of the dataset: those that 'openpair eval' opens."""
-        from openpair.cli.eval import Eval
+        from openpair.datasets.choice import SceneChoice, choose_scenes
 
-        two_stages = self.leaderboard == "v2"
-        return Eval(
-            "navsim",
-            self.out,
-            root=self.root,
-            split=self.split,
-            tokens=self.tokens,
-            protocol="v2.2" if two_stages else "v1.1",
-            stages=2 if two_stages else 1,
-            mapping=self.mapping,
-            second_stage=self.second_stage,
-        ).dataset_and_options()
+        choice = SceneChoice(self.split, self.tokens, mapping=self.mapping, second_stage=self.second_stage)
+        return choose_scenes("navsim", self.root, choice, stages=2 if self.leaderboard == "v2" else 1)
 
 
 def plan_all(agent: Agent, dataset: Dataset) -> tuple[dict[str, np.ndarray], dict[str, str]]:
     """Plans (8, 3) of all scenes of a dataset by token, and why others failed."""
-    from openpair.cli.progress import ProgressView
     from openpair.evaluation.agents import check_plan
     from openpair.evaluation.failures import describe
+    from openpair.progress import ProgressView
 
     tokens = [key.token for key in dataset.keys()]
     plans: dict[str, np.ndarray] = {}

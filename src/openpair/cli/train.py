@@ -16,8 +16,8 @@ from openpair.configs.experiment import BASES, ExperimentConfig, preset
 from openpair.errors import OpenPairError
 
 if TYPE_CHECKING:
-    from openpair.cli.progress import ProgressView
     from openpair.configs.runs import RunPlan
+    from openpair.progress import ProgressView
     from openpair.training.data import DataSpec, StoreLocation
 
 What = Literal["parallel", "il", "rl", "reward", "sequential", "sequential_regularised", "iterative"]
@@ -46,28 +46,30 @@ class Train:
     preset: str = "demo"
     """Where the settings start from: demo, quick or published, with TransFuser, our tree and our reward model. Append
     _diffusiondrive; one of _parallel_ir (the published tree), _no_tree_offsets, _no_tree_whole, _group_12, _group_9,
-    _group_5 (other sets of leaves); _rwm (the published reward model); or several, in order."""
+    _group_5 (other sets of leaves); _rwm (the published reward model); or several, in order. Networks that installed
+    packages register are appended by their names."""
 
-    dataset: Literal["world", "navsim"] = "world"
-    """What kind of data."""
+    dataset: str = "world"
+    """What kind of data: world, navsim, or another that is registered."""
 
     root: Path | None = None
     """Folder of the dataset; may be left out for the world that comes with OpenPaIR."""
 
-    train_split: str = "train"
-    """Part of the dataset to learn from."""
+    train_split: str | None = None
+    """Part of the dataset to learn from. Default: train for the world; for navsim the only folder of logs there is."""
+
+    tokens: Path | None = None
+    """navsim: which scenes to learn from, as for 'openpair eval'."""
 
     validation_split: str | None = None
     """Part of the dataset to watch progress on; never learned from. Default: val for the world, none for navsim."""
 
-    tokens: Path | None = None
-    """navsim: which scenes to learn from, as for 'openpair cache'; default: all that the split holds."""
-
     cache: Path | None = None
-    """Folder for prepared scenes and features, such as 'openpair cache' wrote; default: OUT/data."""
+    """Folder for prepared scenes and features, that of 'openpair cache' too; default: OUT/data."""
 
     anchors: Path | None = None
-    """DiffusionDrive: anchors of 'openpair fit-anchors'; default: fitted to the training scenes."""
+    """DiffusionDrive: anchors of 'openpair fit-anchors'; default: fitted to the training scenes. Refused for policies
+    that fit nothing to them."""
 
     devices: tuple[str, ...] = ()
     """Where to train; default: every CUDA device, else the CPU."""
@@ -88,9 +90,9 @@ class Train:
 
     def run(self) -> int:
         """Prepare data, train, say where the networks are."""
-        from openpair.cli.progress import ProgressView
         from openpair.configs.runs import BRANCH_FILES, SEQUENTIAL_SCHEMES, RunPlan
         from openpair.files import locked
+        from openpair.progress import ProgressView
         from openpair.training.data import locate_predecessors, with_predecessors
 
         branches = ("il", "rl") if self.what == "parallel" else (self.what,)
@@ -106,10 +108,7 @@ class Train:
                 where=self.out,
                 fix=f"Run 'openpair train il --out {self.out}' first",
             )
-        specs = {"train": self._data(self.train_split, self.config.train_scenes, self.tokens)}
-        validation = self.validation_split or ("val" if self.dataset == "world" else None)
-        if validation is not None:
-            specs["validation"] = self._data(validation, self.config.validation_scenes)
+        specs = self.data_specs()
         if self.config.extended_comfort_reward:
             specs = {name: with_predecessors(spec) for name, spec in specs.items()}
         with locked(self.out), ProgressView() as view:
@@ -122,16 +121,26 @@ class Train:
             print(self.out / BRANCH_FILES[branch])
         return 0
 
-    def _data(self, split: str, scenes: int | None, tokens: Path | None = None) -> DataSpec:
-        """A part of the dataset, named as 'openpair cache' names it: the same scenes have the same stores."""
-        from openpair.cli.eval import Eval
+    def data_specs(self) -> dict[str, DataSpec]:
+        """The training scenes and, where there are any, the validation scenes. Raises OpenPairError for a choice that
+        the dataset does not offer."""
+        from openpair.datasets.choice import SceneChoice, choose_scenes
+        from openpair.datasets.registry import dataset_options, load_dataset_class
         from openpair.training.data import DataSpec
 
-        same = Eval(self.dataset, self.out, root=self.root, split=split, tokens=tokens)
-        name, options = same.dataset_and_options()
-        if self.dataset == "world":
-            options = {**options, "max_scenes": scenes}
-        return DataSpec(name, None if self.root is None else str(self.root), options)
+        countable = "max_scenes" in dataset_options(self.dataset)
+        usual = getattr(load_dataset_class(self.dataset), "default_splits", {})
+        root = None if self.root is None else str(self.root)
+
+        def spec(use: str, split: str | None, tokens: Path | None, scenes: int | None) -> DataSpec:
+            choice = SceneChoice(split, tokens, scenes if countable else None)
+            name, options = choose_scenes(self.dataset, self.root, choice, use=use)
+            return DataSpec(name, root, options)
+
+        specs = {"train": spec("train", self.train_split, self.tokens, self.config.train_scenes)}
+        if self.validation_split is not None or "validation" in usual:
+            specs["validation"] = spec("validation", self.validation_split, None, self.config.validation_scenes)
+        return specs
 
 
 def build_stores(
@@ -139,7 +148,7 @@ def build_stores(
 ) -> dict[str, StoreLocation]:
     """Prepare the scenes of each split for training, on ``workers`` processes (0: one per core).
 
-    All stores lie in ``folder``, each under the name that its scenes give it: those of 'openpair cache' are found.
+    Stores are named by what is in them: all splits, and what 'openpair cache' built, share the folder.
     """
     from openpair.training.data import build_training_data
 

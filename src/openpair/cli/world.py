@@ -73,8 +73,8 @@ class Unpack:
 
     def run(self) -> int:
         """Write, say where."""
-        from openpair.cli.progress import ProgressView
         from openpair.datasets.world.unpack import unpack_world
+        from openpair.progress import ProgressView
 
         with ProgressView() as view:
             parts = unpack_world(self.out, root=self.root, splits=self.splits, progress=view.task("logs"))
@@ -107,7 +107,7 @@ class Build:
         """Build, print the hash."""
         import os
 
-        from openpair.cli.progress import ProgressView
+        from openpair.progress import ProgressView
         from openpair.worldgen.build import build_world
         from openpair.worldgen.catalogue import default_recipes
 
@@ -148,8 +148,8 @@ class Materialise:
 
     def run(self) -> int:
         """Render and write."""
-        from openpair.cli.progress import ProgressView
         from openpair.datasets.world.materialise import materialise_world
+        from openpair.progress import ProgressView
 
         with ProgressView() as view:
             written = materialise_world(

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 from functools import partial
 from itertools import product
@@ -14,14 +14,16 @@ from openpair.datatypes.columns import Protocol
 from openpair.datatypes.settings import later
 from openpair.errors import OpenPairError
 from openpair.features.config import FeatureConfig
+from openpair.kinds import PARTS
+from openpair.nn.registered import preset_of
 from openpair.planning.changes import NO_CHANGES, PlannerChanges
-from openpair.policies.diffusion_drive import DiffusionDriveConfig
+from openpair.policies.base import PolicyConfig
 from openpair.policies.transfuser import TransfuserConfig
+from openpair.rewards.base import RewardNetworkConfig
 from openpair.rewards.pose_aware import PoseAwareConfig
-from openpair.rewards.world_model import RewardWorldModelConfig
+from openpair.samplers.base import SamplerConfig
 from openpair.samplers.flat import FlatSamplerConfig
 from openpair.samplers.kinematic_tree import KinematicTreeConfig, codes_of_group_size
-from openpair.samplers.parallel_ir import ParallelIRConfig
 from openpair.samplers.perturbations import RootNoise
 from openpair.training.fine_tuning import FineTuningConfig
 from openpair.training.imitation import ImitationConfig
@@ -35,7 +37,7 @@ from openpair.training.reward_model import RewardModelConfig
 class NetworkConfig:
     """The three networks. Each has an encoder of its own, as in the paper.
 
-    The class of each configuration says which network it is.
+    The class of each configuration says which network it is: any that is registered (:mod:`openpair.kinds`).
 
     Attributes:
         policy: of the imitation branch.
@@ -43,9 +45,9 @@ class NetworkConfig:
         reward_model: picks the plan.
     """
 
-    policy: TransfuserConfig | DiffusionDriveConfig
-    sampler: KinematicTreeConfig | ParallelIRConfig | FlatSamplerConfig
-    reward_model: PoseAwareConfig | RewardWorldModelConfig
+    policy: PolicyConfig
+    sampler: SamplerConfig
+    reward_model: RewardNetworkConfig
 
 
 @dataclass(frozen=True)
@@ -252,49 +254,40 @@ def published_sequential(*, imitation_weight: float = 0.0, imitation_phase: int 
     )
 
 
-def with_diffusion_drive(config: ExperimentConfig) -> ExperimentConfig:
-    """The same experiment with DiffusionDrive in the imitation branch; anchors are fitted to the training scenes."""
-    policy = DiffusionDriveConfig.small() if is_small(config) else DiffusionDriveConfig.published()
-    imitation = config.imitation if is_small(config) else published_diffusion_drive_training()
-    return replace(config, networks=replace(config.networks, policy=policy), imitation=imitation)
+def with_network(config: ExperimentConfig, part: str, kind: str) -> ExperimentConfig:
+    """The same experiment with another network, at the experiment's size.
 
+    Args:
+        config: an experiment.
+        part: "policy", "sampler" or "reward_model".
+        kind: a registered network (:mod:`openpair.kinds`).
 
-def with_parallel_ir(config: ExperimentConfig) -> ExperimentConfig:
-    """The same experiment with the published tree in the reinforcement branch."""
-    sampler = ParallelIRConfig.small() if is_small(config) else ParallelIRConfig.published()
-    return replace(config, networks=replace(config.networks, sampler=sampler))
-
-
-def with_offsets_without_tree(config: ExperimentConfig) -> ExperimentConfig:
-    """The same experiment with 15 leaves around the root that are predicted at once, without a tree."""
-    return replace(config, networks=replace(config.networks, sampler=_flat(config)))
+    Raises OpenPairError for an unknown kind.
+    """
+    small = is_small(config)
+    network = preset_of(PARTS[part], kind, small=small)
+    changed = replace(config, networks=replace(config.networks, **{part: network}))
+    if part == "policy" and not small and kind in PUBLISHED_IMITATION:
+        return replace(changed, imitation=PUBLISHED_IMITATION[kind]())
+    if part == "reward_model":  # the temperature was chosen for ours; of others, the favourite is the plan
+        pool, planner = replace(config.pool, temperature=0.0), replace(config.planner, temperature=0.0)
+        return replace(changed, pool=pool, planner=planner)
+    return changed
 
 
 def with_whole_trajectories(config: ExperimentConfig) -> ExperimentConfig:
     """The same experiment with 15 trajectories that are predicted at once, without a tree and without a root."""
-    return replace(config, networks=replace(config.networks, sampler=_flat(config).whole()))
-
-
-def _flat(config: ExperimentConfig) -> FlatSamplerConfig:
-    return FlatSamplerConfig.small() if is_small(config) else FlatSamplerConfig.published()
+    flat = with_network(config, "sampler", "flat")
+    assert isinstance(flat.networks.sampler, FlatSamplerConfig)
+    return replace(flat, networks=replace(flat.networks, sampler=flat.networks.sampler.whole()))
 
 
 def with_group_size(config: ExperimentConfig, size: int) -> ExperimentConfig:
     """The same experiment with fewer leaves of our tree: 12, 9 or 5."""
-    ours = KinematicTreeConfig.small() if is_small(config) else KinematicTreeConfig.published()
+    ours = with_network(config, "sampler", "kinematic").networks.sampler
+    assert isinstance(ours, KinematicTreeConfig)
     sampler = replace(ours, codes=codes_of_group_size(size))
     return replace(config, networks=replace(config.networks, sampler=sampler))
-
-
-def with_rwm(config: ExperimentConfig) -> ExperimentConfig:
-    """The same experiment with the published reward world model, whose favourite is the plan."""
-    model = RewardWorldModelConfig.small() if is_small(config) else RewardWorldModelConfig.published()
-    return replace(
-        config,
-        networks=replace(config.networks, reward_model=model),
-        pool=replace(config.pool, temperature=0.0),
-        planner=replace(config.planner, temperature=0.0),
-    )
 
 
 def is_small(config: ExperimentConfig) -> bool:
@@ -312,47 +305,72 @@ def published_diffusion_drive_training() -> ImitationConfig:
     return ImitationConfig(100 * steps_per_epoch, batch_size, optimiser, precision="bfloat16")
 
 
+PUBLISHED_IMITATION: dict[str, Callable[[], ImitationConfig]] = {"diffusiondrive": published_diffusion_drive_training}
+"""Training of policies whose publication trains otherwise than TransFuser's."""
+
 BASES: dict[str, Callable[[], ExperimentConfig]] = {"demo": demo, "quick": quick, "published": published}
 """Experiments by name, with TransFuser, our sampler and our reward model."""
 
 Variation = Callable[[ExperimentConfig], ExperimentConfig]
 
-ALTERNATIVES: tuple[dict[str, Variation], ...] = (
-    {"diffusiondrive": with_diffusion_drive},
-    {
-        "parallel_ir": with_parallel_ir,
-        "no_tree_offsets": with_offsets_without_tree,
+NAMED_VARIATIONS: dict[str, dict[str, Variation]] = {
+    "policy": {},
+    "sampler": {
+        "no_tree_offsets": partial(with_network, part="sampler", kind="flat"),
         "no_tree_whole": with_whole_trajectories,
         **{f"group_{size}": partial(with_group_size, size=size) for size in (12, 9, 5)},
     },
-    {"rwm": with_rwm},
-)
-"""Other networks in the place of the base's, by part (policy, sampler, reward model): at most one of each."""
+    "reward_model": {},
+}
+"""Presets of networks that are called otherwise than their kind, by part."""
 
-VARIATIONS: dict[str, Variation] = {name: change for part in ALTERNATIVES for name, change in part.items()}
-"""All of them, in the order in which a preset names them."""
+WITHOUT_PRESET = ("transfuser", "kinematic", "pose_aware", "flat")
+"""The networks of every base, and those of :data:`NAMED_VARIATIONS`."""
+
+
+def variations(part: str) -> dict[str, Variation]:
+    """Other networks in the place of the base's, by the name that a preset takes: those of registered kinds, of other
+    packages too, and named ones. Nothing is imported."""
+    kinds = {kind: partial(with_network, part=part, kind=kind) for kind in PARTS[part] if kind not in WITHOUT_PRESET}
+    return {**kinds, **NAMED_VARIATIONS[part]}
 
 
 def preset_names() -> tuple[str, ...]:
     """Every preset: demo, demo_diffusiondrive, demo_diffusiondrive_group_9_rwm ..."""
-    chosen = product(*(("", *(f"_{name}" for name in part)) for part in ALTERNATIVES))
+    chosen = product(*(("", *(f"_{name}" for name in variations(part))) for part in PARTS))
     suffixes = ["".join(names) for names in chosen]
     return tuple(base + suffix for base in BASES for suffix in suffixes)
 
 
 def preset(name: str) -> ExperimentConfig:
-    """An experiment by name: of :data:`BASES`, followed by :data:`VARIATIONS`, at most one for each part.
+    """An experiment by name: of :data:`BASES`, followed by :func:`variations`, at most one for each part, in order.
 
     Raises OpenPairError for an unknown one.
     """
-    if name not in preset_names():
+    base, _, rest = name.partition("_")
+    changes = _changes(f"_{rest}" if rest else "", list(PARTS))
+    if base not in BASES or changes is None:
+        known = [f"_{variation}" for part in PARTS for variation in variations(part)]
         raise OpenPairError(
             f"there is no preset '{name}'",
             where="--preset",
-            fix=f"Give {', '.join(BASES)}, followed by any of {', '.join(f'_{v}' for v in VARIATIONS)}, in order",
+            fix=f"Give {', '.join(BASES)}, followed by any of {', '.join(known)}, in order",
         )
-    config = BASES[name.partition("_")[0]]()
-    for variation, change in VARIATIONS.items():
-        if f"_{variation}" in name:
-            config = change(config)
+    config = BASES[base]()
+    for change in changes:
+        config = change(config)
     return replace(config, name=name)
+
+
+def _changes(suffix: str, parts: Sequence[str]) -> list[Variation] | None:
+    """What a preset's suffix asks for, one variation a part at most; None where it cannot be read."""
+    if not suffix:
+        return []
+    if not parts:
+        return None
+    for name, change in variations(parts[0]).items():
+        if suffix.startswith(f"_{name}"):
+            further = _changes(suffix.removeprefix(f"_{name}"), parts[1:])
+            if further is not None:
+                return [change, *further]
+    return _changes(suffix, parts[1:])

@@ -6,7 +6,7 @@ import hashlib
 import json
 import zlib
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -14,10 +14,12 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from openpair.checkpoints import build_network, network_kind, save_checkpoint, to_plain
+from openpair.checkpoints import build_network, network_class, save_checkpoint, to_plain
 from openpair.configs.experiment import ExperimentConfig, PoolConfig
 from openpair.datatypes.columns import Protocol
 from openpair.errors import OpenPairError
+from openpair.kinds import POLICIES
+from openpair.nn.registered import RegisteredConfig
 from openpair.nn.trunk import PerceptionTrunk
 from openpair.planning.config import WIDE, PlannerConfig
 from openpair.planning.networks import (
@@ -29,13 +31,8 @@ from openpair.planning.networks import (
     load_sampler,
 )
 from openpair.planning.planner import choose
-from openpair.policies.anchors import fit_anchors, read_anchors
 from openpair.policies.base import ImitationPolicy
-from openpair.policies.diffusion_drive import DiffusionDrive
-from openpair.policies.transfuser import Transfuser, TransfuserConfig
-from openpair.rewards.base import RewardModel
-from openpair.rewards.pose_aware import PoseAwareConfig
-from openpair.rewards.world_model import RewardWorldModelConfig
+from openpair.rewards.base import RewardModel, RewardNetworkConfig
 from openpair.samplers.base import Sampler
 from openpair.samplers.perturbations import as_many, control_candidates, noisy_roots, perturb
 from openpair.training.batch import SceneBatch
@@ -73,7 +70,7 @@ class RunPlan:
         train: stores of the training scenes.
         validation: stores of the validation scenes, or None.
         folder: run folder.
-        anchors: file of anchors for DiffusionDrive; None fits them to the training scenes.
+        anchors: file with what the policy would fit to the training scenes otherwise (DiffusionDrive's anchors).
     """
 
     config: ExperimentConfig
@@ -180,12 +177,10 @@ _START: dict[str, Callable[[RunPlan, str, Listener], BranchRun]] = {
 }
 
 
-def reward_model_config(config: ExperimentConfig) -> PoseAwareConfig | RewardWorldModelConfig:
-    """The experiment's reward model; ours combines its sub-scores as the experiment's reward does."""
+def reward_model_config(config: ExperimentConfig) -> RewardNetworkConfig:
+    """The experiment's reward model, which may combine its sub-scores as the experiment's reward does."""
     model = config.networks.reward_model
-    if not isinstance(model, PoseAwareConfig):
-        return model
-    return replace(model, protocol=config.protocol, extended_comfort=config.extended_comfort_reward)
+    return model.for_reward(config.protocol, extended_comfort=config.extended_comfort_reward)
 
 
 def _earlier(config: ExperimentConfig, data: TrainingData) -> EarlierScenes | None:
@@ -206,27 +201,17 @@ def _earlier(config: ExperimentConfig, data: TrainingData) -> EarlierScenes | No
     return data.earlier
 
 
-def _network_of(config: Any) -> nn.Module:
+def _network_of(config: RegisteredConfig) -> nn.Module:
     """A fresh network of the kind that the class of its configuration says."""
-    return build_network(network_kind(config), config)
+    return build_network(config.kind, config)
 
 
 def _fresh_policy(plan: RunPlan, train: TrainingData) -> ImitationPolicy:
-    """The policy of the configuration; DiffusionDrive's anchors are given, or fitted to what humans drove."""
+    """The policy of the configuration, with what it fits to the training scenes."""
     config = plan.config.networks.policy
-    if isinstance(config, TransfuserConfig):
-        return Transfuser(config)
-    if plan.anchors is not None:
-        anchors = read_anchors(plan.anchors)
-        if len(anchors) != config.num_anchors:
-            raise OpenPairError(
-                f"the file holds {len(anchors)} anchors, the policy has {config.num_anchors} modes",
-                where=plan.anchors,
-                fix=f"openpair fit-anchors --count {config.num_anchors}",
-            )
-    else:
-        anchors = fit_anchors(train.human_plans(), config.num_anchors, seed=plan.config.seed)
-    return DiffusionDrive(config, anchors)
+    policy_class = network_class(config.kind, POLICIES)
+    assert issubclass(policy_class, ImitationPolicy)
+    return policy_class.from_training(config, train, seed=plan.config.seed, fitted=plan.anchors)
 
 
 def fingerprint(plan: RunPlan, train: TrainingData, settings: Any) -> str:

@@ -8,47 +8,15 @@ import numpy as np
 from numpy.typing import NDArray
 
 from openpair.datatypes.columns import Protocol
+from openpair.datatypes.sub_metrics import SUB_METRICS, sub_metrics
 
-V1_1_METRICS = (
-    "no_at_fault_collisions",
-    "drivable_area_compliance",
-    "ego_progress",
-    "time_to_collision_within_bound",
-    "comfort",
-    "driving_direction_compliance",
-)
-"""Sub-metrics of PDMS; driving direction is reported with weight 0."""
-
-V2_2_METRICS = (
-    "no_at_fault_collisions",
-    "drivable_area_compliance",
-    "driving_direction_compliance",
-    "traffic_light_compliance",
-    "ego_progress",
-    "time_to_collision_within_bound",
-    "lane_keeping",
-    "history_comfort",
-    "two_frame_extended_comfort",
-)
-"""Sub-metrics of EPDMS; the last needs a neighbouring frame and is NaN without one."""
-
-SHORT_NAMES = {
-    "no_at_fault_collisions": "NC",
-    "drivable_area_compliance": "DAC",
-    "driving_direction_compliance": "DDC",
-    "traffic_light_compliance": "TLC",
-    "ego_progress": "EP",
-    "time_to_collision_within_bound": "TTC",
-    "comfort": "C",
-    "lane_keeping": "LK",
-    "history_comfort": "HC",
-    "two_frame_extended_comfort": "EC",
-}
+SHORT_NAMES = {metric.name: metric.short for metric in SUB_METRICS}
+"""Name of each sub-metric -> its short name."""
 
 
 def metric_names(protocol: Protocol) -> tuple[str, ...]:
     """Sub-metric names of a protocol, in the order of its published tables."""
-    return V1_1_METRICS if protocol is Protocol.V1_1 else V2_2_METRICS
+    return tuple(metric.name for metric in sub_metrics(protocol))
 
 
 @dataclass(frozen=True)

@@ -44,7 +44,7 @@ class DatasetSource:
     """A dataset by name and folder, or one that is open already (which then stays in this process).
 
     Attributes:
-        name: "world", "navsim" or "argoverse2".
+        name: as it is registered (:mod:`openpair.datasets.registry`).
         root: its folder; None for the world that comes with the package.
         options: further options of :func:`openpair.datasets.registry.open_dataset` (``split`` ...).
         ready: an open dataset instead.

@@ -24,6 +24,7 @@ from openpair.checkpoints import (
 )
 from openpair.errors import OpenPairError
 from openpair.features.config import FeatureConfig
+from openpair.kinds import PARTS
 from openpair.nn.inference import InferenceMode, prepared_for_inference
 from openpair.planning.planner_file import PLANNER_FILE, StoredPlanner
 from openpair.policies.base import ImitationPolicy
@@ -36,13 +37,6 @@ REWARD_MODEL_FILE = Path("reward") / "reward_model.safetensors"
 
 FEATURES_NOTE = "features"
 """Note of a checkpoint that holds the configuration of its features."""
-
-KINDS = {
-    "policy": "transfuser|diffusiondrive",
-    "sampler": "parallel_ir|kinematic|flat",
-    "reward_model": "rwm|pose_aware",
-}
-"""Which networks can play each part."""
 
 
 @dataclass(frozen=True)
@@ -80,7 +74,7 @@ class NetworkFiles:
 
     def by_part(self) -> dict[str, Path]:
         """Part ("policy" ...) -> file, for those that there are."""
-        return {part: file for part in KINDS if (file := getattr(self, part)) is not None}
+        return {part: file for part in PARTS if (file := getattr(self, part)) is not None}
 
     def all_files(self) -> list[Path]:
         """Every file that decides how the planner plans: each checkpoint, its JSON, the planner's settings."""
@@ -143,21 +137,21 @@ def load_networks(files: NetworkFiles) -> TrainedNetworks:
 
 def load_policy(path: Path) -> ImitationPolicy:
     """A trained imitation policy. Raises OpenPairError where the file is not one."""
-    network = load_checkpoint(path, KINDS["policy"])[0]
+    network = load_checkpoint(path, PARTS["policy"])[0]
     assert isinstance(network, ImitationPolicy)
     return network
 
 
 def load_sampler(path: Path) -> Sampler:
     """A trained sampler. Raises OpenPairError where the file is not one."""
-    network = load_checkpoint(path, KINDS["sampler"])[0]
+    network = load_checkpoint(path, PARTS["sampler"])[0]
     assert isinstance(network, Sampler)
     return network
 
 
 def load_reward_model(path: Path) -> RewardModel:
     """A trained reward model. Raises OpenPairError where the file is not one."""
-    network = load_checkpoint(path, KINDS["reward_model"])[0]
+    network = load_checkpoint(path, PARTS["reward_model"])[0]
     assert isinstance(network, RewardModel)
     return network
 
@@ -172,11 +166,11 @@ def _load(path: Path, part: str) -> tuple[nn.Module, FeatureConfig]:
 def _load_with_sizes(path: Path, part: str) -> tuple[nn.Module, FeatureConfig]:
     ours = path.with_suffix(".safetensors")
     if ours.with_suffix(".json").exists() or not path.is_file():
-        network, info = load_checkpoint(ours, KINDS[part])
+        network, info = load_checkpoint(ours, PARTS[part])
         return network, _feature_config(info, ours)
     state = read_state(path)
     kind = recognise(state, where=str(path))
-    if kind not in KINDS[part].split("|"):
+    if kind not in PARTS[part]:
         raise OpenPairError(f"this is a released '{kind}', not a {part.replace('_', ' ')}", where=path)
     return load_released(state, kind, where=str(path)), FeatureConfig.published()
 

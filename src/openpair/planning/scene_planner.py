@@ -17,11 +17,12 @@ from openpair.datasets.base import Dataset, predecessor_of
 from openpair.datatypes.scene import Scene
 from openpair.errors import OpenPairError
 from openpair.features.config import FeatureConfig
+from openpair.kinds import PARTS
 from openpair.planning.changes import NO_CHANGES, PlannerChanges
 from openpair.planning.config import PlannerConfig
 from openpair.planning.inputs import features_of
 from openpair.planning.memory import ego_motion, previous_plans
-from openpair.planning.networks import KINDS, NetworkFiles, load_networks
+from openpair.planning.networks import NetworkFiles, load_networks
 from openpair.planning.planner import Choice, Planner, PlanningBatch, missing_networks
 
 RootPlanner = Callable[[Sequence[Scene]], NDArray[np.floating]]
@@ -174,7 +175,7 @@ def planner_of(
     Raises OpenPairError for an unknown mode, a damaged file and a mode with a root of its own where one is given.
     """
     stored = files.stored_planner()
-    complete = len(files.by_part()) == len(KINDS)
+    complete = len(files.by_part()) == len(PARTS)
     chosen = mode or ("pair" if given_root else stored.mode if complete else "il")
     config = stored.config(chosen, where=where).changed(changes)
     if given_root and config.root != "policy":

@@ -8,13 +8,32 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Mapping
-from typing import Any, ClassVar
+from pathlib import Path
+from typing import Any, Protocol
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
+
+from openpair.errors import OpenPairError
+from openpair.kinds import POLICIES
+from openpair.nn.registered import RegisteredConfig, RegisteredNetwork
 
 
-class ImitationPolicy(nn.Module, ABC):
+class PolicyConfig(RegisteredConfig):
+    """Base of the configurations of imitation policies."""
+
+    kinds = POLICIES
+
+
+class HumanPlans(Protocol):
+    """What a policy may fit to its training scenes."""
+
+    def human_plans(self) -> Tensor:
+        """(M, 8, 3) what the human drove in every scene: x [m], y [m], heading [rad], ego rear-axle frame."""
+        ...
+
+
+class ImitationPolicy(RegisteredNetwork, ABC):
     """Base of all imitation policies.
 
     Features, by name (float32):
@@ -23,12 +42,25 @@ class ImitationPolicy(nn.Module, ABC):
         status_feature: (B, 8) driving command one-hot (4), velocity x, y [m/s], acceleration x, y [m/s^2].
 
     Attributes:
-        kind: name of the network in checkpoints and on the command line.
-        config: the dataclass it was built from.
     """
 
-    kind: ClassVar[str]
-    config: Any
+    @classmethod
+    def from_training(cls, config: Any, train: HumanPlans, *, seed: int, fitted: Path | None = None) -> ImitationPolicy:
+        """A fresh network for these training scenes; a policy that fits something to them first overrides this.
+
+        Args:
+            config: of the kind's ``config_class``.
+            train: the training scenes.
+            seed: of what is fitted. The weights come from torch's own generator.
+            fitted: a file with what would be fitted otherwise.
+
+        Raises OpenPairError for a file that the policy cannot use.
+        """
+        if fitted is not None:
+            raise OpenPairError(
+                f"the policy '{cls.kind}' fits nothing to the training scenes", where=fitted, fix="Leave --anchors out"
+            )
+        return cls(config)
 
     @abstractmethod
     def forward(self, **features: Tensor) -> dict[str, Tensor]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any, ClassVar
 
 import torch
@@ -12,10 +13,12 @@ from torch import Tensor, nn
 
 from openpair.datatypes.columns import NUM_POSES
 from openpair.datatypes.settings import later
+from openpair.errors import OpenPairError
 from openpair.nn.ground_lift import ground_views
 from openpair.nn.presets import InputLayout, small_trunk
 from openpair.nn.trunk import PerceptionTrunk, TrunkConfig, TrunkOutput
-from openpair.policies.base import ImitationPolicy
+from openpair.policies.anchors import fit_anchors, read_anchors
+from openpair.policies.base import HumanPlans, ImitationPolicy, PolicyConfig
 from openpair.policies.diffusion_head import DiffusionHead, focal_loss
 from openpair.policies.truncated_diffusion import (
     add_noise,
@@ -28,7 +31,7 @@ from openpair.sensors.rig import standard_cameras
 
 
 @dataclass(frozen=True)
-class DiffusionDriveConfig:
+class DiffusionDriveConfig(PolicyConfig):
     """Size, diffusion and loss weights. The defaults are the published network.
 
     Attributes:
@@ -83,6 +86,8 @@ class DiffusionDrive(PerceptionTrunk, ImitationPolicy):
     """
 
     kind: ClassVar[str] = "diffusiondrive"
+    config_class = DiffusionDriveConfig
+    telling_parameter = "_trajectory_head.plan_anchor"
 
     def __init__(self, config: DiffusionDriveConfig | None = None, anchors: Tensor | None = None) -> None:
         own = config or DiffusionDriveConfig.published()
@@ -99,6 +104,25 @@ class DiffusionDrive(PerceptionTrunk, ImitationPolicy):
         self.register_buffer("signal", alphas_cumprod(), persistent=False)
 
     signal: Tensor
+
+    @classmethod
+    def from_training(
+        cls, config: DiffusionDriveConfig, train: HumanPlans, *, seed: int, fitted: Path | None = None
+    ) -> DiffusionDrive:
+        """A fresh network whose anchors are those of a file, or fitted to what humans drove.
+
+        Raises OpenPairError for a file with another number of anchors.
+        """
+        if fitted is None:
+            return cls(config, fit_anchors(train.human_plans(), config.num_anchors, seed=seed))
+        anchors = read_anchors(fitted)
+        if len(anchors) != config.num_anchors:
+            raise OpenPairError(
+                f"the file holds {len(anchors)} anchors, the policy has {config.num_anchors} modes",
+                where=fitted,
+                fix=f"openpair fit-anchors --count {config.num_anchors}",
+            )
+        return cls(config, anchors)
 
     def forward(
         self, *, noise: Tensor | None = None, timesteps: Tensor | None = None, **features: Tensor

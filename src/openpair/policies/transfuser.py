@@ -14,13 +14,16 @@ from openpair.nn.ground_lift import ground_views
 from openpair.nn.heads import TrajectoryHead, TrajectoryRefiner
 from openpair.nn.presets import InputLayout, small_trunk
 from openpair.nn.trunk import PerceptionTrunk, TrunkConfig, TrunkOutput
-from openpair.policies.base import ImitationPolicy
+from openpair.policies.base import ImitationPolicy, PolicyConfig
 from openpair.policies.transfuser_loss import trajectory_l1
 from openpair.sensors.rig import standard_cameras
 
+LATENT_PARAMETER = "_backbone.lidar_latent"
+"""Only the camera-only variant has it."""
+
 
 @dataclass(frozen=True)
-class TransfuserConfig:
+class TransfuserConfig(PolicyConfig):
     """Size and loss weights. The defaults are the published network.
 
     Attributes:
@@ -56,6 +59,8 @@ class Transfuser(PerceptionTrunk, ImitationPolicy):
     ``earlier_trajectories`` (B, refinements, 8, 3), the plans before each correction."""
 
     kind: ClassVar[str] = "transfuser"
+    config_class = TransfuserConfig
+    telling_parameter = "_trajectory_head._mlp.0.weight"
 
     def __init__(self, config: TransfuserConfig | None = None) -> None:
         self_config = config or TransfuserConfig.published()
@@ -69,6 +74,11 @@ class Transfuser(PerceptionTrunk, ImitationPolicy):
                 TrajectoryRefiner(trunk.d_model, backbone.bev_channels, trunk.d_ffn, backbone.lidar_grid)
                 for _ in range(self_config.refinements)
             )
+
+    @classmethod
+    def released_config(cls, state: Mapping[str, Tensor]) -> TransfuserConfig | None:
+        """The camera-only variant's, where its parameters say so."""
+        return TransfuserConfig.published_latent() if LATENT_PARAMETER in state else None
 
     def forward(self, **features: Tensor) -> dict[str, Tensor]:
         """``camera_feature``, ``lidar_feature``, ``status_feature`` -> outputs by name."""

@@ -5,44 +5,34 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any, ClassVar
+from typing import ClassVar
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
 from openpair.datatypes.columns import Protocol
+from openpair.datatypes.sub_metrics import EXTENDED_COMFORT, multipliers, sub_metrics, weights
+from openpair.kinds import REWARD_MODELS
+from openpair.nn.registered import RegisteredConfig, RegisteredNetwork
 
-HEAD_NAMES = ("NC", "DAC", "DDC", "TLC", "EP", "TTC", "LK", "HC", "EC")
-"""Sub-scores that a reward model predicts, in the order of its rows."""
+HEAD_NAMES = tuple(metric.head for metric in sub_metrics(Protocol.V2_2) if metric.head is not None)
+"""Sub-scores that a reward model predicts, in the order of its rows: NC, DAC, DDC, TLC, EP, TTC, LK, HC, EC."""
 
 HEAD_OF_METRIC: dict[Protocol, dict[str, str]] = {
-    Protocol.V1_1: {
-        "no_at_fault_collisions": "NC",
-        "drivable_area_compliance": "DAC",
-        "driving_direction_compliance": "DDC",
-        "ego_progress": "EP",
-        "time_to_collision_within_bound": "TTC",
-        "comfort": "HC",
-    },
-    Protocol.V2_2: {
-        "no_at_fault_collisions": "NC",
-        "drivable_area_compliance": "DAC",
-        "driving_direction_compliance": "DDC",
-        "traffic_light_compliance": "TLC",
-        "ego_progress": "EP",
-        "time_to_collision_within_bound": "TTC",
-        "lane_keeping": "LK",
-        "history_comfort": "HC",
-        "two_frame_extended_comfort": "EC",
-    },
+    protocol: {metric.name: metric.head for metric in sub_metrics(protocol) if metric.head is not None}
+    for protocol in Protocol
 }
 """Which head learns which sub-metric of a protocol. v1.1's comfort has the place of history comfort."""
 
-_MULTIPLIERS = {Protocol.V1_1: ("NC", "DAC"), Protocol.V2_2: ("NC", "DAC", "DDC", "TLC")}
-_WEIGHTS = {
-    Protocol.V1_1: {"EP": 5.0, "TTC": 5.0, "HC": 2.0},
-    Protocol.V2_2: {"EP": 5.0, "TTC": 5.0, "LK": 2.0, "HC": 2.0, "EC": 2.0},
-}
+
+class RewardNetworkConfig(RegisteredConfig):
+    """Base of the configurations of learned reward models."""
+
+    kinds = REWARD_MODELS
+
+    def for_reward(self, protocol: Protocol, *, extended_comfort: bool) -> RewardNetworkConfig:
+        """The same model for an experiment with this reward; a model whose total depends on it overrides this."""
+        return self
 
 
 @dataclass(frozen=True)
@@ -62,18 +52,14 @@ class RewardContext:
     bev: Tensor | None = None
 
 
-class RewardModel(nn.Module, ABC):
+class RewardModel(RegisteredNetwork, ABC):
     """Base of all learned reward models.
 
     Attributes:
-        kind: name of the network in checkpoints and on the command line.
-        config: the dataclass it was built from.
         sees_the_set: True where the value of a candidate depends on the others that it is scored with. Training then
             scores the sets of a scene one by one, as they come at inference.
     """
 
-    kind: ClassVar[str]
-    config: Any
     sees_the_set: ClassVar[bool] = False
 
     @abstractmethod
@@ -118,10 +104,10 @@ def total_score(sim_rewards: Tensor, protocol: Protocol, *, extended_comfort: bo
 
     Without ``extended_comfort`` EC drops out of v2.2's mean, as it does where a scene has no predecessor.
     """
-    row = {name: sim_rewards[..., i, :] for i, name in enumerate(HEAD_NAMES)}
-    weights = {name: w for name, w in _WEIGHTS[protocol].items() if extended_comfort or name != "EC"}
-    weighted = sum(weight * row[name] for name, weight in weights.items()) / sum(weights.values())
-    product = torch.ones_like(row["NC"])
-    for name in _MULTIPLIERS[protocol]:
+    row = {metric: sim_rewards[..., HEAD_NAMES.index(head), :] for metric, head in HEAD_OF_METRIC[protocol].items()}
+    shares = {name: w for name, w in weights(protocol).items() if extended_comfort or name != EXTENDED_COMFORT}
+    weighted = sum(weight * row[name] for name, weight in shares.items()) / sum(shares.values())
+    product = torch.ones_like(weighted)
+    for name in multipliers(protocol):
         product = product * row[name]
     return product * weighted

@@ -9,7 +9,7 @@ depend on the set.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import ClassVar
 
 import torch
@@ -24,7 +24,7 @@ from openpair.nn.bev_lookup import lookup
 from openpair.nn.ground_lift import ground_views
 from openpair.nn.presets import InputLayout, small_trunk
 from openpair.nn.trunk import STATUS_SIZE, PerceptionTrunk, TrunkConfig, TrunkOutput, crop
-from openpair.rewards.base import HEAD_NAMES, RewardContext, RewardModel, total_score
+from openpair.rewards.base import HEAD_NAMES, RewardContext, RewardModel, RewardNetworkConfig, total_score
 from openpair.rewards.candidate_geometry import (
     NUM_FOOTPRINT_POINTS,
     NUM_MOTION_NUMBERS,
@@ -45,7 +45,7 @@ POINTS = NUM_FOOTPRINT_POINTS + len(AHEAD_S)
 
 
 @dataclass(frozen=True)
-class PoseAwareConfig:
+class PoseAwareConfig(RewardNetworkConfig):
     """Size and losses.
 
     Attributes:
@@ -89,11 +89,16 @@ class PoseAwareConfig:
         """The demo's size (:func:`openpair.nn.presets.small_trunk`), for the standard cameras unless said."""
         return PoseAwareConfig(trunk=small_trunk(layout or InputLayout(ground_views(standard_cameras()))))
 
+    def for_reward(self, protocol: Protocol, *, extended_comfort: bool) -> PoseAwareConfig:
+        """Sub-scores are combined as the experiment's reward combines them."""
+        return replace(self, protocol=protocol, extended_comfort=extended_comfort)
+
 
 class PoseAwareRewardModel(PerceptionTrunk, RewardModel):
     """Perception outputs are those of the trunk and ``future_occupancy`` (B, 8, X, Y) logits over the LiDAR grid."""
 
     kind: ClassVar[str] = "pose_aware"
+    config_class = PoseAwareConfig
 
     def __init__(self, config: PoseAwareConfig | None = None) -> None:
         own = config or PoseAwareConfig.small()

@@ -20,7 +20,7 @@ from openpair.nn.backbones import BackboneConfig, build_backbone, features_read
 from openpair.nn.ground_lift import ground_views
 from openpair.nn.presets import InputLayout, small_trunk
 from openpair.nn.trunk import STATUS_SIZE
-from openpair.rewards.base import HEAD_NAMES, RewardContext, RewardModel
+from openpair.rewards.base import HEAD_NAMES, RewardContext, RewardModel, RewardNetworkConfig
 from openpair.rewards.reward_loss import calibration_loss, ranking_loss, sub_score_loss
 from openpair.sensors.rig import standard_cameras
 
@@ -28,7 +28,7 @@ NUM_QUERIES = 31
 
 
 @dataclass(frozen=True)
-class RewardWorldModelConfig:
+class RewardWorldModelConfig(RewardNetworkConfig):
     """Size and losses. The defaults are the published network.
 
     Attributes:
@@ -117,6 +117,9 @@ class RewardWorldModel(RewardModel):
     """The released architecture. A candidate's score depends on the whole set: candidates attend to each other."""
 
     kind: ClassVar[str] = "rwm"
+    config_class = RewardWorldModelConfig
+    telling_parameter = "reward_trunk.0.weight"
+    lenient = False
     sees_the_set: ClassVar[bool] = True
 
     def __init__(self, config: RewardWorldModelConfig | None = None) -> None:

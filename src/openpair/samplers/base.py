@@ -20,13 +20,21 @@ import math
 from abc import ABC, abstractmethod
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any, ClassVar
+from typing import ClassVar
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
 from openpair.datatypes.tree import TrajectoryTree, TreeLayout
 from openpair.errors import OpenPairError
+from openpair.kinds import SAMPLERS
+from openpair.nn.registered import RegisteredConfig, RegisteredNetwork
+
+
+class SamplerConfig(RegisteredConfig):
+    """Base of the configurations of samplers. They offer ``codes``, the names of the leaves (tuple of str)."""
+
+    kinds = SAMPLERS
 
 
 @dataclass(frozen=True)
@@ -46,21 +54,17 @@ class SamplerContext:
     bev: Tensor | None = None
 
 
-class Sampler(nn.Module, ABC):
+class Sampler(RegisteredNetwork, ABC):
     """Base of all tree samplers.
 
     Attributes:
-        kind: name of the network in checkpoints and on the command line.
-        config: the dataclass it was built from.
         has_strength: True where :meth:`mean_leaves` can go less than the whole way to what was learned.
         layout: nodes and leaves of its tree.
         action_mask: (M, A) bool, True where a component of a node's action means something.
         prior_mean: (M, A) mean of every node before training.
     """
 
-    kind: ClassVar[str]
     has_strength: ClassVar[bool] = False
-    config: Any
     layout: TreeLayout
     action_mask: Tensor
     prior_mean: Tensor

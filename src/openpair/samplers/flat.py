@@ -8,7 +8,6 @@ offsets) or around driving straight on at the present speed, with wide bounds an
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from typing import ClassVar, Literal
 
@@ -22,9 +21,10 @@ from openpair.nn.ground_lift import ground_views
 from openpair.nn.plan_offsets import NUM_LEVELS, KinematicLimits, drive, root_path
 from openpair.nn.presets import InputLayout, small_trunk
 from openpair.nn.sibling_decoder import SiblingDecoder
-from openpair.nn.trunk import STATUS_SIZE, PerceptionTrunk, TrunkConfig
-from openpair.samplers.base import Sampler, SamplerContext
+from openpair.nn.trunk import STATUS_SIZE, TrunkConfig
+from openpair.samplers.base import SamplerConfig, SamplerContext
 from openpair.samplers.kinematic_tree import TREE_LIMITS
+from openpair.samplers.trunk_sampler import TrunkSampler
 from openpair.sensors.rig import standard_cameras
 
 ACTION_SIZE = 2 * NUM_LEVELS
@@ -44,7 +44,7 @@ GOLDEN = (0.7548776662466927, 0.5698402909980532)
 
 
 @dataclass(frozen=True)
-class FlatSamplerConfig:
+class FlatSamplerConfig(SamplerConfig):
     """Size, leaves and bounds.
 
     Attributes:
@@ -113,7 +113,7 @@ def start_actions(config: FlatSamplerConfig) -> Tensor:
     return torch.cat((along[:, None].expand(-1, NUM_LEVELS), across[:, None] * shape), dim=-1)
 
 
-class FlatSampler(PerceptionTrunk, Sampler):
+class FlatSampler(TrunkSampler):
     """Actions (A = 8) are raw offsets along the reference on each level, then across it on each level.
 
     Along: ``accelerate`` or ``brake`` times tanh; across: lateral velocity at the level's end, ``lateral_mps`` times
@@ -121,6 +121,7 @@ class FlatSampler(PerceptionTrunk, Sampler):
     """
 
     kind: ClassVar[str] = "flat"
+    config_class = FlatSamplerConfig
 
     def __init__(self, config: FlatSamplerConfig | None = None) -> None:
         own = config or FlatSamplerConfig.published()
@@ -145,13 +146,6 @@ class FlatSampler(PerceptionTrunk, Sampler):
         self.layout = flat_layout(own.num_leaves)
         self.register_buffer("action_mask", torch.ones_like(start, dtype=torch.bool), persistent=False)
         self.register_buffer("prior_mean", start, persistent=False)
-
-    def encode(self, features: Mapping[str, Tensor], *, perceive: bool = True) -> SamplerContext:
-        output = self.trunk(features["camera_feature"], features.get("lidar_feature"), features["status_feature"])
-        perception = self.perceive(output) if perceive and self.config.aux_perception else {}
-        return SamplerContext(
-            output.queries.float(), features["status_feature"], perception, output.backbone.bev.float()
-        )
 
     def expand(
         self,
@@ -203,15 +197,3 @@ class FlatSampler(PerceptionTrunk, Sampler):
         acceleration = torch.where(along > 0, limits.accelerate_mps2, limits.brake_mps2) * along
         poses, _ = drive(root_path(reference), acceleration, self.config.lateral_mps * across, limits)
         return poses.unflatten(1, actions.shape[1:3])
-
-    def forward(self, *, expert_feature: Tensor, **features: Tensor) -> dict[str, Tensor]:
-        """Features and ``expert_feature`` (B, 8, 3), the root -> ``selected`` (B, L, 8, 3), ``root`` and perception."""
-        context = self.encode(features)
-        tree = self.expand(context, expert_feature)
-        return {"selected": tree.leaves[:, 0], "root": tree.root, **context.perception}
-
-    def perception_loss(self, context: SamplerContext, targets: Mapping[str, Tensor]) -> dict[str, Tensor]:
-        if not context.perception:
-            return super().perception_loss(context, targets)
-        terms = self.perception_terms(context.perception, targets)
-        return {"loss": terms.pop("perception"), **terms}

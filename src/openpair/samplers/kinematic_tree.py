@@ -7,7 +7,6 @@ bird's-eye-view features along it.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import ClassVar
 
@@ -22,9 +21,10 @@ from openpair.nn.ground_lift import ground_views
 from openpair.nn.plan_offsets import NUM_LEVELS, KinematicLimits, RootPath, drive, root_path
 from openpair.nn.presets import InputLayout, small_trunk
 from openpair.nn.sibling_decoder import ContextKeysValues, SiblingDecoder
-from openpair.nn.trunk import STATUS_SIZE, PerceptionTrunk, TrunkConfig
-from openpair.samplers.base import Sampler, SamplerContext
+from openpair.nn.trunk import STATUS_SIZE, TrunkConfig
+from openpair.samplers.base import SamplerConfig, SamplerContext
 from openpair.samplers.levels import NUM_INTENTIONS, Level, leaf_slots, levels_of
+from openpair.samplers.trunk_sampler import TrunkSampler
 from openpair.sensors.rig import standard_cameras
 
 SIDE_AND_SPEED_CODES = (
@@ -73,7 +73,7 @@ PATH_NUMBERS = 5 * NUM_POSES
 
 
 @dataclass(frozen=True)
-class KinematicTreeConfig:
+class KinematicTreeConfig(SamplerConfig):
     """Size, leaves and bounds.
 
     Attributes:
@@ -128,7 +128,7 @@ def reverses(layout: TreeLayout) -> Tensor:
     return mixed
 
 
-class KinematicTree(PerceptionTrunk, Sampler):
+class KinematicTree(TrunkSampler):
     """Actions (A = 2) are raw offsets along and across the parent's path.
 
     | intention | along (acceleration) | across (lateral velocity at the level's end) |
@@ -142,6 +142,7 @@ class KinematicTree(PerceptionTrunk, Sampler):
     """
 
     kind: ClassVar[str] = "kinematic"
+    config_class = KinematicTreeConfig
     has_strength: ClassVar[bool] = True
     node_bias: Tensor
 
@@ -182,13 +183,6 @@ class KinematicTree(PerceptionTrunk, Sampler):
             nn.init.normal_(last.weight, std=0.01)
             nn.init.zeros_(last.bias)
             nn.init.constant_(last.bias[component], self.config.initial_bias)
-
-    def encode(self, features: Mapping[str, Tensor], *, perceive: bool = True) -> SamplerContext:
-        output = self.trunk(features["camera_feature"], features.get("lidar_feature"), features["status_feature"])
-        perception = self.perceive(output) if perceive and self.config.aux_perception else {}
-        return SamplerContext(
-            output.queries.float(), features["status_feature"], perception, output.backbone.bev.float()
-        )
 
     def expand(
         self,
@@ -298,15 +292,3 @@ class KinematicTree(PerceptionTrunk, Sampler):
 
     def mean_leaves(self, context: SamplerContext, root: Tensor, *, strength: float = 1.0) -> Tensor:
         return self.expand(context, root, strength=strength).leaves[:, 0]
-
-    def forward(self, *, expert_feature: Tensor, **features: Tensor) -> dict[str, Tensor]:
-        """Features and ``expert_feature`` (B, 8, 3), the root -> ``selected`` (B, L, 8, 3), ``root`` and perception."""
-        context = self.encode(features)
-        tree = self.expand(context, expert_feature)
-        return {"selected": tree.leaves[:, 0], "root": tree.root, **context.perception}
-
-    def perception_loss(self, context: SamplerContext, targets: Mapping[str, Tensor]) -> dict[str, Tensor]:
-        if not context.perception:
-            return super().perception_loss(context, targets)
-        terms = self.perception_terms(context.perception, targets)
-        return {"loss": terms.pop("perception"), **terms}

@@ -7,7 +7,6 @@ leaves need are expanded (23 parents instead of 85 for the published 15 leaves).
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import dataclass, field
 from itertools import product
 from typing import ClassVar
@@ -20,10 +19,11 @@ from openpair.nn.ground_lift import ground_views
 from openpair.nn.heads import TrajectoryHead
 from openpair.nn.presets import InputLayout, small_trunk
 from openpair.nn.sibling_decoder import SiblingDecoder
-from openpair.nn.trunk import PerceptionTrunk, TrunkConfig
-from openpair.samplers.base import Sampler, SamplerContext
+from openpair.nn.trunk import TrunkConfig
+from openpair.samplers.base import SamplerConfig, SamplerContext
 from openpair.samplers.levels import NUM_INTENTIONS, Level, leaf_slots, levels_of
 from openpair.samplers.published_geometry import displace, step_scale
+from openpair.samplers.trunk_sampler import TrunkSampler
 from openpair.sensors.rig import standard_cameras
 
 PUBLISHED_CODES = (
@@ -40,7 +40,7 @@ POSE_OF_LEVEL = (1, 3, 5, 7)
 
 
 @dataclass(frozen=True)
-class ParallelIRConfig:
+class ParallelIRConfig(SamplerConfig):
     """Size and leaves. The defaults are the published network.
 
     Attributes:
@@ -140,10 +140,13 @@ class GrownTree:
     logits: list[Tensor]
 
 
-class ParallelIR(PerceptionTrunk, Sampler):
+class ParallelIR(TrunkSampler):
     """The published tree sampler. Actions are raw step and turn (A = 2); center and behind use the step only."""
 
     kind: ClassVar[str] = "parallel_ir"
+    config_class = ParallelIRConfig
+    looks_up = False
+    telling_parameter = "branch_tree.branch_type_embed.weight"
 
     def __init__(self, config: ParallelIRConfig | None = None) -> None:
         own = config or ParallelIRConfig.published()
@@ -163,11 +166,6 @@ class ParallelIR(PerceptionTrunk, Sampler):
         mask = torch.stack((torch.ones_like(turns), turns), dim=-1)
         self.register_buffer("action_mask", mask, persistent=False)
         self.register_buffer("prior_mean", mask * (self.config.initial_bias or 0.0), persistent=False)
-
-    def encode(self, features: Mapping[str, Tensor], *, perceive: bool = True) -> SamplerContext:
-        output = self.trunk(features["camera_feature"], features.get("lidar_feature"), features["status_feature"])
-        perception = self.perceive(output) if perceive and self.config.aux_perception else {}
-        return SamplerContext(output.queries.float(), features["status_feature"], perception)
 
     def expand(
         self,
@@ -235,9 +233,3 @@ class ParallelIR(PerceptionTrunk, Sampler):
         grown = self.grow(context, expert_feature)
         logits = {f"logits_level{depth}": value[:, 0] for depth, value in enumerate(grown.logits)}
         return {"selected": grown.tree.leaves[:, 0], "root": grown.tree.root, **logits, **context.perception}
-
-    def perception_loss(self, context: SamplerContext, targets: Mapping[str, Tensor]) -> dict[str, Tensor]:
-        if not context.perception:
-            return super().perception_loss(context, targets)
-        terms = self.perception_terms(context.perception, targets)
-        return {"loss": terms.pop("perception"), **terms}

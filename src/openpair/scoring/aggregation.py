@@ -6,6 +6,8 @@ from enum import IntEnum
 
 import warp as wp
 
+from openpair.datatypes.columns import Protocol
+from openpair.datatypes.sub_metrics import column_multipliers, column_weights
 from openpair.geometry.warp_runtime import MODULE_OPTIONS
 
 wp.set_module_options(MODULE_OPTIONS)
@@ -60,6 +62,27 @@ PROGRESS = wp.constant(int(ResultIndex.PROGRESS))
 GAIN = wp.constant(int(ResultIndex.GAIN))
 MULTIPLIER = wp.constant(int(ResultIndex.MULTIPLIER))
 
+Weights = wp.types.vector(length=NUM_METRICS, dtype=wp.float64)
+Flags = wp.types.vector(length=NUM_METRICS, dtype=wp.int32)
+
+
+def _weights(protocol: Protocol) -> Weights:
+    """Weight of each column in the mean; 0 where it is not part of it."""
+    return Weights(*(column_weights(protocol).get(column.name, 0.0) for column in list(ResultIndex)[:NUM_METRICS]))
+
+
+def _flags(protocol: Protocol) -> Flags:
+    """1 for each column that multiplies the mean."""
+    return Flags(*(int(column.name in column_multipliers(protocol)) for column in list(ResultIndex)[:NUM_METRICS]))
+
+
+WEIGHTS_V1 = wp.constant(_weights(Protocol.V1_1))
+WEIGHTS_V2 = wp.constant(_weights(Protocol.V2_2))
+TOTAL_V1 = wp.constant(wp.float64(sum(column_weights(Protocol.V1_1).values())))
+TOTAL_V2 = wp.constant(wp.float64(sum(column_weights(Protocol.V2_2).values())))
+MULTIPLIES_V1 = wp.constant(_flags(Protocol.V1_1))
+MULTIPLIES_V2 = wp.constant(_flags(Protocol.V2_2))
+
 MIN_PROGRESS_M = wp.constant(wp.float64(5.0))
 """Where not even the best plan gets farther, progress does not count."""
 
@@ -83,30 +106,26 @@ def relative_progress(
 
 
 @wp.func
-def pdms(results: wp.array2d(dtype=wp.float64), n: int) -> wp.float64:
-    """PDMS of v1.1: NC DAC (5 EP + 5 TTC + 2 C) / 12."""
-    weighted = (
-        wp.float64(5.0) * results[n, EP] + wp.float64(5.0) * results[n, TTC] + wp.float64(2.0) * results[n, COMFORT]
-    )
-    return results[n, NC] * results[n, DAC] * weighted / wp.float64(12.0)
+def product(results: wp.array2d(dtype=wp.float64), multiplies: Flags, n: int, first: int) -> wp.float64:
+    """Product of the multipliers of plan n: v1.1 NC DAC, v2.2 NC DAC DDC TLC.
+
+    ``first``: 0 before, FILTERED after the human filter.
+    """
+    value = wp.float64(1.0)
+    for i in range(FILTERED):
+        if multiplies[i] != 0:
+            value = value * results[n, first + i]
+    return value
 
 
 @wp.func
-def product_v2(results: wp.array2d(dtype=wp.float64), n: int, first: int) -> wp.float64:
-    """NC DAC DDC TLC, before (first = 0) or after (first = FILTERED) the human filter."""
-    return results[n, first + NC] * results[n, first + DAC] * results[n, first + DDC] * results[n, first + TLC]
-
-
-@wp.func
-def weighted_v2(results: wp.array2d(dtype=wp.float64), n: int, first: int) -> wp.float64:
-    """(5 EP + 5 TTC + 2 LK + 2 HC) / 14: the weighted mean while extended comfort is unknown."""
-    total = (
-        wp.float64(5.0) * results[n, first + EP]
-        + wp.float64(5.0) * results[n, first + TTC]
-        + wp.float64(2.0) * results[n, first + LK]
-        + wp.float64(2.0) * results[n, first + COMFORT]
-    )
-    return total / wp.float64(14.0)
+def weighted_sum(results: wp.array2d(dtype=wp.float64), weights: Weights, n: int, first: int) -> wp.float64:
+    """v1.1: 5 EP + 5 TTC + 2 C; v2.2: 5 EP + 5 TTC + 2 LK + 2 HC, while extended comfort is unknown."""
+    total = wp.float64(0.0)
+    for i in range(FILTERED):
+        if weights[i] != wp.float64(0.0):
+            total = total + weights[i] * results[n, first + i]
+    return total
 
 
 @wp.func
@@ -132,9 +151,11 @@ def aggregate(
     results[n, EP] = relative_progress(results[n, PROGRESS], results[n, GAIN], results[n, MULTIPLIER], best_gain, is_v2)
     forgive(results, forgiven, n, scene)
     if is_v2:
-        results[n, UNFILTERED_SCORE] = product_v2(results, n, 0) * weighted_v2(results, n, 0)
-        results[n, SCORE] = product_v2(results, n, FILTERED) * weighted_v2(results, n, FILTERED)
+        before = weighted_sum(results, WEIGHTS_V2, n, 0) / TOTAL_V2
+        after = weighted_sum(results, WEIGHTS_V2, n, FILTERED) / TOTAL_V2
+        results[n, UNFILTERED_SCORE] = product(results, MULTIPLIES_V2, n, 0) * before
+        results[n, SCORE] = product(results, MULTIPLIES_V2, n, FILTERED) * after
     else:
-        score = pdms(results, n)
+        score = product(results, MULTIPLIES_V1, n, 0) * weighted_sum(results, WEIGHTS_V1, n, 0) / TOTAL_V1
         results[n, SCORE] = score
         results[n, UNFILTERED_SCORE] = score

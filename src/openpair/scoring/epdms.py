@@ -11,25 +11,12 @@ from numpy.typing import NDArray
 
 from openpair.datatypes.columns import Protocol
 from openpair.datatypes.scores import PlanScores
+from openpair.datatypes.sub_metrics import EXTENDED_COMFORT, multipliers, weights
 from openpair.errors import OpenPairError
 from openpair.scoring.extended_comfort import extended_comfort
 
-WEIGHTS = {
-    "ego_progress": 5.0,
-    "time_to_collision_within_bound": 5.0,
-    "lane_keeping": 2.0,
-    "history_comfort": 2.0,
-    "two_frame_extended_comfort": 2.0,
-}
-"""Weights of the weighted mean."""
-
-MULTIPLIERS = (
-    "no_at_fault_collisions",
-    "drivable_area_compliance",
-    "driving_direction_compliance",
-    "traffic_light_compliance",
-)
-"""Sub-metrics that multiply the weighted mean."""
+WEIGHTS = weights(Protocol.V2_2)
+MULTIPLIERS = multipliers(Protocol.V2_2)
 
 KERNEL_VARIANCE_M2 = 0.1
 """Variance of the Gaussian that weights second-stage starts by their distance from the first stage's end."""
@@ -54,11 +41,9 @@ def with_extended_comfort(scores: PlanScores, comfort: NDArray[np.float64]) -> P
     if scores.protocol is not Protocol.V2_2:
         raise OpenPairError("extended comfort belongs to v2.2", fix="Score with protocol v2.2")
     metrics = {name: np.asarray(values) for name, values in scores.metrics.items()}
-    metrics["two_frame_extended_comfort"] = np.asarray(comfort, np.float64)
+    metrics[EXTENDED_COMFORT] = np.asarray(comfort, np.float64)
     unfiltered = {
-        name: metrics[name]
-        if name == "two_frame_extended_comfort"
-        else np.asarray(scores.evidence[f"unfiltered_{name}"])
+        name: metrics[name] if name == EXTENDED_COMFORT else np.asarray(scores.evidence[f"unfiltered_{name}"])
         for name in metrics
     }
     evidence = dict(scores.evidence)
@@ -171,7 +156,7 @@ def two_stage_scores(rows: Sequence[StageRow], mappings: Sequence[StageMapping])
 
     metrics: dict[str, dict[str, float]] = {}
     for token, ec in comfort.items():
-        metrics[token] = {**row(token).metrics, "two_frame_extended_comfort": ec}
+        metrics[token] = {**row(token).metrics, EXTENDED_COMFORT: ec}
         metrics[token]["score"] = float(epdms(metrics[token]))
 
     names = (*MULTIPLIERS, *WEIGHTS, "score")

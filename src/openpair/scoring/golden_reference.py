@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from openpair.datatypes.columns import NUM_POSES, Protocol, StateIndex
 from openpair.datatypes.scores import PlanScores
 from openpair.datatypes.scoring_scene import ScoringScene
+from openpair.datatypes.sub_metrics import column_weights
 from openpair.geometry.poses import local_to_global, wrap_angle
 from openpair.scoring.aggregation import MIN_PROGRESS_M, ResultIndex
 from openpair.scoring.build import wrap
@@ -86,11 +87,12 @@ def closed_side(protocol: Protocol, row: Float, scores: PlanScores) -> tuple[Flo
     if is_v2:
         names = [ResultIndex.NC, ResultIndex.DAC, ResultIndex.TLC, ResultIndex.DDC]
         own = [ttc, row[ResultIndex.LK], comfort, 0.0]
-        mean = (5.0 * ego_progress + 5.0 * ttc + 2.0 * row[ResultIndex.LK] + 2.0 * comfort) / 14.0
     else:
         names = [ResultIndex.NC, ResultIndex.DAC]
         own = [ttc, comfort, row[ResultIndex.DDC]]
-        mean = (5.0 * ego_progress + 5.0 * ttc + 2.0 * comfort) / 12.0
+    known = {**dict(zip(ResultIndex, row, strict=True)), ResultIndex.EP: ego_progress}
+    shares = {ResultIndex[column]: weight for column, weight in column_weights(protocol).items()}
+    mean = sum(weight * known[column] for column, weight in shares.items()) / sum(shares.values())
     weighted = np.concatenate([ego_progress[:, None], np.tile(own, (count, 1))], axis=1)
     return np.tile(row[names], (count, 1)), weighted, multiplier * mean
 

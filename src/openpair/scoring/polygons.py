@@ -57,6 +57,16 @@ def contains(area: MapArrays, p: int, x: wp.float64, y: wp.float64) -> bool:
     return inside_slab(area.edge, area.slab_edge_start[slab], area.slab_edge_start[slab + 1], x, y)
 
 
+@wp.func
+def touched_slabs(area: MapArrays, p: int, e: wp.vec4d) -> wp.vec2i:
+    """First and last of the slabs that edge e of polygon p touches."""
+    first = area.slab_start[p]
+    slabs = area.slab_start[p + 1] - first
+    low = slab_of(wp.min(e[1], e[3]), area.box[p][1], area.slabs_per_m[p], slabs)
+    high = slab_of(wp.max(e[1], e[3]), area.box[p][1], area.slabs_per_m[p], slabs)
+    return wp.vec2i(first + low, first + high)
+
+
 @wp.kernel
 def count_slab_edges(
     edge: wp.array(dtype=wp.vec4d),
@@ -66,13 +76,9 @@ def count_slab_edges(
 ):
     """One edge a thread: add it to the count of every slab it touches."""
     i = wp.tid()
-    p = edge_polygon[i]
     e = edge[i]
-    first = area.slab_start[p]
-    slabs = area.slab_start[p + 1] - first
-    low = slab_of(wp.min(e[1], e[3]), area.box[p][1], area.slabs_per_m[p], slabs)
-    high = slab_of(wp.max(e[1], e[3]), area.box[p][1], area.slabs_per_m[p], slabs)
-    for slab in range(first + low, first + high + 1):
+    slabs = touched_slabs(area, edge_polygon[i], e)
+    for slab in range(slabs[0], slabs[1] + 1):
         wp.atomic_add(counts, slab, 1)
 
 
@@ -85,11 +91,7 @@ def fill_slabs(
 ):
     """One edge a thread: copy it to every slab it touches. ``cursor`` starts at each slab's first entry."""
     i = wp.tid()
-    p = edge_polygon[i]
     e = edge[i]
-    first = area.slab_start[p]
-    slabs = area.slab_start[p + 1] - first
-    low = slab_of(wp.min(e[1], e[3]), area.box[p][1], area.slabs_per_m[p], slabs)
-    high = slab_of(wp.max(e[1], e[3]), area.box[p][1], area.slabs_per_m[p], slabs)
-    for slab in range(first + low, first + high + 1):
+    slabs = touched_slabs(area, edge_polygon[i], e)
+    for slab in range(slabs[0], slabs[1] + 1):
         area.edge[wp.atomic_add(cursor, slab, 1)] = e

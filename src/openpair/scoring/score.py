@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 from openpair.datatypes.columns import Protocol
 from openpair.datatypes.scores import PlanScores
 from openpair.datatypes.scoring_scene import ScoringScene
+from openpair.datatypes.sub_metrics import EXTENDED_COMFORT, sub_metrics
 from openpair.errors import OpenPairError
 from openpair.scoring.aggregation import ResultIndex
 from openpair.scoring.build import build_tables, wrap
@@ -33,24 +34,8 @@ if TYPE_CHECKING:
 Plans = Union[NDArray[np.floating], "torch.Tensor"]
 
 COLUMNS: dict[Protocol, dict[str, ResultIndex]] = {
-    Protocol.V1_1: {
-        "no_at_fault_collisions": ResultIndex.NC,
-        "drivable_area_compliance": ResultIndex.DAC,
-        "ego_progress": ResultIndex.EP,
-        "time_to_collision_within_bound": ResultIndex.TTC,
-        "comfort": ResultIndex.COMFORT,
-        "driving_direction_compliance": ResultIndex.DDC,
-    },
-    Protocol.V2_2: {
-        "no_at_fault_collisions": ResultIndex.NC,
-        "drivable_area_compliance": ResultIndex.DAC,
-        "driving_direction_compliance": ResultIndex.DDC,
-        "traffic_light_compliance": ResultIndex.TLC,
-        "ego_progress": ResultIndex.EP,
-        "time_to_collision_within_bound": ResultIndex.TTC,
-        "lane_keeping": ResultIndex.LK,
-        "history_comfort": ResultIndex.COMFORT,
-    },
+    protocol: {metric.name: ResultIndex[metric.column] for metric in sub_metrics(protocol) if metric.column is not None}
+    for protocol in Protocol
 }
 """Column of each sub-metric in the result table, before the human filter."""
 
@@ -275,7 +260,7 @@ def as_scores(raw: RawResults, protocol: Protocol, rows: slice, human_filter: bo
         "multiplier": out(table[:, ResultIndex.MULTIPLIER]),
     }
     if is_v2:
-        metrics["two_frame_extended_comfort"] = out(table[:, ResultIndex.SCORE] * np.nan)
+        metrics[EXTENDED_COMFORT] = out(table[:, ResultIndex.SCORE] * np.nan)
         evidence["centerline_distance"] = out(raw.deviation[rows])
         for name, column in COLUMNS[protocol].items():
             evidence[f"unfiltered_{name}"] = out(table[:, column])

@@ -15,8 +15,7 @@ import torch
 from numpy.typing import NDArray
 
 from openpair.datasets.base import Dataset
-from openpair.datasets.registry import open_dataset
-from openpair.datasets.world.dataset import WorldDataset
+from openpair.datasets.registry import dataset_options, open_dataset
 from openpair.datatypes.columns import Protocol
 from openpair.datatypes.scene import Scene, SensorFrame
 from openpair.errors import OpenPairError
@@ -36,7 +35,7 @@ class DataSpec:
     """A dataset by name, so that worker processes can open it themselves.
 
     Attributes:
-        name: "world", "navsim" or "argoverse2".
+        name: as it is registered (:mod:`openpair.datasets.registry`).
         root: its folder, None for the embedded world.
         options: further options of :func:`~openpair.datasets.registry.open_dataset` (``split``, ``max_scenes`` ...).
     """
@@ -163,7 +162,7 @@ def _as_batch(tokens: tuple[str, ...], store: feature_cache.FeatureStore, rows: 
 
 def with_predecessors(spec: DataSpec) -> DataSpec:
     """The same scenes and those half a second before them. Raises OpenPairError for data that cannot add them."""
-    if spec.name != "world":
+    if "predecessors" not in dataset_options(spec.name):
         raise OpenPairError(
             f"scenes of '{spec.name}' come without those half a second before them",
             where="extended_comfort_reward",
@@ -174,8 +173,7 @@ def with_predecessors(spec: DataSpec) -> DataSpec:
 
 def locate_predecessors(spec: DataSpec, location: StoreLocation) -> StoreLocation:
     """Stores of ``with_predecessors(spec)`` with what belongs before what."""
-    dataset = spec.open()
-    assert isinstance(dataset, WorldDataset)
+    dataset: Any = spec.open()  # with the option of that name comes the method
     return replace(location, predecessors=tuple(dataset.predecessors().items()))
 
 

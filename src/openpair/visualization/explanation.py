@@ -10,13 +10,10 @@ from numpy.typing import NDArray
 from openpair.datatypes.columns import Protocol
 from openpair.datatypes.scores import SHORT_NAMES, PlanScores, metric_names
 from openpair.datatypes.scoring_scene import ScoringScene
+from openpair.datatypes.sub_metrics import multipliers, weights
 from openpair.scoring import score_prepared
-from openpair.scoring.epdms import MULTIPLIERS, WEIGHTS
 from openpair.scoring.prepared import prepare
 from openpair.visualization.findings import Finding, find
-
-WEIGHTS_V1 = {"ego_progress": 5.0, "time_to_collision_within_bound": 5.0, "comfort": 2.0}
-MULTIPLIERS_V1 = ("no_at_fault_collisions", "drivable_area_compliance")
 
 
 @dataclass(frozen=True)
@@ -140,7 +137,7 @@ def _finding(scene: ScoringScene, scores: PlanScores, name: str) -> Finding:
 
 def parts(protocol: Protocol) -> tuple[tuple[str, ...], dict[str, float]]:
     """Sub-metrics that multiply, and those of the weighted mean with their weights."""
-    return (MULTIPLIERS_V1, WEIGHTS_V1) if protocol is Protocol.V1_1 else (MULTIPLIERS, WEIGHTS)
+    return multipliers(protocol), weights(protocol)
 
 
 def combine(values: dict[str, float], protocol: Protocol) -> float:

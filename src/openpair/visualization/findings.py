@@ -91,7 +91,7 @@ def find(scene: ScoringScene, scores: PlanScores, name: str, value: float, own: 
         "lane_keeping": _lane_keeping,
         "two_frame_extended_comfort": _extended_comfort,
     }
-    found = finders[name](scene, scores)
+    found = finders[name](scene, scores) if name in finders else {"text": f"{value:.4g}"}
     text = found.pop("text")
     if value == 1.0 and own == 0.0:
         text = f"{text}; forgiven, because the human's own is 0 here"

@@ -5,7 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from openpair.datatypes.columns import Protocol
-from openpair.datatypes.scores import SHORT_NAMES, metric_names
+from openpair.datatypes.scores import SHORT_NAMES
+from openpair.datatypes.sub_metrics import Role, multipliers, sub_metrics, weights
 
 
 @dataclass(frozen=True)
@@ -18,59 +19,23 @@ class Term:
     weight: str
 
 
-_MEANING = {
-    "no_at_fault_collisions": (
-        "No collision that is the ego's fault: with something that stands, in front, or beside it while it leaves its "
-        "lane. Half a point remains if only an object without a life was hit."
-    ),
-    "drivable_area_compliance": "All four corners of the ego stay on road, intersection or car park at every moment.",
-    "driving_direction_compliance": "The ego does not drive against traffic: less than 2 m there within a second.",
-    "traffic_light_compliance": "The ego does not enter a connector whose light is red.",
-    "ego_progress": (
-        "How far the ego gets along the route, relative to PDM-Closed, a rule-based planner that sees the true boxes."
-    ),
-    "time_to_collision_within_bound": (
-        "If everybody went on as they do, nothing ahead would be hit within the next second, at any moment of the plan."
-    ),
-    "comfort": "Accelerations, jerks and turning rates stay within what passengers accept.",
-    "lane_keeping": "The ego's centre is not more than half a metre off the centreline for two seconds on end.",
-    "history_comfort": "Comfort, judged together with the one and a half seconds already driven.",
-    "two_frame_extended_comfort": "The plan of now agrees with the plan of half a second ago.",
-}
-
-_WEIGHT = {
-    Protocol.V1_1: {
-        "no_at_fault_collisions": "multiplies",
-        "drivable_area_compliance": "multiplies",
-        "ego_progress": "5 of 12",
-        "time_to_collision_within_bound": "5 of 12",
-        "comfort": "2 of 12",
-        "driving_direction_compliance": "reported only",
-    },
-    Protocol.V2_2: {
-        "no_at_fault_collisions": "multiplies",
-        "drivable_area_compliance": "multiplies",
-        "driving_direction_compliance": "multiplies",
-        "traffic_light_compliance": "multiplies",
-        "ego_progress": "5 of 16",
-        "time_to_collision_within_bound": "5 of 16",
-        "lane_keeping": "2 of 16",
-        "history_comfort": "2 of 16",
-        "two_frame_extended_comfort": "2 of 16",
-    },
-}
-
-
 def glossary(protocol: Protocol) -> tuple[Term, ...]:
     """Entries for the sub-metrics of a protocol, in the order of its tables."""
+    total = sum(weights(protocol).values())
     return tuple(
-        Term(SHORT_NAMES[name], name.replace("_", " "), _MEANING[name], _WEIGHT[protocol][name])
-        for name in metric_names(protocol)
+        Term(metric.short, metric.name.replace("_", " "), metric.meaning, _entry(metric.roles[protocol], total))
+        for metric in sub_metrics(protocol)
     )
+
+
+def _entry(role: Role, total: float) -> str:
+    return f"{role:.0f} of {total:.0f}" if isinstance(role, float) else role
 
 
 def formula(protocol: Protocol) -> str:
     """How the sub-metrics become the score."""
-    if protocol is Protocol.V1_1:
-        return "PDMS = NC × DAC × (5 EP + 5 TTC + 2 C) / 12"
-    return "EPDMS = NC × DAC × DDC × TLC × (5 EP + 5 TTC + 2 LK + 2 HC + 2 EC) / 16"
+    name = "PDMS" if protocol is Protocol.V1_1 else "EPDMS"
+    product = " × ".join(SHORT_NAMES[factor] for factor in multipliers(protocol))
+    shares = weights(protocol)
+    mean = " + ".join(f"{weight:.0f} {SHORT_NAMES[metric]}" for metric, weight in shares.items())
+    return f"{name} = {product} × ({mean}) / {sum(shares.values()):.0f}"

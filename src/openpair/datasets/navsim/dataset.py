@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Sequence
 from difflib import get_close_matches
 from pathlib import Path
-from typing import Final, Literal
+from typing import TYPE_CHECKING, Any, Final, Literal
 
 import numpy as np
 
@@ -20,6 +20,9 @@ from openpair.datasets.navsim.sensor_files import read_sensors
 from openpair.datatypes.road_map import RoadMap
 from openpair.datatypes.scene import Scene, SensorFrame
 from openpair.errors import OpenPairError
+
+if TYPE_CHECKING:
+    from openpair.datasets.choice import SceneChoice
 
 LOGS_KEPT: Final = 3
 """Unpickled logs in memory; a real one takes some 30 MB."""
@@ -69,6 +72,27 @@ class NavsimDataset:
     """
 
     ray_cast = False
+    two_stage = "navsim_two_stage"
+
+    @staticmethod
+    def scene_options(root: Path | str | None, choice: SceneChoice) -> dict[str, Any]:
+        """Options for what a command line chooses; without a list of tokens that is every scene the logs hold.
+
+        Raises OpenPairError for a file of tokens that cannot be read, and for choices that belong to two stages.
+        """
+        if choice.mapping is not None or choice.second_stage is not None:
+            raise OpenPairError("a mapping belongs to two stages", where="--mapping", fix="Add --stages 2")
+        if choice.max_scenes is not None:
+            raise OpenPairError(
+                "a number of scenes cannot be asked for", where="--max-scenes", fix="Leave it out, or give --tokens"
+            )
+        chosen = choice.tokens
+        folders = navsim_folders(None if root is None else Path(root))
+        if chosen is None and is_named_filter(folders, choice.split):
+            chosen = scene_filter_file(str(choice.split))
+        scene_filter = SceneFilter(frame_interval=1) if chosen is None else read_scene_filter(chosen)
+        options = {"split": choice.split, "scene_filter": scene_filter, "missing": "per_scene"}
+        return {name: value for name, value in options.items() if value is not None}
 
     def __init__(
         self,

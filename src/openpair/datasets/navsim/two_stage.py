@@ -6,12 +6,12 @@ import json
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import yaml
 
 from openpair.datasets.base import SceneKey, data_fingerprint
-from openpair.datasets.environment import NavsimFolders
+from openpair.datasets.environment import NavsimFolders, mapping_file
 from openpair.datasets.navsim.dataset import NAMED_SPLITS, NavsimDataset
 from openpair.datasets.navsim.scene_filter import SceneFilter
 from openpair.datasets.navsim.sensor_files import read_sensors
@@ -20,6 +20,9 @@ from openpair.datatypes.road_map import RoadMap
 from openpair.datatypes.scene import Frame, Scene, SensorFrame
 from openpair.errors import OpenPairError
 from openpair.scoring.epdms import StageMapping
+
+if TYPE_CHECKING:
+    from openpair.datasets.choice import SceneChoice
 
 FUTURE_FRAMES = 8
 """Frames after the current one that two-stage sets have."""
@@ -83,6 +86,25 @@ class TwoStageDataset:
 
     name = "navsim"
     ray_cast = False
+
+    @staticmethod
+    def scene_options(root: Path | str | None, choice: SceneChoice) -> dict[str, Any]:
+        """Options for what a command line chooses. Raises OpenPairError where no mapping is given or known."""
+        if choice.tokens is not None:
+            raise OpenPairError("the mapping names the scenes", where="--tokens", fix="Leave it out")
+        if choice.max_scenes is not None:
+            raise OpenPairError("the mapping names the scenes", where="--max-scenes", fix="Leave it out")
+        mapping = choice.mapping
+        if mapping is None and choice.split in NAMED_SPLITS:
+            mapping = mapping_file(str(choice.split))
+        if mapping is None:
+            raise OpenPairError(
+                "two stages need to know which second-stage scenes follow which",
+                where="--mapping",
+                fix="Name NAVSIM's train_test_split/<name>.yaml that holds reactive_all_mapping",
+            )
+        options = {"split": choice.split, "mapping": mapping, "second_stage": choice.second_stage}
+        return {name: value for name, value in options.items() if value is not None}
 
     def __init__(
         self,

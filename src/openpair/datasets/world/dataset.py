@@ -7,7 +7,7 @@ import json
 from collections.abc import Sequence
 from functools import lru_cache
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -73,6 +73,7 @@ class WorldDataset:
 
     name = "world"
     ray_cast = True
+    default_splits: ClassVar = {"train": "train", "validation": "val", "test": "test"}
 
     def __init__(
         self,

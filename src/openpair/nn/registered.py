@@ -1,0 +1,74 @@
+"""What every network of a planner has: a name under which it is registered, and a configuration of its own class."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any, ClassVar
+
+from torch import Tensor, nn
+
+from openpair.errors import OpenPairError
+from openpair.registry import Registry
+
+
+class RegisteredConfig:
+    """Base of all networks' configurations (frozen dataclasses); policies, samplers and reward models derive theirs.
+
+    A configuration offers ``published()``, the size for real data, and ``small()``, the demo's, as static methods; one
+    of them is enough.
+
+    Attributes:
+        kinds: registry of the part of the planner that the network plays.
+    """
+
+    kinds: ClassVar[Registry]
+
+    @property
+    def kind(self) -> str:
+        """Name of the network that this configures. Raises OpenPairError where no registered one has it."""
+        for name in self.kinds.names():
+            if self.kinds.load(name).config_class is type(self):
+                return name
+        raise OpenPairError(f"no registered {self.kinds.what} is configured by {type(self).__name__}", where="config")
+
+    @classmethod
+    def named(cls, class_name: str) -> type[RegisteredConfig]:
+        """The configuration of this name among the registered kinds. Raises ValueError where there is none."""
+        for name in cls.kinds.names():
+            config_class: type[RegisteredConfig] = cls.kinds.load(name).config_class
+            if config_class.__name__ == class_name:
+                return config_class
+        raise ValueError(f"{class_name} configures no registered {cls.kinds.what}")
+
+
+def preset_of(kinds: Registry, kind: str, *, small: bool) -> Any:
+    """Configuration of a kind: the demo's size or the published one; the other where it has one alone.
+
+    Raises OpenPairError for an unknown kind.
+    """
+    config_class = kinds.load(kind, where="--preset").config_class
+    wanted, other = ("small", "published") if small else ("published", "small")
+    return (getattr(config_class, wanted, None) or getattr(config_class, other))()
+
+
+class RegisteredNetwork(nn.Module):
+    """Base of all networks of a planner.
+
+    Attributes:
+        kind: name under which it is registered: in checkpoints and on the command line.
+        config_class: class of its configuration.
+        config: the one it was built from.
+        telling_parameter: a parameter by which a released file is recognised; None where none is released.
+        lenient: whether a released file may hold parameters that the network does not have.
+    """
+
+    kind: ClassVar[str]
+    config_class: ClassVar[type[RegisteredConfig]]
+    config: Any
+    telling_parameter: ClassVar[str | None] = None
+    lenient: ClassVar[bool] = True
+
+    @classmethod
+    def released_config(cls, state: Mapping[str, Tensor]) -> Any:
+        """Configuration of the released network with these parameters; None for the published one."""
+        return None

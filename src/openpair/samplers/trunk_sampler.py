@@ -1,0 +1,39 @@
+"""What samplers with a perception trunk of their own have in common: they see alike, and differ in how they grow."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import ClassVar
+
+from torch import Tensor
+
+from openpair.nn.trunk import PerceptionTrunk
+from openpair.samplers.base import Sampler, SamplerContext
+
+
+class TrunkSampler(PerceptionTrunk, Sampler):
+    """Base of samplers whose configuration has ``trunk`` and ``aux_perception``.
+
+    Attributes:
+        looks_up: whether the sampler looks up bird's-eye-view features at its poses.
+    """
+
+    looks_up: ClassVar[bool] = True
+
+    def encode(self, features: Mapping[str, Tensor], *, perceive: bool = True) -> SamplerContext:
+        output = self.trunk(features["camera_feature"], features.get("lidar_feature"), features["status_feature"])
+        perception = self.perceive(output) if perceive and self.config.aux_perception else {}
+        bev = output.backbone.bev.float() if self.looks_up else None
+        return SamplerContext(output.queries.float(), features["status_feature"], perception, bev)
+
+    def forward(self, *, expert_feature: Tensor, **features: Tensor) -> dict[str, Tensor]:
+        """Features and ``expert_feature`` (B, 8, 3), the root -> ``selected`` (B, L, 8, 3), ``root`` and perception."""
+        context = self.encode(features)
+        tree = self.expand(context, expert_feature)
+        return {"selected": tree.leaves[:, 0], "root": tree.root, **context.perception}
+
+    def perception_loss(self, context: SamplerContext, targets: Mapping[str, Tensor]) -> dict[str, Tensor]:
+        if not context.perception:
+            return super().perception_loss(context, targets)
+        terms = self.perception_terms(context.perception, targets)
+        return {"loss": terms.pop("perception"), **terms}
