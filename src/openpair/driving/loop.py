@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 from openpair.datatypes import vehicle
 from openpair.datatypes.columns import StateIndex
 from openpair.datatypes.scene import Scene
+from openpair.driving.driven_scenes import DrivenScenes
 from openpair.driving.observation import Observer
 from openpair.driving.recording import START_STEP, Recording
 from openpair.driving.route_line import RouteLine
@@ -77,13 +78,29 @@ class Drive:
         return START_STEP + len(self.states) - 1
 
 
-def drive(recording: Recording, agent: Agent, traffic: Traffic, *, replan_steps: int = SAMPLES_PER_FRAME) -> Drive:
+def drive(
+    recording: Recording,
+    agent: Agent,
+    traffic: Traffic,
+    *,
+    replan_steps: int = SAMPLES_PER_FRAME,
+    seen: DrivenScenes | None = None,
+) -> Drive:
     """Let an agent drive a log.
 
     The ego starts where the recorded one is. It follows each plan with the scorer's tracker and vehicle for
     ``replan_steps`` steps of 0.1 s; its steering and acceleration carry over to the next plan. A collision does not
-    end the drive. An agent that raises, or that plans something that is no plan, ends it: nothing was driven after.
+    end the drive. An agent that raises, or that plans something that is no plan, ends it.
+
+    Args:
+        recording: the log.
+        agent: who drives.
+        traffic: the other road users, at the start of the drive.
+        replan_steps: steps from one plan to the next, 1 .. 40.
+        seen: the dataset that the agent was built with; it is told every scene.
     """
+    if seen is not None:
+        seen.begin()
     route_line = RouteLine(recording.human_poses[START_STEP:, : StateIndex.HEADING])
     observer = Observer(recording, traffic, route_line)
     states = [initial_state(recording)]
@@ -91,6 +108,8 @@ def drive(recording: Recording, agent: Agent, traffic: Traffic, *, replan_steps:
     step, station, end, error = START_STEP, 0.0, END_OF_LOG, ""
     while step < recording.last_step and end == END_OF_LOG:
         scene = observer.scene(step, np.stack(states))
+        if seen is not None:
+            seen.add(step, scene)
         try:
             plan = check_plan(agent.plan(scene), agent=agent.name)
         except Exception as failure:

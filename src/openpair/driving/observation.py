@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -46,15 +47,15 @@ class Observer:
         place = self.recording.frame_of(START_STEP + self.route_line.step_at(float(station)))
         steps = [step + SAMPLES_PER_FRAME * k for k in range(1 - NUM_HISTORY_FRAMES, NUM_FUTURE_FRAMES + 1)]
         frames = [self._frame(at, step, states, place) for at in steps]
-        current = frames[NUM_HISTORY_FRAMES - 1]
-        frames[NUM_HISTORY_FRAMES - 1] = replace(current, token=_token(self.recording.log_name, step, current))
+        now = NUM_HISTORY_FRAMES - 1
+        frames[now] = replace(frames[now], token=_token(self.recording.log_name, step, frames[: now + 1]))
         recording = self.recording
         return Scene(recording.dataset, recording.log_name, recording.road_map, tuple(frames), NUM_HISTORY_FRAMES - 1)
 
     def with_future(self, scene: Scene, step: int) -> Scene:
         """The scene with the traffic that came, as far as it is known."""
         future = tuple(
-            replace(frame, agents=self._seen(self.traffic.agents(step + SAMPLES_PER_FRAME * k), frame.ego.pose))
+            replace(frame, agents=self._seen(self.traffic.agents(step + SAMPLES_PER_FRAME * k), scene.current.ego.pose))
             for k, frame in enumerate(scene.future, start=1)
         )
         return replace(scene, frames=scene.history + future)
@@ -98,9 +99,11 @@ def measured_ego(state: NDArray[np.float64], time_us: int) -> EgoState:
     return EgoState(time_us, state[: StateIndex.HEADING + 1].copy(), motion[:2], motion[2:])
 
 
-def _token(log_name: str, step: int, frame: Frame) -> str:
+def _token(log_name: str, step: int, history: Sequence[Frame]) -> str:
     """16 hex characters that follow from what is seen: the same observation has the same token, whoever drives."""
-    digest = hashlib.sha1(f"{log_name}/{step}/{frame.agents.track_tokens}".encode())
-    for array in (frame.ego.pose, frame.ego.velocity, frame.ego.acceleration, frame.agents.box):
-        digest.update(np.ascontiguousarray(array).tobytes())
+    digest = hashlib.sha1(f"{log_name}/{step}".encode())
+    for frame in history:
+        digest.update("/".join(frame.agents.track_tokens).encode())
+        for array in (frame.ego.pose, frame.ego.velocity, frame.ego.acceleration, frame.agents.box):
+            digest.update(np.ascontiguousarray(array).tobytes())
     return digest.hexdigest()[:16]

@@ -5,6 +5,7 @@ Steps count 0.1 s from the log's first frame; a drive starts at its fourth frame
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 
@@ -17,7 +18,7 @@ from openpair.datatypes.agents import Agents
 from openpair.datatypes.columns import NUM_HISTORY_FRAMES
 from openpair.datatypes.ego import EgoState
 from openpair.datatypes.road_map import RoadMap
-from openpair.datatypes.scene import Frame
+from openpair.datatypes.scene import Frame, Scene
 from openpair.errors import OpenPairError
 from openpair.geometry.poses import wrap_angle
 from openpair.preparation.observation import SAMPLES_PER_FRAME, collect_sightings, replay_tracks
@@ -201,11 +202,25 @@ def read_recording(dataset: Dataset, log_name: str) -> Recording:
         frames, roadside = dataset.load_whole_log(log_name)
         road_map = dataset.road_map(dataset.town_of_log(log_name))
         return Recording(dataset.name, log_name, road_map, frames, roadside, LIGHT_RADIUS_M, ROADSIDE_RADIUS_M)
-    scenes = [dataset.load_scene(key.token) for key in dataset.keys() if key.log_name == log_name]
+    scenes = overlapping_scenes(dataset, [key.token for key in dataset.keys() if key.log_name == log_name])
     if not scenes:
         raise OpenPairError(f"there is no log '{log_name}'", where=dataset.name)
     known = {frame.ego.timestamp_us: frame for scene in scenes for frame in scene.frames}
     return Recording(dataset.name, log_name, scenes[0].road_map, without_gaps(known, scenes[0].frames[0]))
+
+
+def overlapping_scenes(dataset: Dataset, tokens: Sequence[str]) -> list[Scene]:
+    """Scenes that hold all frames of a log's scenes (in order of time); each starts within the one before, as late as
+    possible, or follows it."""
+    scenes: list[Scene] = []
+    position = 0
+    while position < len(tokens):
+        scene = dataset.load_scene(tokens[position])
+        scenes.append(scene)
+        held = {frame.token for frame in scene.future}
+        within = [i for i in range(position + 1, len(tokens)) if tokens[i] in held]
+        position = within[-1] if within else position + 1
+    return scenes
 
 
 def without_gaps(known: dict[int, Frame], first: Frame) -> tuple[Frame, ...]:

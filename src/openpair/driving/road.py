@@ -76,6 +76,10 @@ class Road:
             front_lanes=[frozenset(lanes) for lanes in self._lanes_at(poses[:, :2] + FRONT_M * heading)],
         )
 
+    def lane_under(self, pose: NDArray[np.float64]) -> str | None:
+        """Id of the lane or connector under a pose (3,) whose direction fits best."""
+        return self._best_lane(self._lanes_at(pose[None, :2])[0], pose)[0]
+
     def speed_limit_mps(self, lane_id: str) -> float:
         """Limit of a lane; of a connector the highest of the lanes that it connects, as in nuPlan [m/s]."""
         lane = self._index.lane(lane_id)
