@@ -55,7 +55,9 @@ class DrivenScenes:
         step = self._step.get(token, START_STEP) - SAMPLES_PER_FRAME
         return next((earlier for earlier, at in self._step.items() if at == step), None)
 
-    def load_sensors(self, scene: Scene, *, size: tuple[int, int], depth: bool = False) -> SensorFrame:
+    def load_sensors(
+        self, scene: Scene, *, size: tuple[int, int], depth: bool = False, cameras: bool = True, lidar: bool = True
+    ) -> SensorFrame:
         """Sensors at the scene's own pose. Raises OpenPairError where the dataset can only show recorded ones."""
         if not self.ray_cast:
             raise OpenPairError(
@@ -63,4 +65,4 @@ class DrivenScenes:
                 where=self.name,
                 fix="Drive in the world, or with an agent that looks at no sensors",
             )
-        return self._dataset.load_sensors(scene, size=size, depth=depth)
+        return self._dataset.load_sensors(scene, size=size, depth=depth, cameras=cameras, lidar=lidar)
