@@ -37,7 +37,12 @@ def line(x1: float, x2: float, y: float) -> NDArray[np.float64]:
 
 
 def road_map() -> RoadMap:
-    surface = {"1": box(-60, -2, 100, 2), "2": box(-60, 2, 100, 6), "3": box(100, -2, 120, 2), "4": box(120, -2, 400, 2)}
+    surface = {
+        "1": box(-60, -2, 100, 2),
+        "2": box(-60, 2, 100, 6),
+        "3": box(100, -2, 120, 2),
+        "4": box(120, -2, 400, 2),
+    }
     lanes = {
         "1": Lane("1", False, "b1", surface["1"], line(-60, 100, 0), (), ("3",), 15.0),
         "2": Lane("2", False, "b2", surface["2"], line(100, -60, 4), (), (), 15.0),
