@@ -127,11 +127,11 @@ class Eval:
     def run(self) -> int:
         """Evaluate, print the table, return the exit status."""
         from openpair.cli.cache import ray_pool
-        from openpair.cli.progress import ProgressView
         from openpair.datatypes.columns import Protocol
         from openpair.evaluation.chunk import Task
         from openpair.evaluation.runner import evaluate
         from openpair.evaluation.sources import BUILT_IN_AGENTS, TWO_STAGE_AGENTS, DatasetSource, parse_agents
+        from openpair.progress import ProgressView
 
         protocol = Protocol(self.protocol)
         if self.carry_exemptions:

@@ -41,6 +41,7 @@ SUBCOMMANDS: dict[str, Subcommand] = {
     "score": Subcommand("score", "Score", "score plans of golden cases exactly as NAVSIM does"),
     "explain": Subcommand("explain", "Explain", "say and draw why a plan scored what it scored"),
     "eval": Subcommand("eval", "Eval", "evaluate agents on a dataset"),
+    "drive": Subcommand("drive", "Drive", "let agents drive logs in closed loop"),
     "cache": Subcommand("cache", "Cache", "prepare scenes and features once, for eval and train"),
     "compare": Subcommand("compare", "Compare", "compare two evaluations, paired per scene"),
     "submit": Subcommand("submit", "Submit", "write the submission file of a NAVSIM leaderboard"),

@@ -198,7 +198,7 @@ def summary_json(summary: Summary, files: Mapping[str, str] | None = None) -> st
     head = {name: data.pop(name) for name in ("protocol", "score_name", "variant", "dataset", "split")}
     scenes["failures"] = data.pop("failures")
     data = {**head, "scenes": scenes, "agents": agents, "differences": differences, **data}
-    return json.dumps(_null_nan(data), indent=2, allow_nan=False) + "\n"
+    return json.dumps(null_nan(data), indent=2, allow_nan=False) + "\n"
 
 
 def versions() -> dict[str, str]:
@@ -267,11 +267,12 @@ def _data_hash(keys: Sequence[SceneKey], digests: Sequence[str]) -> str:
     return digest.hexdigest()
 
 
-def _null_nan(value: Any) -> Any:
+def null_nan(value: Any) -> Any:
+    """Nested data with null for numbers that JSON cannot hold."""
     if isinstance(value, float):
         return value if math.isfinite(value) else None
     if isinstance(value, dict):
-        return {key: _null_nan(item) for key, item in value.items()}
+        return {key: null_nan(item) for key, item in value.items()}
     if isinstance(value, list | tuple):
-        return [_null_nan(item) for item in value]
+        return [null_nan(item) for item in value]
     return value

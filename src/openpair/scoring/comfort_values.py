@@ -70,7 +70,25 @@ def comfort_values(scene: ScoringScene, states: NDArray[np.float64]) -> dict[Com
         lon[len(past) :] += shift
     heading = np.unwrap(np.append(past[:, 0], states[:, StateIndex.HEADING]))
     times = STEP_S * (np.arange(len(lon), dtype=np.float64) - len(past))
-    designs = DESIGNS[scene.protocol]
+    return signal_values(times, lon, lat, magnitude, heading, DESIGNS[scene.protocol])
+
+
+def signal_values(
+    times: NDArray[np.float64],
+    lon: NDArray[np.float64],
+    lat: NDArray[np.float64],
+    magnitude: NDArray[np.float64],
+    heading: NDArray[np.float64],
+    designs: tuple[FilterDesign, ...],
+) -> dict[ComfortIndex, ComfortValues]:
+    """The six signals of a drive with their bounds.
+
+    Args:
+        times: (T,) [s], every 0.1 s.
+        lon, lat, magnitude: (T,) longitudinal, lateral and absolute acceleration [m/s^2].
+        heading: (T,) unwrapped [rad].
+        designs: filters, in the order of :class:`Filter`.
+    """
 
     def of(values: NDArray[np.float64], *filters: Filter) -> NDArray[np.float64]:
         for which in filters:

@@ -16,7 +16,6 @@ from numpy.typing import NDArray
 
 from openpair.datatypes.columns import Protocol
 from openpair.datatypes.scoring_scene import ScoringScene
-from openpair.geometry.poses import local_to_global, wrap_angle
 from openpair.scoring import arrays
 from openpair.scoring.aggregation import NUM_METRICS, ResultIndex
 from openpair.scoring.build import build_tables, wrap
@@ -25,7 +24,7 @@ from openpair.scoring.devices import CPU, DeviceTables, fill_struct, place
 from openpair.scoring.run import RawResults, run
 from openpair.scoring.tables import SceneTables
 from openpair.scoring.validation import check_scene
-from openpair.simulation.reference import interpolate_states, plan_weights
+from openpair.simulation.reference import interpolate_states, plan_reference
 
 FORGIVABLE = [
     ResultIndex.NC,
@@ -130,13 +129,7 @@ def reference_rows(scene: ScoringScene) -> NDArray[np.float64]:
     ego = scene.ego_state
     rows = [interpolate_states(scene.reference_states, scene.reference_time_us, scene.time_us)]
     if scene.human_trajectory is not None:
-        knots = np.concatenate([ego[None, :3], local_to_global(scene.human_trajectory, ego)])
-        knots[:, 2] = np.unwrap(knots[:, 2])
-        weights = plan_weights(scene.time_us)
-        before, after = knots[weights.index], knots[weights.index + 1]
-        sampled = before + weights.weight[:, None] * (after - before)
-        sampled[:, 2] = wrap_angle(sampled[:, 2])
-        rows.append(sampled)
+        rows.append(plan_reference(scene.human_trajectory, ego[:3], scene.time_us))
     references = np.array(rows)
     references[..., :2] -= ego[:2]
     return references

@@ -73,7 +73,7 @@ class RailVehicle:
 
     def box(self) -> shapely.Polygon:
         """Surface of the vehicle."""
-        return _box(self.pose, self.length, self.width)
+        return box_polygon(self.pose, self.length, self.width)
 
     def way_ahead(self) -> shapely.Polygon:
         """Surface that the vehicle will sweep to the end of its path."""
@@ -117,12 +117,14 @@ class ReactiveTraffic:
         self._rows = np.flatnonzero(agents.category == AgentCategory.VEHICLE)
         self._agents = agents
         self._boxes = {
-            int(row): _box(agents.box[row, :3], agents.box[row, BoxIndex.LENGTH], agents.box[row, BoxIndex.WIDTH])
+            int(row): box_polygon(
+                agents.box[row, :3], agents.box[row, BoxIndex.LENGTH], agents.box[row, BoxIndex.WIDTH]
+            )
             for row in self._rows
         }
         self._lanes = {int(row): rails.lane_of(agents.box[row, :3]) for row in self._rows}
         self._may_stand = {int(row): self._stands_where_it_is(int(row)) for row in self._rows}
-        self._start = self._put_on_rails(_box(ego_center, vehicle.LENGTH_M, vehicle.WIDTH_M))
+        self._start = self._put_on_rails(box_polygon(ego_center, vehicle.LENGTH_M, vehicle.WIDTH_M))
 
     def _put_on_rails(self, ego_box: shapely.Polygon) -> list[RailVehicle]:
         """Vehicles that a lane takes, in the frame's order; whoever would overlap an earlier one or the ego is out."""
@@ -134,7 +136,7 @@ class ReactiveTraffic:
             if lane is None or self._offset(row, lane) > SNAP_DISTANCE_M:
                 continue
             box = self._agents.box[row]
-            snapped = _box(self._rails.nearest_pose(lane, box[:2]), box[BoxIndex.LENGTH], box[BoxIndex.WIDTH])
+            snapped = box_polygon(self._rails.nearest_pose(lane, box[:2]), box[BoxIndex.LENGTH], box[BoxIndex.WIDTH])
             if shapely.intersects(snapped, taken).any():
                 continue
             taken.append(snapped)
@@ -195,13 +197,13 @@ class ReactiveTraffic:
     ) -> None:
         """One step of all vehicles, one after the other: each sees where those before it have gone."""
         rear_axle = ego[: StateIndex.HEADING + 1]
-        ego_box = _box(rear_axle, vehicle.LENGTH_M, vehicle.WIDTH_M)
+        ego_box = box_polygon(rear_axle, vehicle.LENGTH_M, vehicle.WIDTH_M)
         occupied[EGO] = shapely.simplify(ego_box, SIMPLIFY_M, preserve_topology=True)
         for token in [t for t, v in vehicles.items() if np.hypot(*(v.pose[:2] - rear_axle[:2])) > RADIUS_M]:
             del vehicles[token], occupied[token]
         ego_speed = float(np.hypot(ego[StateIndex.VELOCITY_X], ego[StateIndex.VELOCITY_Y]))
         for token, car in vehicles.items():
-            leader, gap_m = _nearest_on_way(car, occupied)
+            leader, gap_m = nearest_on_way(car, occupied)
             if leader is None:
                 car.move(car.path.end - car.station - car.length / 2, 0.0)
             else:
@@ -282,7 +284,7 @@ def reactive_tracks(
     )
 
 
-def _nearest_on_way(car: RailVehicle, occupied: dict[str, shapely.Geometry]) -> tuple[str | None, float]:
+def nearest_on_way(car: RailVehicle, occupied: dict[str, shapely.Geometry]) -> tuple[str | None, float]:
     """Who stands or drives on a vehicle's way, nearest to its own footprint, and how far off [m]."""
     names = list(occupied)
     surfaces = np.array(list(occupied.values()), dtype=object)
@@ -303,6 +305,7 @@ def _nearest_on_way(car: RailVehicle, occupied: dict[str, shapely.Geometry]) -> 
     return names[int(nearest[0])], float(distances.min())
 
 
-def _box(pose: NDArray[np.float64], length: float, width: float) -> shapely.Polygon:
+def box_polygon(pose: NDArray[np.float64], length: float, width: float) -> shapely.Polygon:
+    """Box around a centre pose (3,)."""
     corners = box_corners(pose[0], pose[1], pose[2], float(length), float(width))
     return shapely.Polygon(corners)

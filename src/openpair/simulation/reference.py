@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from openpair.datatypes.columns import NUM_POSES, POSE_INTERVAL_S, StateIndex
-from openpair.geometry.poses import wrap_angle
+from openpair.geometry.poses import local_to_global, wrap_angle
 
 NUM_STEPS = 41
 """Simulated states: 0 .. 4 s."""
@@ -61,6 +61,21 @@ def plan_weights(time_us: int) -> SampleWeights:
     return sample_weights(knots, time_us)
 
 
+def plan_reference(plan: NDArray[np.float64], rear_axle: NDArray[np.float64], time_us: int) -> NDArray[np.float64]:
+    """Reference poses of a plan.
+
+    Args:
+        plan: (8, 3) x [m], y [m], heading [rad] at 0.5 s .. 4.0 s, ego rear-axle frame.
+        rear_axle: (3,) pose of the ego now, global frame.
+        time_us: current time [us].
+
+    Returns:
+        (41, 3) x [m], y [m], heading [rad, -pi .. pi), global frame.
+    """
+    knots = np.concatenate([rear_axle[None], local_to_global(plan, rear_axle)])
+    return _sampled(knots, plan_weights(time_us))
+
+
 def interpolate_states(
     states: NDArray[np.float64], knot_time_us: NDArray[np.int64], time_us: int
 ) -> NDArray[np.float64]:
@@ -74,10 +89,13 @@ def interpolate_states(
     Returns:
         (41, 3) x [m], y [m], heading [rad, -pi .. pi), global frame.
     """
-    poses = states[:, StateIndex.X : StateIndex.HEADING + 1].copy()
-    poses[:, 2] = np.unwrap(poses[:, 2])
-    weights = sample_weights(knot_time_us, time_us)
-    before, after = poses[weights.index], poses[weights.index + 1]
+    return _sampled(states[:, StateIndex.X : StateIndex.HEADING + 1].copy(), sample_weights(knot_time_us, time_us))
+
+
+def _sampled(knots: NDArray[np.float64], weights: SampleWeights) -> NDArray[np.float64]:
+    """(41, 3) samples between knots (M, 3); headings take the shorter way round."""
+    knots[:, 2] = np.unwrap(knots[:, 2])
+    before, after = knots[weights.index], knots[weights.index + 1]
     sampled = before + weights.weight[:, None] * (after - before)
     sampled[:, 2] = wrap_angle(sampled[:, 2])
     return sampled

@@ -188,6 +188,13 @@ class WorldDataset:
         town_name = self.town_of_log(log_name)
         return self._frames(town_name, log_name), self._town(town_name).road_map
 
+    def load_whole_log(self, log_name: str) -> tuple[tuple[Frame, ...], Agents]:
+        """A log for a car that leaves the recorded path: frames with every light of the town and the moving road users
+        alone, and the roadside objects of the whole town. Raises OpenPairError for an unknown log."""
+        town = self._town(self.town_of_log(log_name))
+        log = town.stored.log(log_name)
+        return decode_frames(town, log, light_radius_m=np.inf, roadside_radius_m=0.0), town.roadside[log.episode]
+
     def load_sensors(
         self, scene: Scene, *, size: tuple[int, int], depth: bool = False, cameras: bool = True, lidar: bool = True
     ) -> SensorFrame:
@@ -250,19 +257,25 @@ def scene_token(log_name: str, frame: int) -> str:
     return _hex(f"{log_name}/{frame}")
 
 
-def decode_frames(town: OpenTown, log: StoredLog) -> tuple[Frame, ...]:
-    """All frames of a stored log, UTM metres."""
+def decode_frames(
+    town: OpenTown,
+    log: StoredLog,
+    *,
+    light_radius_m: float = LIGHT_RADIUS_M,
+    roadside_radius_m: float = ROADSIDE_RADIUS_M,
+) -> tuple[Frame, ...]:
+    """All frames of a stored log, UTM metres, with the lights and roadside objects this near to the ego."""
     ego = log.ego / np.array(EGO_UNITS)
     ego[:, :2] += town.origin
     ego[:, 2] = wrap_angle(ego[:, 2])
     route = tuple(town.movement_ids[g] if i % 2 else town.block_ids[g] for i, g in enumerate(log.route))
     start_us = EPOCH_US + int(hashlib.sha1(log.name.encode()).hexdigest()[:6], 16) * 1_000_000
-    agents = _agents_by_frame(town, log)
+    agents = _agents_by_frame(town, log, roadside_radius_m)
     commands = np.eye(4, dtype=np.int64)[log.commands]
     frames = []
     for f in range(FRAMES):
         x, y, heading, speed, acceleration, yaw_rate = ego[f]
-        near = np.hypot(*(town.signal_xy - ego[f, :2]).T) < LIGHT_RADIUS_M
+        near = np.hypot(*(town.signal_xy - ego[f, :2]).T) < light_radius_m
         state = EgoState(
             start_us + f * FRAME_US,
             np.array([x, y, heading]),
@@ -274,10 +287,10 @@ def decode_frames(town: OpenTown, log: StoredLog) -> tuple[Frame, ...]:
     return tuple(frames)
 
 
-def _agents_by_frame(town: OpenTown, log: StoredLog) -> list[Agents]:
+def _agents_by_frame(town: OpenTown, log: StoredLog, roadside_radius_m: float) -> list[Agents]:
     ego_xy = log.ego[:, :2] / EGO_UNITS[0] + town.origin
     roadside = town.roadside[log.episode]
-    near = np.hypot(*(roadside.box[:, None, :2] - ego_xy[None]).transpose(2, 0, 1)) < ROADSIDE_RADIUS_M
+    near = np.hypot(*(roadside.box[:, None, :2] - ego_xy[None]).transpose(2, 0, 1)) < roadside_radius_m
     moving = _moving_agents(town, log)
     result = []
     for f in range(FRAMES):

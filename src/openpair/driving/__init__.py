@@ -1,0 +1,1 @@
+"""Closed loop: agents drive logs of a dataset, and the drives are judged."""
