@@ -164,21 +164,11 @@ def test_plans_that_cannot_be_used_are_refused(small_run: SmallRun, tmp_path: Pa
         read_agent_plans(tmp_path / "nameless.npz")
 
 
-class OnlyChosen(WorldDataset):
-    """Scenes that were asked for; those before them can be loaded."""
-
-    def keys(self):
-        return self.chosen_keys()
-
-    def predecessor(self, token: str) -> str | None:
-        return self.predecessors()[token]
-
-
 @pytest.mark.parametrize("protocol", [Protocol.V1_1, Protocol.V2_2])
 def test_eval_gives_the_same_rows(small_run: SmallRun, protocol: Protocol) -> None:
     """The command for everyone: one plan a scene from a file, and rules; predecessors compared with, not counted."""
     ours = rows_of(small_run, protocol.value)
-    dataset = OnlyChosen(**SCENES.options, predecessors=True)
+    dataset = WorldDataset(**SCENES.options)
     path = small_run.folder / "seed-0" / "plans" / "transfuser.pair.npz"
     agents = [
         PlansFileAgent(read_plans(path), "transfuser.pair"),

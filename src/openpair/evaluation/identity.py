@@ -68,7 +68,8 @@ def plugin_files(entry: str) -> list[Path]:
             finder.run_script(str(file))
         except (SyntaxError, UnicodeDecodeError):
             return [file]  # building the agent says what is wrong with it
-        found = {Path(module.__file__) for module in finder.modules.values() if module.__file__}
+        files = [getattr(module, "__file__", None) for module in finder.modules.values()]
+        found = {Path(name) for name in files if name}
         return sorted({file, *found})
     for registered in entry_points(group=GROUP, name=entry):
         spec = importlib.util.find_spec(registered.module.partition(".")[0])
