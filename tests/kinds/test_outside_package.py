@@ -188,8 +188,8 @@ def test_kinds_of_another_package_are_trained_and_evaluated(site: Path, tmp_path
     settings = json.loads((run / "experiment.json").read_text())["networks"]
     assert settings["policy"] == {"is": "ToyPolicyConfig", "hidden": 8, "mean_end_m": 0.0}
     openpair(site, "eval", "--dataset", "toy", "--agent", run, "--out", results, "--workers", 1)
-    summary = json.loads((results / "summary.json").read_text())
-    assert (summary["scenes_expected"], summary["scenes_failed"]) == (4, 0)
+    scenes = json.loads((results / "summary.json").read_text())["scenes"]
+    assert (scenes["expected"], scenes["failed"]) == (4, 0)
 
 
 def test_names_are_found_without_importing_anything(site: Path, monkeypatch: pytest.MonkeyPatch) -> None:

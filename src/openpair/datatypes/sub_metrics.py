@@ -138,8 +138,11 @@ EXTENDED_COMFORT = "two_frame_extended_comfort"
 def sub_metrics(protocol: Protocol) -> tuple[SubMetric, ...]:
     """Sub-metrics of a protocol in the order of its published tables: multipliers, weighted ones, reported ones."""
     of_protocol = [metric for metric in SUB_METRICS if protocol in metric.roles]
-    rank = {MULTIPLIES: 0, REPORTED: 2}
-    return tuple(sorted(of_protocol, key=lambda metric: rank.get(metric.roles[protocol], 1)))  # type: ignore[call-overload]
+    return tuple(sorted(of_protocol, key=lambda metric: _place(metric.roles[protocol])))
+
+
+def _place(role: Role) -> int:
+    return 0 if role == MULTIPLIES else 2 if role == REPORTED else 1
 
 
 def multipliers(protocol: Protocol) -> tuple[str, ...]:

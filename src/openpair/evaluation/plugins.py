@@ -9,7 +9,6 @@ from __future__ import annotations
 import importlib.util
 import sys
 from collections.abc import Callable, Sequence
-from importlib.metadata import entry_points
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -28,11 +27,13 @@ from openpair.planning.networks import TrainedNetworks
 from openpair.planning.planner import Planner
 from openpair.planning.scene_planner import ScenePlanner, SeenScenes, seen_scenes
 from openpair.policies.base import ImitationPolicy
+from openpair.registry import Registry
 
 if TYPE_CHECKING:
     from openpair.evaluation.sources import AgentContext
 
-GROUP = "openpair.agents"
+AGENTS = Registry("openpair.agents", "agent", {})
+"""Agents that installed packages register."""
 
 MakeAgent = Callable[["AgentContext"], Any]
 
@@ -41,7 +42,7 @@ _FIX = "Return a torch module, a function of a scene, the path of a file of plan
 
 def plugin_names() -> tuple[str, ...]:
     """Names of all agents that installed packages register."""
-    return tuple(sorted(entry_points(group=GROUP).names))
+    return AGENTS.names()
 
 
 def is_python_function(spec: str) -> bool:
@@ -55,8 +56,7 @@ def load_plugin(spec: str) -> MakeAgent:
     try:
         if is_python_function(spec):
             return _function_of_file(*spec.rsplit(":", 1))
-        (found,) = entry_points(group=GROUP, name=spec)
-        make: MakeAgent = found.load()
+        make: MakeAgent = AGENTS.load(spec)
     except (ImportError, AttributeError, SyntaxError, ValueError) as error:
         raise OpenPairError(f"the agent cannot be imported ({error})", where=spec, fix=_FIX) from error
     return make
