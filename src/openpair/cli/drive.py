@@ -13,6 +13,7 @@ from typing import Annotated, Any, Literal
 import tyro
 
 from openpair.errors import OpenPairError
+from openpair.planning.changes import NO_CHANGES, PlannerChanges
 
 DEFAULT_AGENTS = ("human", "pdm_closed")
 EXIT_NOTHING_DRIVEN, EXIT_SOME_FAILED, EXIT_WORKERS_DIED = 2, 3, 1
@@ -61,6 +62,9 @@ class Drive:
     protocol: Literal["v1.1", "v2.2"] = "v1.1"
     """Which PDM score the plans made on the way get."""
 
+    planner: PlannerChanges = NO_CHANGES
+    """Changes to how trained networks plan; the settings beside them (planner.json) hold otherwise."""
+
     max_drives: int | None = None
     """Drive so many logs alone, spread evenly over the dataset."""
 
@@ -89,7 +93,7 @@ class Drive:
         names = self.agent or DEFAULT_AGENTS
         task = DriveTask(
             DatasetSource(self.dataset, self.root, self._options()),
-            parse_agents(names),
+            parse_agents(names, changes=self.planner),
             self.traffic,
             self.replan,
             Protocol(self.protocol),

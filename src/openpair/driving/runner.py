@@ -281,6 +281,6 @@ def _settings(task: DriveTask) -> dict[str, Any]:
 def _fingerprint(task: DriveTask, data: str, hashes: dict[str, str | None]) -> str:
     """Hash of what must be equal for finished drives to be taken up. Agents built in memory are never the same."""
     once = secrets.token_hex(8) if any(source.ready is not None for source in task.agents) else ""
-    agents = [[a.name, a.kind, str(a.path), a.mode, a.entry, hashes[a.name]] for a in task.agents]
+    agents = [[a.name, a.kind, str(a.path), a.mode, a.entry, repr(a.changes), hashes[a.name]] for a in task.agents]
     settings = [__version__, once, data, agents, _settings(task), task.seed]
     return hashlib.sha256(json.dumps(settings).encode()).hexdigest()
