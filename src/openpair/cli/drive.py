@@ -8,16 +8,20 @@ import sys
 from collections import Counter
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import tyro
 
 from openpair.errors import OpenPairError
 from openpair.planning.changes import NO_CHANGES, PlannerChanges
 
+if TYPE_CHECKING:
+    from openpair.driving.runner import DriveTask
+
 DEFAULT_AGENTS = ("human", "pdm_closed")
 EXIT_NOTHING_DRIVEN, EXIT_SOME_FAILED, EXIT_WORKERS_DIED = 2, 3, 1
 FAILURES_SHOWN = 10
+VIDEOS_FOLDER = "videos"
 
 
 @dataclass(frozen=True)
@@ -68,6 +72,9 @@ class Drive:
     max_drives: int | None = None
     """Drive so many logs alone, spread evenly over the dataset."""
 
+    video: Annotated[bool, tyro.conf.FlagCreatePairsOff] = False
+    """Also write OUT/videos/: an animation (WebP) of every drive, bird's eye view beside the front camera."""
+
     workers: int = 0
     """Processes; 0 means one per CPU core."""
 
@@ -113,6 +120,8 @@ class Drive:
         except WorkersDied as error:
             print(f"openpair drive: {error}", file=sys.stderr)
             return EXIT_WORKERS_DIED
+        if self.video:
+            self._write_videos(task)
         if len(driven.failed) < len(driven.rows):
             print(results_text(driven.summary))
         if driven.failed:
@@ -121,6 +130,24 @@ class Drive:
         if len(driven.failed) == len(driven.rows):
             return EXIT_NOTHING_DRIVEN
         return EXIT_SOME_FAILED if driven.failed and not self.allow_failures else 0
+
+    def _write_videos(self, task: DriveTask) -> None:
+        """An animation of every drive that got anywhere."""
+        from openpair.cli.progress import ProgressView
+        from openpair.driving.recording import read_recording
+        from openpair.driving.records import DRIVES_FOLDER, read_drive_file
+        from openpair.visualization.drive_video import FiledDrive, write_video
+
+        dataset = task.dataset.open()
+        paths = sorted((self.out / DRIVES_FOLDER).glob("*.json"))
+        with ProgressView() as view:
+            for done, path in enumerate(paths):
+                view.update("draw drives", done, len(paths))
+                data = read_drive_file(path)
+                if len(data.get("ego", ())) > 1:
+                    recording = read_recording(dataset, data["row"]["log"])
+                    write_video(self.out / VIDEOS_FOLDER / f"{path.stem}.webp", FiledDrive(data, recording, dataset))
+            view.update("draw drives", len(paths), len(paths))
 
     def _options(self) -> dict[str, Any]:
         """Options of the dataset's class."""

@@ -20,11 +20,12 @@ from openpair.driving.loop import Drive
 from openpair.driving.plan_scores import PlanScore, mean_known
 from openpair.driving.recording import START_STEP
 from openpair.errors import OpenPairError
-from openpair.preparation.observation import SAMPLES_PER_FRAME
 from openpair.simulation.reference import STEP_S
 
 DRIVES_CSV, SUMMARY_JSON, DRIVES_FOLDER = "drives.csv", "summary.json", "drives"
 FORMAT = 1
+TRAFFIC_STRIDE = 2
+"""Steps between two moments of the traffic on file: 0.2 s."""
 
 
 @dataclass(frozen=True)
@@ -140,7 +141,7 @@ def drive_file(
 
     ``ego``: x, y [m], heading [rad], speed [m/s], acceleration [m/s^2], steering angle [rad] every 0.1 s, global frame,
     from ``start_step`` (0.1 s since the log's first frame) on. ``plans``: step since the start, poses (8, 3) in the
-    ego's frame of that moment, PDM score. ``traffic``: vehicles that answered the ego, every 0.5 s; absent where the
+    ego's frame of that moment, PDM score. ``traffic``: vehicles that answered the ego, every 0.2 s; absent where the
     recording was replayed. ``events``: step since the start, kind, what it is about.
     """
     columns = [
@@ -183,7 +184,7 @@ def drive_file(
 def _traffic(drive: Drive) -> list[dict[str, Any]]:
     frames = []
     standing = len(drive.recording.roadside)
-    for step in range(START_STEP, drive.last_step + 1, SAMPLES_PER_FRAME):
+    for step in range(START_STEP, drive.last_step + 1, TRAFFIC_STRIDE):
         agents = drive.traffic.agents(step)
         count = len(agents) - standing
         frames.append(
