@@ -97,6 +97,9 @@ class Build:
     seed: int = 20
     """Another seed gives other towns; 20 is the world that comes with OpenPaIR."""
 
+    long: Annotated[bool, tyro.conf.FlagCreatePairsOff] = False
+    """Build the towns of the long routes (split long: 60 s to drive, turns, lights) instead."""
+
     towns: tuple[str, ...] = ()
     """Build these towns alone."""
 
@@ -109,9 +112,9 @@ class Build:
 
         from openpair.progress import ProgressView
         from openpair.worldgen.build import build_world
-        from openpair.worldgen.catalogue import default_recipes
+        from openpair.worldgen.catalogue import default_recipes, long_recipes
 
-        recipes = default_recipes(self.seed)
+        recipes = long_recipes(self.seed) if self.long else default_recipes(self.seed)
         unknown = sorted(set(self.towns) - {recipe.name for recipe in recipes})
         if unknown:
             names = ", ".join(recipe.name for recipe in recipes)

@@ -16,6 +16,7 @@ import numpy as np
 
 from openpair.datasets.world.dataset import INDEX_NAME, OpenTown
 from openpair.datasets.world.town_store import SUFFIX, StoredTown
+from openpair.datatypes.settings import unused_settings
 from openpair.errors import OpenPairError
 from openpair.files import locked, write_atomically
 from openpair.pools import OnProgress, Processes, silent
@@ -55,7 +56,7 @@ def build_town(recipe: TownRecipe) -> StoredTown:
             episode = Episode(number, raw, tracks_of(recipe, raw, number, road), category, boxes)
             rng = np.random.default_rng([recipe.seed, 8, number])
             share = -(-recipe.logs // recipe.episodes)
-            drives = candidates(episode, town, numbers, road, TRIED_PER_LOG * share, rng)
+            drives = candidates(episode, town, numbers, road, TRIED_PER_LOG * share, rng, recipe)
             chosen = choose(drives, share, rng)
             found += [(episode, candidate) for candidate in chosen]
         keep = _kept_scenes([candidate for _, candidate in found])
@@ -86,7 +87,8 @@ def _kept_scenes(chosen: list[Candidate]) -> list[list[int]]:
 
 def provenance(recipe: TownRecipe) -> dict[str, Any]:
     """What a stored town was made from."""
-    return {**json.loads(json.dumps(asdict(recipe))), "format": FORMAT_VERSION, "sumo": sumo_version()}
+    settings = {name: value for name, value in asdict(recipe).items() if name not in unused_settings(recipe)}
+    return {**json.loads(json.dumps(settings)), "format": FORMAT_VERSION, "sumo": sumo_version()}
 
 
 def build_world(

@@ -1,6 +1,8 @@
-"""The towns that come with the package. Trees train, rivers validate, stones test."""
+"""The towns that come with the package. Trees train, rivers validate, stones test, gems are for long routes."""
 
 from __future__ import annotations
+
+from dataclasses import replace
 
 import numpy as np
 
@@ -18,8 +20,14 @@ VAL = (
 TEST = (
     "agate", "basalt", "flint", "gneiss", "granite", "marble", "quartz", "slate",
 )  # fmt: skip
-LOGS = {"train": 26, "val": 10, "test": 13}
-EPISODES = {"train": 3, "val": 2, "test": 2}
+LONG = (
+    "amber", "beryl", "coral", "garnet", "jade",
+)  # fmt: skip
+"""Towns of the long routes, which are driven and never trained on."""
+LONG_FRAMES = 124
+"""60 s to drive after the first four frames."""
+LOGS = {"train": 26, "val": 10, "test": 13, "long": 10}
+EPISODES = {"train": 3, "val": 2, "test": 2, "long": 2}
 WORLD_SEED = 20
 
 
@@ -27,6 +35,12 @@ def default_recipes(seed: int = WORLD_SEED) -> list[TownRecipe]:
     """Recipes of all towns; another seed gives other towns under the same names."""
     names = [(name, split) for split, group in (("train", TRAIN), ("val", VAL), ("test", TEST)) for name in group]
     return [town_recipe(name, split, 1000 * seed + i, kind=i % 3) for i, (name, split) in enumerate(names)]
+
+
+def long_recipes(seed: int = WORLD_SEED) -> list[TownRecipe]:
+    """Recipes of the towns of the long routes: more than a minute, two turns or more, a traffic light or more."""
+    towns = [town_recipe(name, "long", 1000 * seed + 500 + i, kind=i % 2) for i, name in enumerate(LONG)]
+    return [replace(town, log_frames=LONG_FRAMES, min_turns=2, min_lights=1, light_share=0.9) for town in towns]
 
 
 def town_recipe(name: str, split: str, seed: int, kind: int) -> TownRecipe:

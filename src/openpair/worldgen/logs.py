@@ -9,23 +9,25 @@ import shapely
 from numpy.typing import NDArray
 from shapely.geometry.base import BaseGeometry
 
-from openpair.datasets.world.log_store import AGENT_UNITS, EGO_UNITS, FRAMES, StoredAgent, StoredLog
+from openpair.datasets.world.log_store import AGENT_UNITS, EGO_UNITS, StoredAgent, StoredLog
 from openpair.datasets.world.town_map import TownMap, signalled_paths
 from openpair.datatypes.columns import NUM_FUTURE_FRAMES, NUM_HISTORY_FRAMES
 from openpair.worldgen.demonstration import Drive, corners, repaired_drive, safe_area, touches
 from openpair.worldgen.episode import Track
 from openpair.worldgen.map_from_net import TownNumbers
+from openpair.worldgen.recipes import TownRecipe
 from openpair.worldgen.route import driving_command, given_route, place_of, route_centerline, route_steps
 from openpair.worldgen.traffic import RawTraffic
 
 FRAME_STEPS = 5
-LOG_STEPS = FRAMES * FRAME_STEPS
 WARM_UP_STEPS = 200
 SCENE_EVERY = 3
 AGENT_RADIUS_M = 75.0
 STRIDE_STEPS = 20
 MIN_TRAVEL_M = 25.0
 RED = frozenset("rus")
+TURN_RAD = 0.6
+"""A movement that changes direction by more than this is a turn."""
 MAX_LATERAL, MAX_LONGITUDINAL = 4.5, 6.5
 """Accelerations that no drive of ours may exceed [m/s^2]: more is an artefact."""
 
@@ -58,16 +60,24 @@ class Candidate:
 
 
 def candidates(
-    episode: Episode, town: TownMap, numbers: TownNumbers, road: BaseGeometry, wanted: int, rng: np.random.Generator
+    episode: Episode,
+    town: TownMap,
+    numbers: TownNumbers,
+    road: BaseGeometry,
+    wanted: int,
+    rng: np.random.Generator,
+    recipe: TownRecipe,
 ) -> list[Candidate]:
-    """Up to ``wanted`` usable 20 s drives of the episode's cars of ego size, tried in random order."""
+    """Up to ``wanted`` usable drives of the episode's cars of ego size, with the length, turns and lights that the
+    recipe asks for, tried in random order."""
+    log_steps = recipe.log_frames * FRAME_STEPS
     inside = safe_area(road)
     shapely.prepare(road)
     starts = [
         (track, start)
         for track in episode.tracks
         if track.can_be_ego
-        for start in range(max(WARM_UP_STEPS, track.first_step + 100), track.last_step - LOG_STEPS - 60, STRIDE_STEPS)
+        for start in range(max(WARM_UP_STEPS, track.first_step + 100), track.last_step - log_steps - 60, STRIDE_STEPS)
     ]
     progress: dict[str, NDArray[np.int64]] = {}
     found: list[Candidate] = []
@@ -77,17 +87,33 @@ def candidates(
         if track.name not in progress:
             progress[track.name] = route_steps([episode.raw.lane_names[lane] for lane in track.lane], edges)
         steps, first = progress[track.name], start - track.first_step
-        moved = 0.0 if track.arc is None else float(track.arc[first + LOG_STEPS] - track.arc[first])
+        moved = 0.0 if track.arc is None else float(track.arc[first + log_steps] - track.arc[first])
         if moved < MIN_TRAVEL_M or steps[first] < 0:
             continue
-        route = given_route(edges, int(steps[first]), int(steps[first + LOG_STEPS]), town, numbers)
-        drive = None if route is None else repaired_drive(track, start, LOG_STEPS, inside)
+        route = given_route(edges, int(steps[first]), int(steps[first + log_steps]), town, numbers)
+        if route is not None and not _is_varied(route, town, recipe):
+            continue
+        drive = None if route is None else repaired_drive(track, start, log_steps, inside)
         candidate = None if route is None or drive is None else _judge(drive, route, episode, road)
         if candidate is not None:
             found.append(candidate)
         if len(found) == wanted:
             break
     return found
+
+
+def _is_varied(route: list[int], town: TownMap, recipe: TownRecipe) -> bool:
+    """Whether a route has the turns and the lights that the recipe asks for."""
+    paths = [town.movements[movement]["paths"] for movement in route[1::2]]
+    turns = sum(abs(_turn(np.array(one[0]["line"], np.float64))) > TURN_RAD for one in paths)
+    lights = sum(any(path["stop"] >= 0 for path in one) for one in paths)
+    return turns >= recipe.min_turns and lights >= recipe.min_lights
+
+
+def _turn(line: NDArray[np.float64]) -> float:
+    """Change of direction [rad] from the first to the last piece of a line (N, 2)."""
+    first, last = line[1] - line[0], line[-1] - line[-2]
+    return float(np.arctan2(first[0] * last[1] - first[1] * last[0], first @ last))
 
 
 def _judge(drive: Drive, route: list[int], episode: Episode, road: BaseGeometry) -> Candidate | None:
@@ -101,7 +127,7 @@ def _judge(drive: Drive, route: list[int], episode: Episode, road: BaseGeometry)
     if _hits(drive, episode).any():
         return None
     scenes, standing, interest = [], [], 0.0
-    for frame in range(NUM_HISTORY_FRAMES - 1, FRAMES - NUM_FUTURE_FRAMES, SCENE_EVERY):
+    for frame in range(NUM_HISTORY_FRAMES - 1, len(pose) // FRAME_STEPS - NUM_FUTURE_FRAMES, SCENE_EVERY):
         window = slice(frame * FRAME_STEPS, frame * FRAME_STEPS + 41)
         moved = float(np.sum(np.abs(speed[window])) * 0.1)
         turn = abs(float(pose[window, 2][-1] - pose[window, 2][0]))
@@ -119,9 +145,9 @@ def _judge(drive: Drive, route: list[int], episode: Episode, road: BaseGeometry)
 def _hits(drive: Drive, episode: Episode) -> NDArray[np.bool_]:
     """(T,) True where the ego touches anyone or anything."""
     pose, start = drive.motion.pose, drive.start_step
-    hit = np.zeros(LOG_STEPS, dtype=bool)
+    hit = np.zeros(len(pose), dtype=bool)
     for other in episode.tracks:
-        a, b = max(start, other.first_step), min(start + LOG_STEPS, other.last_step + 1)
+        a, b = max(start, other.first_step), min(start + len(pose), other.last_step + 1)
         if other is drive.track or a >= b:
             continue
         center = other.center[a - other.first_step : b - other.first_step]
@@ -142,7 +168,8 @@ def choose(found: list[Candidate], count: int, rng: np.random.Generator) -> list
     for i in np.argsort(-rank, kind="stable"):
         drive = found[int(i)].drive
         clash = any(
-            c.drive.track is drive.track and abs(c.drive.start_step - drive.start_step) < LOG_STEPS for c in chosen
+            c.drive.track is drive.track and abs(c.drive.start_step - drive.start_step) < len(drive.motion.pose)
+            for c in chosen
         )
         if not clash:
             chosen.append(found[int(i)])
@@ -156,13 +183,13 @@ def stored_log(
 ) -> StoredLog:
     """A chosen drive as a log."""
     drive = candidate.drive
-    frames = np.arange(FRAMES) * FRAME_STEPS
+    frames = np.arange(len(drive.motion.pose) // FRAME_STEPS) * FRAME_STEPS
     pose, motion = drive.motion.pose[frames], drive.motion
     table = np.column_stack([pose, motion.speed[frames], motion.acceleration[frames], motion.yaw_rate[frames]])
     ego = np.round(table * np.array(EGO_UNITS)).astype(np.int64)
     first = drive.start_step - drive.track.first_step
-    commands = np.empty(FRAMES, dtype=np.int64)
-    for f in range(FRAMES):
+    commands = np.empty(len(frames), dtype=np.int64)
+    for f in range(len(frames)):
         place = place_of(episode.raw.lane_names[drive.track.lane[first + frames[f]]], numbers)
         line = np.zeros((0, 2)) if place is None else route_centerline(place, candidate.route, town)
         commands[f] = driving_command(pose[f], line)
@@ -175,15 +202,16 @@ def stored_log(
 def _red_lights(
     drive: Drive, route: list[int], episode: Episode, town: TownMap, numbers: TownNumbers
 ) -> NDArray[np.bool_]:
-    """(S, 40) red by signalled path.
+    """(S, F) red by signalled path.
 
     A light that the ego is just passing counts as not red for its own movement, from 0.2 s before a frame to 0.7 s
     after it: the driver passed on green or yellow, and the log's 2 Hz would say otherwise.
     """
     paths = signalled_paths(town)
     row = {path: i for i, path in enumerate(paths)}
-    red = np.zeros((len(paths), FRAMES), dtype=bool)
-    steps = drive.start_step + np.arange(FRAMES) * FRAME_STEPS
+    count = len(drive.motion.pose) // FRAME_STEPS
+    red = np.zeros((len(paths), count), dtype=bool)
+    steps = drive.start_step + np.arange(count) * FRAME_STEPS
     for (light, link), governed in numbers.light.items():
         states = episode.raw.lights[steps, episode.raw.light_names.index(light)]
         shown = np.array([state[link] in RED for state in states])
@@ -193,7 +221,7 @@ def _red_lights(
     for movement in route[1::2]:
         polygon = shapely.Polygon(np.array(town.movements[movement]["polygon"]) / 100).buffer(0.1)
         touches_now = np.pad(shapely.intersects(polygon, bodies), (2, 7))
-        on_it = np.array([touches_now[f * FRAME_STEPS : f * FRAME_STEPS + 10].any() for f in range(FRAMES)])
+        on_it = np.array([touches_now[f * FRAME_STEPS : f * FRAME_STEPS + 10].any() for f in range(count)])
         for p in range(len(town.movements[movement]["paths"])):
             if (movement, p) in row:
                 red[row[(movement, p)], on_it] = False
@@ -201,7 +229,7 @@ def _red_lights(
 
 
 def _agents_around(drive: Drive, episode: Episode) -> list[StoredAgent]:
-    frames = drive.start_step + np.arange(FRAMES) * FRAME_STEPS
+    frames = drive.start_step + np.arange(len(drive.motion.pose) // FRAME_STEPS) * FRAME_STEPS
     ego_xy = drive.motion.pose[::FRAME_STEPS, :2]
     result = []
     for track in episode.tracks:

@@ -5,6 +5,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 from enum import Enum
 
+from openpair.datasets.world.log_store import FRAMES
+from openpair.datatypes.settings import later
+
 
 class StreetPattern(str, Enum):
     """Street patterns that SUMO's ``netgenerate`` can draw."""
@@ -20,7 +23,7 @@ class TownRecipe:
 
     Attributes:
         name: name of the town.
-        split: "train", "val" or "test". Towns are never shared between splits.
+        split: "train", "val", "test" or "long". Towns are never shared between splits.
         seed: seed of streets and traffic.
         pattern: street pattern.
         size: grid: junctions (across, down); spider: (arms, circles); random: (growth steps, unused).
@@ -40,7 +43,9 @@ class TownRecipe:
         pedestrians_per_km: the same, per kilometre of sidewalk.
         aggressive_share, timid_share: shares of driver classes; the rest drive normally.
         episodes: simulated episodes; each has its own seed, parked cars and work zones.
-        logs: 20 s logs to cut from the episodes together.
+        logs: logs to cut from the episodes together.
+        log_frames: frames of a log, 2 Hz.
+        min_turns, min_lights: turns and traffic lights on the route of a log, at least.
     """
 
     name: str
@@ -68,3 +73,6 @@ class TownRecipe:
     timid_share: float = 0.25
     episodes: int = 3
     logs: int = 28
+    log_frames: int = later(FRAMES)
+    min_turns: int = later(0)
+    min_lights: int = later(0)

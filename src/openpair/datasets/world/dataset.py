@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from openpair.datasets.base import SceneKey
-from openpair.datasets.world.log_store import AGENT_UNITS, EGO_UNITS, FRAMES, StoredLog
+from openpair.datasets.world.log_store import AGENT_UNITS, EGO_UNITS, StoredLog
 from openpair.datasets.world.town_map import TownMap, block_ids, path_ids, road_map, signalled_paths
 from openpair.datasets.world.town_store import SUFFIX, StoredTown
 from openpair.datatypes.agents import Agents
@@ -27,6 +27,8 @@ from openpair.geometry.poses import wrap_angle
 DATA_DIR = Path(__file__).parent / "data"
 INDEX_NAME = "index.json"
 SPLITS = ("train", "val", "test")
+LONG = "long"
+"""Split of the long routes, which lie in a folder of their own: to be driven (docs/closed_loop.md)."""
 LIGHT_RADIUS_M = 90.0
 ROADSIDE_RADIUS_M = 60.0
 FRAME_US = 500_000
@@ -60,7 +62,7 @@ class WorldDataset:
     """The embedded world as a :class:`~openpair.datasets.base.Dataset`.
 
     Args:
-        split: "train", "val", "test", or "all".
+        split: "train", "val", "test", or "all" for these three; "long": routes of more than a minute in further towns.
         root: folder of a built world; None for the one that comes with the package.
         towns: keep these towns alone.
         max_scenes: keep this many scenes, spread evenly over the split.
@@ -83,10 +85,10 @@ class WorldDataset:
         max_scenes: int | None = None,
         predecessors: bool = False,
     ) -> None:
-        self.root = DATA_DIR if root is None else Path(root)
+        self.root = (DATA_DIR / LONG if split == LONG else DATA_DIR) if root is None else Path(root)
         self.split = split
-        if split not in (*SPLITS, "all"):
-            raise OpenPairError(f"the world has no split '{split}'", fix=f"use one of {', '.join(SPLITS)}, all")
+        if split not in (*SPLITS, "all", LONG):
+            raise OpenPairError(f"the world has no split '{split}'", fix=f"use one of {', '.join(SPLITS)}, all, {LONG}")
         index = read_index(self.root)
         self._content_hash = str(index["hash"])
         picked = [town for town in index["towns"] if split in (town["split"], "all")]
@@ -184,7 +186,7 @@ class WorldDataset:
         return self._town(town_name).road_map
 
     def load_log(self, log_name: str) -> tuple[tuple[Frame, ...], RoadMap]:
-        """All 40 frames of a log, and its town. Raises OpenPairError for an unknown log."""
+        """All frames of a log, and its town. Raises OpenPairError for an unknown log."""
         town_name = self.town_of_log(log_name)
         return self._frames(town_name, log_name), self._town(town_name).road_map
 
@@ -273,7 +275,7 @@ def decode_frames(
     agents = _agents_by_frame(town, log, roadside_radius_m)
     commands = np.eye(4, dtype=np.int64)[log.commands]
     frames = []
-    for f in range(FRAMES):
+    for f in range(len(log.ego)):
         x, y, heading, speed, acceleration, yaw_rate = ego[f]
         near = np.hypot(*(town.signal_xy - ego[f, :2]).T) < light_radius_m
         state = EgoState(
@@ -293,7 +295,7 @@ def _agents_by_frame(town: OpenTown, log: StoredLog, roadside_radius_m: float) -
     near = np.hypot(*(roadside.box[:, None, :2] - ego_xy[None]).transpose(2, 0, 1)) < roadside_radius_m
     moving = _moving_agents(town, log)
     result = []
-    for f in range(FRAMES):
+    for f in range(len(log.ego)):
         still = np.flatnonzero(near[:, f])
         names, category, box, velocity = moving[f]
         names += tuple(roadside.track_tokens[i] for i in still)
@@ -324,7 +326,7 @@ def _moving_agents(town: OpenTown, log: StoredLog) -> list[Moving]:
     names = [_hex(f"{log.name}/{agent.name}") for agent in log.agents]
     order = np.argsort(frame, kind="stable")
     result: list[Moving] = []
-    for rows in np.split(order, np.searchsorted(frame[order], np.arange(1, FRAMES))):
+    for rows in np.split(order, np.searchsorted(frame[order], np.arange(1, len(log.ego)))):
         agents = who[rows]
         result.append((tuple(names[i] for i in agents), category[agents], box[rows], velocity[rows]))
     return result

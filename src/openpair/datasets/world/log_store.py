@@ -1,4 +1,4 @@
-"""One 20 s log in its compact stored form: integers, second differences, raw LZMA."""
+"""One log in its compact stored form: integers, second differences, raw LZMA."""
 
 from __future__ import annotations
 
@@ -12,6 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 FRAMES = 40
+"""Frames of a log, but for those of long routes."""
 EGO_UNITS = (1000.0, 1000.0, 10000.0, 1000.0, 1000.0, 10000.0)
 """Ego columns x, y, heading, speed, acceleration, yaw rate: steps per m, rad, m/s, m/s^2, rad/s."""
 AGENT_UNITS = (100.0, 100.0, 1000.0, 100.0)
@@ -39,7 +40,7 @@ class StoredAgent:
 
 @dataclass
 class StoredLog:
-    """A log of 40 frames at 2 Hz, town frame.
+    """A log of F frames at 2 Hz, town frame.
 
     Attributes:
         episode: which roadside objects stand around.
@@ -47,9 +48,9 @@ class StoredLog:
         driver: driver class of the ego.
         route: roadblock and movement positions, alternating, a roadblock first.
         scenes: frame indices that are current frames of scenes.
-        ego: (40, 6) int64 in EGO_UNITS.
-        commands: (40,) driving commands.
-        red: (S, 40) bool by signalled path, in the order of :func:`signalled_paths`.
+        ego: (F, 6) int64 in EGO_UNITS.
+        commands: (F,) driving commands.
+        red: (S, F) bool by signalled path, in the order of :func:`signalled_paths`.
         agents: moving road users around.
     """
 
@@ -88,13 +89,14 @@ class StoredLog:
             parts.append(body[at : at + size])
             at += size
         head = json.loads(parts[0])
-        ego = _unpack(parts[1], FRAMES, len(EGO_UNITS), 2)
+        frames = len(head["commands"])
+        ego = _unpack(parts[1], frames, len(EGO_UNITS), 2)
         states = _unpack_tracks(parts[2], [a[6] for a in head["agents"]])
         agents = [
             StoredAgent(a[0], a[1], (a[2], a[3], a[4]), a[5], s) for a, s in zip(head["agents"], states, strict=True)
         ]
-        bits = np.unpackbits(np.frombuffer(parts[3], np.uint8), count=head["signals"] * FRAMES)
-        red = bits.reshape(head["signals"], FRAMES).astype(bool)
+        bits = np.unpackbits(np.frombuffer(parts[3], np.uint8), count=head["signals"] * frames)
+        red = bits.reshape(head["signals"], frames).astype(bool)
         return StoredLog(
             head["name"], head["episode"], head["start_step"], head["driver"], head["route"], head["scenes"],
             ego, np.array(head["commands"], dtype=np.int64), red, agents,
