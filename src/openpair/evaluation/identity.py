@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from openpair.datasets.base import Dataset, SceneKey
-from openpair.evaluation.plugins import GROUP, is_python_function
+from openpair.evaluation.plugins import AGENTS, is_python_function
 from openpair.evaluation.sources import AgentSource, hash_files
 from openpair.evaluation.summary import versions
 
@@ -71,7 +71,7 @@ def plugin_files(entry: str) -> list[Path]:
         files = [getattr(module, "__file__", None) for module in finder.modules.values()]
         found = {Path(name) for name in files if name}
         return sorted({file, *found})
-    for registered in entry_points(group=GROUP, name=entry):
+    for registered in entry_points(group=AGENTS.group, name=entry):
         spec = importlib.util.find_spec(registered.module.partition(".")[0])
         if spec is not None and spec.submodule_search_locations:
             return sorted(path for folder in spec.submodule_search_locations for path in Path(folder).rglob("*.py"))
