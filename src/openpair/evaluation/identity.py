@@ -8,13 +8,12 @@ import json
 import secrets
 from collections.abc import Sequence
 from dataclasses import replace
-from importlib.metadata import entry_points
 from modulefinder import ModuleFinder
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from openpair.datasets.base import Dataset, SceneKey
-from openpair.evaluation.plugins import GROUP, is_python_function
+from openpair.evaluation.plugins import AGENTS, is_python_function
 from openpair.evaluation.sources import AgentSource, hash_files
 from openpair.evaluation.summary import versions
 
@@ -70,8 +69,8 @@ def plugin_files(entry: str) -> list[Path]:
             return [file]  # building the agent says what is wrong with it
         found = {Path(module.__file__) for module in finder.modules.values() if module.__file__}
         return sorted({file, *found})
-    for registered in entry_points(group=GROUP, name=entry):
-        spec = importlib.util.find_spec(registered.module.partition(".")[0])
+    for module_name in AGENTS.modules(entry):
+        spec = importlib.util.find_spec(module_name.partition(".")[0])
         if spec is not None and spec.submodule_search_locations:
             return sorted(path for folder in spec.submodule_search_locations for path in Path(folder).rglob("*.py"))
         if spec is not None and spec.origin:
