@@ -66,6 +66,12 @@ class Registry:
                 fix="Mend or uninstall the package that registers it",
             ) from error
 
+    def modules(self, name: str) -> tuple[str, ...]:
+        """Modules that a name is imported from; none for an unknown one. Nothing is imported."""
+        if name in self.own:
+            return (self.own[name].partition(":")[0],)
+        return tuple(point.module for point in _distinct(entry_points(group=self.group, name=name)))
+
     def check(self, name: str, *, where: object = None) -> str:
         """The name itself. Raises OpenPairError for an unknown one; nothing is imported."""
         if name not in self:

@@ -8,7 +8,6 @@ import json
 import secrets
 from collections.abc import Sequence
 from dataclasses import replace
-from importlib.metadata import entry_points
 from modulefinder import ModuleFinder
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -68,11 +67,10 @@ def plugin_files(entry: str) -> list[Path]:
             finder.run_script(str(file))
         except (SyntaxError, UnicodeDecodeError):
             return [file]  # building the agent says what is wrong with it
-        files = [getattr(module, "__file__", None) for module in finder.modules.values()]
-        found = {Path(name) for name in files if name}
+        found = {Path(module.__file__) for module in finder.modules.values() if module.__file__}
         return sorted({file, *found})
-    for registered in entry_points(group=AGENTS.group, name=entry):
-        spec = importlib.util.find_spec(registered.module.partition(".")[0])
+    for module_name in AGENTS.modules(entry):
+        spec = importlib.util.find_spec(module_name.partition(".")[0])
         if spec is not None and spec.submodule_search_locations:
             return sorted(path for folder in spec.submodule_search_locations for path in Path(folder).rglob("*.py"))
         if spec is not None and spec.origin:
