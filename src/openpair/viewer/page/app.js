@@ -24,6 +24,9 @@ class App {
       return;
     }
     this.columns = new Map(this.data.columns.map((column) => [column.key, column]));
+    const title = this.data.results.map((result) => result.name).join(" and ") || "Drives";
+    document.getElementById("title").textContent = title;
+    document.title = `${title}: scenes`;
     this.place = new Map(this.data.token.map((token, i) => [token, i]));
     this.tabs();
     this.build();
@@ -101,7 +104,12 @@ class App {
     this.refresh();
     this.charts.show(tab);
     const token = this.address.get("scene");
-    if (tab === "scenes") { if (token) this.open(token); else this.close(); }
+    if (tab !== "scenes") return;
+    if (token) this.open(token);
+    else {
+      this.close();
+      if (this.rows?.length && matchMedia("(min-width: 861px)").matches) this.open(this.data.token[this.rows[0]]);
+    }
   }
 
   refresh() {
@@ -147,8 +155,8 @@ class App {
 
   tellSelection() {
     const count = this.table.selected.size;
-    this.copy.textContent = count ? `Copy ${count} tokens` : "Copy tokens shown";
-    this.save.textContent = count ? `Save ${count} tokens` : "Save tokens shown";
+    this.copy.textContent = count ? `Copy ${count} tokens` : "Copy tokens";
+    this.save.textContent = count ? `Save ${count} tokens` : "Save tokens";
   }
 
   tokens() {

@@ -60,7 +60,7 @@ export class SceneTable {
       make("span", {role: "cell", class: "pick"}, pick),
       make("span", {role: "cell", class: "scene"}, make("a", {href: `#scene=${encodeURIComponent(table.token[i])}`, tabindex: -1, onclick: (event) => { if (!event.ctrlKey && !event.metaKey) event.preventDefault(); }}, table.token[i]), make("small", {}, table.logs[table.log[i]], what.length ? ` · ${what.join(", ")}` : "")),
       this.columns.map((column) => this.score(column, i)),
-      this.b ? make("span", {role: "cell", class: `diff ${gain > 0 ? "gain" : gain < 0 ? "loss" : ""}`}, gain === null ? "" : `${gain > 0 ? "+" : gain < 0 ? "−" : ""}${Math.abs(100 * gain).toFixed(1)}`) : null,
+      this.b ? make("span", {role: "cell", class: `diff ${gain > 0 ? "gain" : gain < 0 ? "loss" : ""}`}, gain === null ? "" : `${gain > 0 ? "+" : gain < 0 ? "−" : ""}${Math.abs(100 * gain).toFixed(gain !== 0 && Math.abs(gain) < 5e-4 ? 2 : 1)}`) : null,
       make("span", {role: "cell", class: "lost"}, this.a ? lostOf(this.a, i, this.metrics).filter((name) => name !== "EP").join(" ") : ""));
     row.style.top = `${place * ROW_PX}px`;
     return row;

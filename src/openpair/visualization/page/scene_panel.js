@@ -66,7 +66,7 @@ export class ScenePanel {
     const rows = plans[0].findings.map((one, row) => make("tr", {},
       make("th", {scope: "row", title: one.name}, one.short, make("small", {}, one.name)),
       plans.map((plan) => this.cell(plan, plan.findings[row]))));
-    return make("div", {class: "matrix-box"}, make("table", {class: "matrix"},
+    return make("div", {class: "matrix-box"}, make("table", {class: plans.length > 2 ? "matrix many" : "matrix"},
       make("thead", {}, make("tr", {}, make("th", {}, this.data.score_name), plans.map((plan) => make("th", {scope: "col", "data-of": plan.key}, swatch(plan), plan.label)))),
       make("tbody", {}, rows)));
   }
@@ -92,7 +92,7 @@ export class ScenePanel {
     const items = [...this.offences(), ...rest].map(({plan, finding}) => make("li", {class: `${finding.kind}${finding.first ? " first" : ""}`, "data-of": plan.key},
       finding.step === null ? make("span", {class: "when"}) : make("button", {type: "button", class: "when", onclick: () => { this.stop(); this.show(finding.step); }}, seconds(finding.step)),
       make("span", {class: "who"}, swatch(plan), plans.length > 1 ? `${plan.label} ` : null, make("b", {title: finding.name}, finding.short, " ", finding.value === null ? "–" : percent(finding.value))),
-      make("span", {class: "why"}, finding.text, finding.gain === null || finding.gain < plan.explained + 5e-4 ? null : make("em", {}, ` With ${finding.short} 100 the score would be ${percent(finding.gain)}.`))));
+      make("span", {class: "why"}, finding.text, finding.gain === null || finding.gain < plan.explained + 5e-4 ? null : make("em", {}, ` With ${finding.short} 1 the score would be ${Number(finding.gain.toFixed(4))}.`))));
     return make("div", {class: "happened"}, make("h4", {}, this.options.all ? "What each value says" : "What was lost, and when"), items.length ? make("ol", {}, items) : make("p", {}, "Nothing was lost."));
   }
 
