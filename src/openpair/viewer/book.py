@@ -225,6 +225,11 @@ class Book:
             self._place(token)
             return self._prepared(column.result, token)
 
+    def warm_up(self) -> None:
+        """Load what scoring needs, so that the first scene does not have to wait for it."""
+        if self.tokens:
+            self.scene(self.tokens[0], [column.key for column in self.columns if self.can_draw(column)][:1])
+
     def loaded(self, token: str) -> Scene:
         """The scene of the dataset, not kept: for a pass over all of them."""
         with self._lock:

@@ -16,14 +16,13 @@ from openpair.datatypes.columns import Protocol
 from openpair.datatypes.scores import metric_names
 from openpair.errors import OpenPairError
 from openpair.evaluation.comparison import read_results
-from openpair.evaluation.plans_file import read_plans
+from openpair.evaluation.plans_file import plans_path, read_plans
 from openpair.evaluation.records import PARTIAL_FILE, SCORES_FILE, SUMMARY_FILE, ScoreRow, read_scores
 from openpair.reproduction.plan_files import read_agent_plans
 from openpair.reproduction.scoring import PLANS, scores_path, seed_folder
 from openpair.reproduction.seed_scores import scored_seeds
 from openpair.viewer.columns import DataOrigin, PlansReader, Result, agent_columns
 
-PLANS_FOLDER = "plans"
 DRIVES_FILE = "drives.csv"
 RUN_FOLDER = "run"
 AVERAGES = ("average", "average_all_frames", "extended_pdm_score_combined", "extended_pdm_score_stage_one")
@@ -80,7 +79,10 @@ def _evaluation(folder: Path) -> Result:
         ) from None
     rows = read_scores(folder / SCORES_FILE)
     config = summary.get("config") or {}
-    plans = partial(_plans_beside, folder / PLANS_FOLDER)
+
+    def plans(agent: str) -> PlansReader | None:
+        return _plans_in(plans_path(folder, agent))
+
     logs, tokens, columns = agent_columns(
         rows, protocol, plans=plans, truth_agents=truth, checkpoints=_checkpoints(folder, agents, config)
     )
@@ -107,9 +109,9 @@ PLANNED = ("human", "constant_velocity", "pdm_closed")
 """Kinds of agents whose plans follow from the scene."""
 
 
-def _plans_beside(folder: Path, agent: str) -> PlansReader | None:
-    path = folder / f"{agent}.npz"
-    if not path.resolve().is_relative_to(folder.resolve()) or not path.is_file():
+def _plans_in(path: Path) -> PlansReader | None:
+    """Reads a file of plans when they are asked for; None where there is none."""
+    if not path.is_file():
         return None
 
     @cache
@@ -164,7 +166,8 @@ def _reproduction(run: Path, protocol: Protocol) -> list[Result]:
         rows = read_scores(path)
         truth = frozenset(row.agent for row in rows if "best_of" in row.agent)
         plans: Callable[[str], PlansReader | None] = partial(_reproduced_plans, folder / PLANS)
-        logs, tokens, columns = agent_columns(rows, protocol, plans=plans, truth_agents=truth)
+        networks = {"transfuser.pair": f"{folder}@pair"} if (folder / "reward").is_dir() else {}
+        logs, tokens, columns = agent_columns(rows, protocol, plans=plans, truth_agents=truth, checkpoints=networks)
         name = f"{run.resolve().name} seed {seed}"
         results.append(Result(name, folder, protocol, True, DataOrigin("world", "test"), logs, tokens, columns))
     return results
@@ -201,8 +204,8 @@ def _navsim_csv(path: Path, folder: Path, dataset: str) -> Result:
             rows.append(_navsim_row(cells, token, path, protocol, dataset))
     if not rows:
         raise OpenPairError("the table has no scenes", where=path)
-    plans = partial(_plans_beside, folder)
-    logs, tokens, columns = agent_columns(rows, protocol, plans=plans)
+    beside = path.with_suffix(".npz")
+    logs, tokens, columns = agent_columns(rows, protocol, plans=lambda _: _plans_in(beside))
     return Result(path.stem, folder, protocol, True, DataOrigin(dataset), logs, tokens, columns)
 
 

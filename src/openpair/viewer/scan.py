@@ -62,6 +62,7 @@ class SceneScan:
     def run(self) -> None:
         """Look through all scenes that are not known yet. A dataset that cannot be opened ends it with a reason."""
         try:
+            self._book.warm_up()
             path = self._path()
             self._masks.update(_read(path))
             todo = [token for token in self._book.tokens if token not in self._masks]

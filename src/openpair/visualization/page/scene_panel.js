@@ -234,7 +234,7 @@ export function showScenes(scenes, options = {}) {
   for (const root of document.querySelectorAll("[data-scene]")) {
     const data = scenes[root.dataset.scene];
     const open = () => { if (!root.panel) { root.panel = new ScenePanel(root, data, options); panels.push(root.panel); } };
-    if (Object.keys(scenes).length > 2 && "IntersectionObserver" in window) {
+    if (Object.keys(scenes).length > 4 && "IntersectionObserver" in window) {
       const watch = new IntersectionObserver((entries) => { if (entries.some((entry) => entry.isIntersecting)) { watch.disconnect(); open(); } }, {rootMargin: "800px"});
       watch.observe(root);
     } else open();
