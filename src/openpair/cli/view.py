@@ -144,7 +144,7 @@ class View:
         return first, next((column for column in book.columns if column is not first), None)
 
     def _serve(self, desk: Desk, first: Column, second: Column | None) -> int:
-        from openpair.viewer.server import LOOPBACK, address, bind, make_app, new_token, serve
+        from openpair.viewer.server import LOOPBACK, address, bind, make_app, make_server, new_token
 
         token = new_token()
         with bind(self.host, self.port) as listener:
@@ -159,7 +159,7 @@ class View:
                 webbrowser.open(start)
             desk.scan.start()
             try:
-                serve(make_app(desk, token, LOOPBACK if on_loopback else ()), listener)
+                make_server(make_app(desk, token, LOOPBACK if on_loopback else ())).run(sockets=[listener])
             finally:
                 desk.scan.stop()
         return 0

@@ -35,7 +35,7 @@ CAMERA_SIZE = (384, 216)
 SCORE_NAMES = {Protocol.V1_1: "PDMS", Protocol.V2_2: "EPDMS"}
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Column:
     """One agent of one result on the page.
 

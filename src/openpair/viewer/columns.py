@@ -39,7 +39,7 @@ class DataOrigin:
     seed: int = 0
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class AgentColumn:
     """One agent of a result.
 
@@ -62,7 +62,7 @@ class AgentColumn:
     checkpoint: str | None = None
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Result:
     """One result: scenes and agents.
 

@@ -168,8 +168,8 @@ def _reproduction(run: Path, protocol: Protocol) -> list[Result]:
         plans: Callable[[str], PlansReader | None] = partial(_reproduced_plans, folder / PLANS)
         networks = {"transfuser.pair": f"{folder}@pair"} if (folder / "reward").is_dir() else {}
         logs, tokens, columns = agent_columns(rows, protocol, plans=plans, truth_agents=truth, checkpoints=networks)
-        name = f"{run.resolve().name} seed {seed}"
-        results.append(Result(name, folder, protocol, True, DataOrigin("world", "test"), logs, tokens, columns))
+        origin = DataOrigin("world", "test")
+        results.append(Result(f"seed {seed}", folder, protocol, True, origin, logs, tokens, columns))
     return results
 
 

@@ -104,9 +104,9 @@ def make_app(desk: Desk, token: str, hosts: tuple[str, ...] = LOOPBACK) -> ASGIA
             Route("/data/table", table),
             Route("/data/happenings", happenings),
             Route("/data/charts", charts),
-            Route("/data/scene/{scene}", scene),
-            Route("/data/sensors/{scene}", sensors),
-            Route("/data/inside/{scene}", inside),
+            Route("/data/scene/{scene:path}", scene),
+            Route("/data/sensors/{scene:path}", sensors),
+            Route("/data/inside/{scene:path}", inside),
         ]
     )
     return _Guard(GZipMiddleware(app, minimum_size=2000, compresslevel=1), token, hosts)
@@ -168,6 +168,7 @@ def bind(host: str, port: int) -> socket.socket:
     listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
     try:
         listener.bind((host, port))
+        listener.listen(128)  # the address holds from here on
     except (OSError, OverflowError) as error:
         listener.close()
         reason = getattr(error, "strerror", None) or str(error)
@@ -179,10 +180,10 @@ def bind(host: str, port: int) -> socket.socket:
     return listener
 
 
-def serve(app: ASGIApp, listener: socket.socket) -> None:
-    """Serve until interrupted."""
+def make_server(app: ASGIApp) -> uvicorn.Server:
+    """The server: ``run(sockets=[listener])`` serves until interrupted, or until ``should_exit`` is set."""
     config = uvicorn.Config(app, log_level="warning", access_log=False, lifespan="off", server_header=False)
-    uvicorn.Server(config).run(sockets=[listener])
+    return uvicorn.Server(config)
 
 
 def address(listener: socket.socket, token: str) -> str:

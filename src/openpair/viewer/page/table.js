@@ -21,7 +21,7 @@ export class SceneTable {
   // What is shown. columns: agents in order; a, b: those compared, or null.
   set({table, masks, rows, columns, a, b, metrics, order}) {
     Object.assign(this, {table, masks, rows, columns, a, b, metrics});
-    const heads = [["scene", "scene", ""], ...columns.map((column) => [column.key, column.label, column === a ? "agent-a" : column === b ? "agent-b" : "other"]), ...(b ? [["diff", "difference", "diff"]] : []), ["", a ? `lost by ${a.label}` : "lost", "lost"]];
+    const heads = [["scene", "scene", ""], ...columns.map((column) => [column.key, column.label, column === a ? "agent-a" : column === b ? "agent-b" : "other"]), ...(b ? [["diff", "diff.", "diff"]] : []), ["", a ? `lost by ${a.label}` : "lost", "lost"]];
     const by = order.replace(/^-/, ""), falling = order.startsWith("-");
     this.head.replaceChildren(make("span", {role: "columnheader", class: "pick"}, make("input", {type: "checkbox", "aria-label": "Select all shown", onchange: (event) => this.selectAll(event.target.checked)})), ...heads.map(([key, text, name]) => {
       const state = key && key === by ? (falling ? "descending" : "ascending") : null;
