@@ -15,12 +15,12 @@ from openpair.datatypes.columns import Protocol
 from openpair.errors import OpenPairError
 from openpair.evaluation.agents import PdmClosedAgent, PlansFileAgent
 from openpair.evaluation.chunk import Chunk, ChunkEvaluator, Task
-from openpair.evaluation.plans_file import read_plans
+from openpair.evaluation.plans_file import read_plans, write_plans
 from openpair.evaluation.records import ScoreRow, read_scores
 from openpair.evaluation.runner import evaluate
 from openpair.evaluation.sources import DatasetSource, ready_agent
 from openpair.preparation.prepare import prepare_scene
-from openpair.reproduction.plan_files import read_agent_plans, write_plans
+from openpair.reproduction.plan_files import read_agent_plans
 from openpair.reproduction.scoring import UNFILTERED, V1, V2, score_seed, scores_path
 from openpair.scoring import score_prepared
 

@@ -1,4 +1,4 @@
-"""A small report with everything in it, made from the toy town of the evaluation tests."""
+"""A small report with everything in it: figures of the toy town, scenes of the straight road."""
 
 from __future__ import annotations
 
@@ -9,18 +9,22 @@ from pathlib import Path
 import numpy as np
 
 sys.path.insert(0, str(Path(__file__).parents[1] / "evaluation"))
+sys.path.insert(0, str(Path(__file__).parents[1] / "scoring"))
 
-from toy_town import ToySource, toy_prepare, toy_scene, toy_score
+from straight_road import agent, scene, straight_plan
+from toy_town import ToySource, toy_prepare, toy_score
 
-from openpair.datatypes.columns import Protocol
+from openpair.datatypes.columns import AgentCategory, Protocol
 from openpair.datatypes.scene import Scene, SensorFrame
+from openpair.datatypes.scoring_scene import ScoringScene
 from openpair.evaluation.agents import CheckpointAgent
 from openpair.evaluation.chunk import Task
 from openpair.evaluation.runner import evaluate
 from openpair.evaluation.sources import parse_agents, ready_agent
 from openpair.evaluation.summary import Summary
-from openpair.visualization.gallery_scene import GalleryScene, ScoredPlan, scored_plans
+from openpair.scoring import score_prepared
 from openpair.visualization.report_data import BranchCurves, Comparison, CurvePanel, ReportData, Series
+from openpair.visualization.scene_view import GalleryScene, SceneView, scored_plans, view_scene
 
 CANDIDATES = 15
 
@@ -50,20 +54,27 @@ def toy_summary(broken: tuple[str, ...] = ()) -> Summary:
     return evaluate(task).summary
 
 
-def toy_item(index: int = 0, scene: Scene | None = None) -> GalleryScene:
-    scene = scene or toy_scene("log-a", f"log-a-{index:03d}", index)
-    plans = np.stack([straight(4.0 + 0.4 * i, 0.25 * (i - 7)) for i in range(CANDIDATES)])
-    labels = [f"{i:04b}" for i in range(CANDIDATES)]
-    scores = toy_score(toy_prepare(scene, Protocol.V1_1), plans)
-    leaves = scored_plans(labels, plans, scores, predicted=np.linspace(-1, 1, CANDIDATES))
+def parked_car() -> ScoringScene:
+    """A car stands 30 m ahead on the ego's lane: who holds 10 m/s hits it at 2.4 s."""
+    return scene(Protocol.V1_1, [agent("parked", AgentCategory.VEHICLE, 30.0)])
+
+
+def toy_view(prepared: ScoringScene | None = None) -> SceneView:
+    """The human stops, "pair" drives on into the parked car, "il" slowly; leaves at various speeds."""
+    prepared = prepared or parked_car()
+    plans = [("human", straight_plan(4.0)), ("pair", straight_plan(10.0)), ("il", straight_plan(6.0))]
+    candidates = np.stack([straight(4.0 + 0.4 * i, 0.05 * (i - 7)) for i in range(CANDIDATES)])
+    names, predicted = [f"{i:04b}" for i in range(CANDIDATES)], np.linspace(0, 1, CANDIDATES).tolist()
+    leaves = scored_plans(names, candidates, score_prepared(prepared, candidates), predicted)
+    return view_scene(prepared, plans, leaves=leaves)
+
+
+def toy_item(index: int = 0) -> GalleryScene:
     images = {name: np.full((90, 160, 3), 40 * i, np.uint8) for i, name in enumerate(("cam_l0", "cam_f0", "cam_r0"))}
     return GalleryScene(
-        scene,
+        toy_view(),
         f"Scene {index}",
-        ScoredPlan("human", straight(8.0), 0.8, {"ego_progress": 0.8}),
-        ScoredPlan("IL", straight(6.0), 0.6, {"ego_progress": 0.6}, 0.1),
-        leaves,
-        leaves[9],
+        "log-a",
         "Shown because it exists.",
         ("better" if index % 2 else "worse",),
         SensorFrame(images, np.zeros((0, 3), np.float32)),

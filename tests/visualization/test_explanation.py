@@ -21,9 +21,9 @@ from openpair.cli.main import main
 from openpair.datatypes.columns import AgentCategory, Protocol
 from openpair.scoring import prepare_case, score_prepared
 from openpair.scoring.comfort_values import comfort_values
+from openpair.visualization.drawing import draw_scene, movements, svg_file
 from openpair.visualization.explanation import Explanation, combine, explain
-from openpair.visualization.explanation_drawing import draw_explanation, explanation_svg, movements
-from openpair.visualization.explanation_page import explanation_page, explanation_text
+from openpair.visualization.explanation_page import explanation_page, explanation_text, view_of
 
 V1, V2 = Protocol.V1_1, Protocol.V2_2
 CASES = [
@@ -108,7 +108,7 @@ def test_a_red_light_is_named() -> None:
     red = scene(V2, red=[rectangle(20, -2, 30, 2)], human=straight_plan(2.0))
     explanation = explain(red, straight_plan())
     assert "enters connector red0, whose light is red" in reason(explanation, "traffic_light_compliance")
-    assert 'class="red-area"' in draw_explanation(explanation)
+    assert 'class="red-area"' in draw_scene(view_of(explanation))
     forgiven = explain(scene(V2, red=[rectangle(20, -2, 30, 2)]), straight_plan())
     assert "forgiven, because the human's own is 0 here" in reason(forgiven, "traffic_light_compliance")
     assert forgiven.score > forgiven.score_unfiltered == 0.0
@@ -120,20 +120,21 @@ def test_nothing_to_complain_of() -> None:
     explanation = explain(scene(V1), straight_plan())
     assert explanation.first is None
     assert explanation.headline() == "Nothing is lost: every sub-metric that counts is 1."
-    assert "offence" not in draw_explanation(explanation)
+    assert "offence" not in draw_scene(view_of(explanation))
 
 
 def test_drawings_stand_alone() -> None:
     path, protocol = CASES[-1]
     explanation = explain(prepare_case(path, protocol), load(path)["trajs"][0], "<b>&")
-    svg = ElementTree.fromstring(explanation_svg(explanation))
+    svg = ElementTree.fromstring(svg_file(draw_scene(view_of(explanation))))
     assert svg.tag == "{http://www.w3.org/2000/svg}svg"
     page = explanation_page(explanation)
     assert "<b>&" not in page
-    assert not re.search(r"(src|href)=|https?://|url\(", page)
-    moving = movements(explanation)
+    addresses = page.replace("http://www.w3.org/2000/svg", "")  # a name space, nothing that is fetched
+    assert not re.search(r"(src|href)=|https?://|url\(", addresses)
+    moving = movements(view_of(explanation))
     assert all(len(places) == 41 for places in moving.values())
-    assert set(re.findall(r'data-who="(\w+)"', page)) == set(moving)
+    assert set(re.findall(r'data-who="([\w:]+)"', draw_scene(view_of(explanation)))) == set(moving)
 
 
 def call(*arguments: object) -> int:

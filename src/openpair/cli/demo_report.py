@@ -6,8 +6,6 @@ import os
 import platform
 from pathlib import Path
 
-import numpy as np
-
 from openpair.checkpoints import read_info
 from openpair.configs.runs import BRANCH_FILES, RunPlan
 from openpair.datasets.world.dataset import WorldDataset
@@ -17,10 +15,9 @@ from openpair.evaluation.runner import Evaluation
 from openpair.planning.config import ABOUT
 from openpair.planning.scene_planner import load_planner
 from openpair.preparation.prepare import prepare_scene
-from openpair.scoring import score_prepared
 from openpair.sensors.render import render_scene
-from openpair.training.loop import read_curve
-from openpair.visualization.gallery_scene import GalleryScene, scored_plans
+from openpair.training.curve_file import read_curve
+from openpair.viewer.inside import look_inside
 from openpair.visualization.report import write_report
 from openpair.visualization.report_data import (
     BranchCurves,
@@ -31,6 +28,7 @@ from openpair.visualization.report_data import (
     difference,
     verdict,
 )
+from openpair.visualization.scene_view import GalleryScene, view_scene
 
 LABELS = {
     "human": "human",
@@ -193,24 +191,17 @@ def _curves(folder: Path) -> tuple[BranchCurves, ...]:
 
 
 def _gallery_scene(folder: Path, example: Example) -> GalleryScene:
-    """One scene with human, IL plan, leaves and chosen plan, all exactly scored."""
+    """One scene with human, IL plan, leaves and driven plan, all exactly scored."""
     dataset = WorldDataset("test")
     scene = dataset.load_scene(example.token)
     agent = load_planner(folder, mode="pair", dataset=dataset, name="pair")
-    choice = agent.choose([scene])
-    candidates = choice.candidates[0].double().numpy()
-    plans = np.concatenate([scene.human_trajectory()[None], candidates, choice.plan.double().numpy()])
-    scores = score_prepared(prepare_scene(scene, Protocol.V1_1), plans)
-    predicted = [None, *choice.predicted[0].sigmoid().tolist(), None]
-    labels = ["human", *agent.planner.candidate_names(choice), "PaIR"]
-    scored = scored_plans(labels, plans, scores, predicted)
+    prepared = prepare_scene(scene, Protocol.V1_1)
+    inside = look_inside(agent, dataset, scene, prepared)
+    plans = [("human", scene.human_trajectory()), (LABELS["pair"], inside.plan), (LABELS["il"], inside.root)]
     return GalleryScene(
-        scene=scene,
+        view_scene(prepared, plans, surroundings=scene, leaves=inside.leaves),
         title=f"{example.log}: {KIND_TITLES[example.kind]} ({100 * example.difference:+.0f})",
-        human=scored[0],
-        imitation=scored[-2],
-        candidates=scored[1:-2],
-        chosen=scored[-1],
+        log=example.log,
         tags=(example.kind,),
         sensors=render_scene(scene, size=GALLERY_IMAGE),
     )

@@ -44,6 +44,7 @@ SUBCOMMANDS: dict[str, Subcommand] = {
     "drive": Subcommand("drive", "Drive", "let agents drive logs in closed loop"),
     "cache": Subcommand("cache", "Cache", "prepare scenes and features once, for eval and train"),
     "compare": Subcommand("compare", "Compare", "compare two evaluations, paired per scene"),
+    "view": Subcommand("view", "View", "look at results in the browser: scenes, plans, where points were lost"),
     "submit": Subcommand("submit", "Submit", "write the submission file of a NAVSIM leaderboard"),
     "doctor": Subcommand("doctor", "Doctor", "look for what is missing: folders, versions, GPU, disk, files, maps"),
     "train": Subcommand("train", "Train", "train: parallel | il | rl | reward"),

@@ -6,12 +6,17 @@ import zipfile
 from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
+from urllib.parse import quote
 
 import numpy as np
 from numpy.typing import NDArray
 
 from openpair.datatypes.columns import NUM_POSES, PoseIndex
 from openpair.errors import OpenPairError
+from openpair.files import whole_file
+
+PLANS_FOLDER = "plans"
+"""Beside scores.csv: the plans that were scored, one file for each agent."""
 
 _FORMAT = "The file needs the arrays 'token' (N,) of strings and 'poses' (N, 8, 3)"
 
@@ -90,3 +95,14 @@ def read_plans(path: Path) -> PlansFile:
             fix="Mend or remove these plans",
         )
     return PlansFile(path, names, poses.astype(np.float64))
+
+
+def plans_path(folder: Path, agent: str) -> Path:
+    """Where a result keeps the plans of an agent: a file of its own, whatever the agent is called."""
+    return folder / PLANS_FOLDER / f"{quote(agent, safe=' +@=,')}.npz"
+
+
+def write_plans(path: Path, tokens: list[str], poses: NDArray[np.floating]) -> None:
+    """Write a file of plans, whole or not at all: (N, 8, 3) or (N, C, 8, 3) for N tokens."""
+    with whole_file(path, size_bytes=poses.nbytes) as part, part.open("wb") as file:
+        np.savez(file, token=np.array(tokens), poses=poses)

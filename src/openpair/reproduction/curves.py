@@ -12,7 +12,7 @@ from openpair.datatypes.columns import Protocol
 from openpair.datatypes.scores import SHORT_NAMES, metric_names
 from openpair.reproduction.agents import BASE, BASE_LABELS, LABELS
 from openpair.reproduction.scoring import seed_folder
-from openpair.training.loop import read_curve
+from openpair.training.curve_file import read_curve
 from openpair.visualization.report_data import CurvePanel, Series
 
 Curves = Mapping[str, Sequence[Sequence[Mapping[str, Any]]]]

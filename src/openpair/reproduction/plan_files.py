@@ -14,7 +14,6 @@ from numpy.typing import NDArray
 from openpair.datatypes.columns import NUM_POSES, PoseIndex
 from openpair.datatypes.scoring_scene import ScoringScene
 from openpair.errors import OpenPairError
-from openpair.files import whole_file
 from openpair.reproduction.agents import name_of_file
 
 POSE_SHAPE = (NUM_POSES, len(PoseIndex))
@@ -47,12 +46,6 @@ class AgentPlans:
         """The same, by token."""
         row = self.rows.get(token)
         return None if row is None else self.poses[row]
-
-
-def write_plans(path: Path, tokens: list[str], poses: NDArray[np.floating]) -> None:
-    """Write a file of plans, whole or not at all: (N, 8, 3) or (N, C, 8, 3) for N tokens."""
-    with whole_file(path, size_bytes=poses.nbytes) as part, part.open("wb") as file:
-        np.savez(file, token=np.array(tokens), poses=poses)
 
 
 def read_agent_plans(path: Path) -> AgentPlans:

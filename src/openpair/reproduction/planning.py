@@ -14,12 +14,12 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from openpair.evaluation.plans_file import write_plans
 from openpair.features.cache import FeatureStore
 from openpair.planning.config import PlannerConfig
 from openpair.planning.memory import previous_plans
 from openpair.planning.networks import TrainedNetworks
 from openpair.planning.planner import Choice, Planner, PlanningBatch
-from openpair.reproduction.plan_files import write_plans
 from openpair.samplers.base import Sampler
 from openpair.training.batch import evaluation_batches
 

@@ -6,8 +6,6 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-import numpy as np
-
 from openpair.datasets.base import Dataset
 from openpair.datatypes.columns import Protocol
 from openpair.evaluation.examples import Example, example_scenes
@@ -17,8 +15,8 @@ from openpair.reproduction.agents import BASE
 from openpair.reproduction.plan_files import AgentPlans, read_agent_plans
 from openpair.reproduction.scoring import PLANS, V1, scores_path, seed_folder
 from openpair.scoring import score_prepared
-from openpair.visualization.bev import draw_scene, svg_file
-from openpair.visualization.gallery_scene import GalleryScene, scored_plans
+from openpair.visualization.drawing import draw_scene, svg_file
+from openpair.visualization.scene_view import scored_plans, view_scene
 
 LEAVES = "leaves"
 KIND_TITLES = {"better": "PaIR gains most over IL", "worse": "PaIR loses most against IL", "random": "drawn at random"}
@@ -60,14 +58,16 @@ def _picture(
     example: Example, dataset: Dataset, il: AgentPlans, pair: AgentPlans, leaves: AgentPlans | None
 ) -> ScenePicture:
     scene = dataset.load_scene(example.token)
+    prepared = prepare_scene(scene, Protocol.V1_1)
     own = None if leaves is None else leaves.of_token(example.token)
-    plans = [scene.human_trajectory()[None], il.poses[il.rows[example.token]], pair.poses[pair.rows[example.token]]]
-    every = np.concatenate([*plans, *([] if own is None else [own])])
-    names = ["human", "IL", "PaIR", *(str(i) for i in range(len(every) - 3))]
-    human, imitation, chosen, *candidates = scored_plans(
-        names, every, score_prepared(prepare_scene(scene, Protocol.V1_1), every)
-    )
-    scores = ", ".join(f"{plan.label} {100 * plan.score:.0f}" for plan in (human, imitation, chosen))
+    leaf_names = [] if own is None else [str(i) for i in range(len(own))]
+    candidates = () if own is None else scored_plans(leaf_names, own, score_prepared(prepared, own))
+    plans = {
+        "human": scene.human_trajectory(),
+        "PaIR": pair.poses[pair.rows[example.token]][0],
+        "IL": il.poses[il.rows[example.token]][0],
+    }
+    view = view_scene(prepared, list(plans.items()), surroundings=scene, leaves=candidates)
+    scores = ", ".join(f"{plan.label} {100 * plan.explanation.score:.0f}" for plan in view.plans)
     title = f"{example.log}: {KIND_TITLES[example.kind]}"
-    item = GalleryScene(scene, title, human, imitation, tuple(candidates), chosen)
-    return ScenePicture(f"{title} ({scores})", svg_file(draw_scene(item)) + "\n")
+    return ScenePicture(f"{title} ({scores})", svg_file(draw_scene(view)) + "\n")

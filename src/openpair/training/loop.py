@@ -9,13 +9,13 @@ import zlib
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import torch
 
 from openpair.errors import OpenPairError
 from openpair.files import write_atomically
 from openpair.training.branch import Branch
+from openpair.training.curve_file import CURVE_FILE, read_curve
 from openpair.training.state import ResumePoint, load_state, save_state
 
 
@@ -68,7 +68,7 @@ class BranchRun:
         self._pending = start.pending
         self._last: dict[str, float] = {}
         folder.mkdir(parents=True, exist_ok=True)
-        self._curve = folder / "curve.jsonl"
+        self._curve = folder / CURVE_FILE
         self._forget_after(self.next_step)
         self._report()
 
@@ -128,19 +128,6 @@ def mean_figures(figures: list[dict[str, float]]) -> dict[str, float]:
     """Mean of every figure over the steps that report it."""
     names = dict.fromkeys(name for step in figures for name in step)
     return {n: sum(f[n] for f in figures if n in f) / sum(n in f for f in figures) for n in names}
-
-
-def read_curve(folder: Path) -> list[dict[str, Any]]:
-    """Logged points of a branch, oldest first: dictionaries with "step" and figures. A torn last line is left out."""
-    path = folder / "curve.jsonl"
-    points: list[dict[str, Any]] = []
-    if path.exists():
-        for line in path.read_text().splitlines():
-            try:
-                points.append(json.loads(line))
-            except json.JSONDecodeError:
-                break  # the process was killed while writing it; those steps are done again
-    return points
 
 
 def run_interleaved(runs: list[BranchRun]) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -114,18 +115,51 @@ def explain(
     Raises:
         OpenPairError: the plan or the scene cannot be scored.
     """
-    scores = score_prepared(scene, np.asarray(plan, np.float64)[None], human_filter=human_filter)
-    reference = prepare(scene).raw
+    return explain_all(scene, [plan], [label], human_filter=human_filter)[0]
+
+
+def explain_all(
+    scene: ScoringScene,
+    plans: Sequence[NDArray[np.float64]],
+    labels: Sequence[str],
+    *,
+    human_filter: bool = True,
+) -> list[Explanation]:
+    """The same for several plans (N, 8, 3) of one scene, scored in one call."""
+    if not plans:
+        return []
+    every = np.asarray(plans, np.float64)
+    scores = score_prepared(scene, every, human_filter=human_filter)
+    reference = np.asarray(prepare(scene).raw.states[0])
+    return [_explanation(scene, _only(scores, i), every[i], label, reference) for i, label in enumerate(labels)]
+
+
+def _explanation(
+    scene: ScoringScene,
+    scores: PlanScores,
+    plan: NDArray[np.float64],
+    label: str,
+    reference_states: NDArray[np.float64],
+) -> Explanation:
+    """The explanation of the only plan of ``scores``."""
     return Explanation(
         scene=scene,
         label=label,
-        plan=np.asarray(plan, np.float64),
+        plan=plan,
         score=float(scores.score[0]),
         score_unfiltered=float(scores.evidence.get("score_unfiltered", scores.score)[0]),
         findings=tuple(_finding(scene, scores, name) for name in metric_names(scene.protocol)),
         states=scores.evidence["simulated_states"][0],
-        reference_states=np.asarray(reference.states[0]),
+        reference_states=reference_states,
     )
+
+
+def _only(scores: PlanScores, index: int) -> PlanScores:
+    """The scores of one plan: every array is (N, ...)."""
+    row = slice(index, index + 1)
+    metrics = {name: values[row] for name, values in scores.metrics.items()}
+    evidence = {name: values[row] for name, values in scores.evidence.items()}
+    return PlanScores(scores.protocol, scores.score[row], metrics, evidence)
 
 
 def _finding(scene: ScoringScene, scores: PlanScores, name: str) -> Finding:

@@ -2,28 +2,22 @@
 
 from __future__ import annotations
 
-import json
 import textwrap
-from importlib import resources
 from pathlib import Path
-from typing import Any
 
 import jinja2
 from markupsafe import Markup
 
 from openpair import __version__
 from openpair.files import write_atomically
-from openpair.visualization.bev import BEV_STYLE
+from openpair.visualization.assets import PAGE, bundle, json_text, page_policy, read_asset
+from openpair.visualization.drawing import draw_scene, svg_file
 from openpair.visualization.explanation import Explanation, plain
-from openpair.visualization.explanation_drawing import (
-    draw_explanation,
-    explanation_style,
-    explanation_svg,
-    movements,
-)
-from openpair.visualization.findings import Finding, seconds
+from openpair.visualization.findings import Finding
+from openpair.visualization.scene_data import scene_data
+from openpair.visualization.scene_view import DrawnPlan, SceneView
 
-TEMPLATES = resources.files("openpair.visualization") / "templates"
+STYLES = ("theme.css", "report.css", "scene.css", "scene_panel.css")
 
 
 def explanation_text(explanation: Explanation, width: int = 100) -> str:
@@ -51,7 +45,12 @@ def write_explanation(explanation: Explanation, path: Path) -> None:
     """Write the page (.html), or the drawing alone (.svg), whole or not at all."""
     path.parent.mkdir(parents=True, exist_ok=True)
     svg = path.suffix == ".svg"
-    write_atomically(path, explanation_svg(explanation) if svg else explanation_page(explanation))
+    write_atomically(path, svg_file(draw_scene(view_of(explanation))) if svg else explanation_page(explanation))
+
+
+def view_of(explanation: Explanation) -> SceneView:
+    """The scene with this plan alone."""
+    return SceneView(explanation.scene, (DrawnPlan("p0", explanation, 0),))
 
 
 def explanation_page(explanation: Explanation) -> str:
@@ -59,47 +58,25 @@ def explanation_page(explanation: Explanation) -> str:
     environment = jinja2.Environment(
         autoescape=True, trim_blocks=True, lstrip_blocks=True, undefined=jinja2.StrictUndefined
     )
-    first = explanation.first
-    step = 0 if first is None or first.step is None else first.step
-    style = _read("report.css") + BEV_STYLE + _read("report_bev.css") + explanation_style() + _read("explanation.css")
-    return environment.from_string(_read("explanation.html.j2")).render(
-        it=explanation,
-        score=plain(explanation.score),
-        unfiltered=plain(explanation.score_unfiltered),
-        filtered=plain(explanation.score_unfiltered) != plain(explanation.score),
+    scenes = json_text({"one": scene_data(view_of(explanation))})
+    script = f"const SCENES = {scenes};\n{bundle(PAGE / 'explanation.js')}"
+    style = "".join(map(read_asset, STYLES))
+    score = f"{explanation.score_name} {plain(explanation.score)}"
+    return environment.from_string(read_asset("explanation.html.j2")).render(
+        policy=page_policy([script], [style]),
+        title=f"{score}: {explanation.scene.token}, {explanation.label}",
+        heading=score,
+        headline=explanation.headline(),
+        token=explanation.scene.token,
+        about=f"{explanation.label}, NAVSIM {explanation.protocol.value}",
+        caption=_caption(explanation),
         style=Markup(style),
-        drawing=Markup(draw_explanation(explanation)),
-        step=step,
-        time=seconds(step),
-        rows=[_row(explanation, finding) for finding in explanation.findings],
-        weights=_weights(explanation),
         version=__version__,
-        moves=Markup(json.dumps(movements(explanation), separators=(",", ":"))),
-        script=Markup(_read("explanation.js")),
+        script=Markup(script),
     )
 
 
-def _row(explanation: Explanation, finding: Finding) -> dict[str, Any]:
-    gain = explanation.score_with(finding.name) if finding.counts and finding.value < 1.0 else None
-    kind = "whole" if finding.value == 1.0 else "lost" if finding.value == 0.0 else "partly"
-    if not finding.counts:
-        kind = "aside"
-    return {
-        "name": finding.name.replace("_", " "),
-        "short": finding.short,
-        "value": value_text(finding),
-        "text": finding.text + ("; reported only" if not finding.counts and finding.value == finding.value else ""),
-        "gain": "" if gain is None else plain(gain),
-        "kind": f"{kind} first" if finding is explanation.first else kind,
-        "step": finding.step,
-    }
-
-
-def _weights(explanation: Explanation) -> str:
+def _caption(explanation: Explanation) -> str:
     unknown = [finding.short for finding in explanation.findings if finding.value != finding.value]
-    said = "The first factors multiply; the bracket is a weighted mean."
+    said = "The first factors multiply; the bracket is a weighted mean. Space plays, arrows step."
     return said + (f" {unknown[0]} is not defined here, so its weight is left out." if unknown else "")
-
-
-def _read(name: str) -> str:
-    return (TEMPLATES / name).read_text(encoding="utf-8")

@@ -3,28 +3,25 @@
 from __future__ import annotations
 
 import math
-from importlib import resources
 from pathlib import Path
 from typing import Any
 
 import jinja2
 from markupsafe import Markup
 
-from openpair.datatypes.columns import Protocol
+from openpair.datatypes.columns import Protocol, StateIndex
 from openpair.datatypes.scores import SHORT_NAMES, metric_names
 from openpair.evaluation.statistics import Estimate
 from openpair.evaluation.summary import AgentSummary, Summary
 from openpair.evaluation.tables import difference_text, interval, percent, results_table
 from openpair.files import write_atomically
-from openpair.visualization.bev import BEV_STYLE, draw_scene
-from openpair.visualization.camera_strip import camera_strip, jpeg_data_uri
+from openpair.visualization.assets import PAGE, bundle, json_text, page_policy, read_asset
 from openpair.visualization.charts import interval_bar, line_chart, nice_ticks
-from openpair.visualization.colours import SCORE_STOPS, score_colour
-from openpair.visualization.gallery_scene import GalleryScene, ScoredPlan
+from openpair.visualization.explanation_page import STYLES
 from openpair.visualization.glossary import formula, glossary
 from openpair.visualization.report_data import Comparison, ReportData, difference, verdict
-
-TEMPLATES = resources.files("openpair.visualization") / "templates"
+from openpair.visualization.scene_data import scene_data
+from openpair.visualization.scene_view import GalleryScene
 
 
 def write_report(data: ReportData, path: Path) -> int:
@@ -40,27 +37,27 @@ def render_report(data: ReportData) -> str:
     environment = jinja2.Environment(
         autoescape=True, trim_blocks=True, lstrip_blocks=True, undefined=jinja2.StrictUndefined
     )
-    template = environment.from_string(_read("report.html.j2"))
+    template = environment.from_string(read_asset("report.html.j2"))
+    scenes = {str(i): scene_data(item.view, log=item.log, sensors=item.sensors) for i, item in enumerate(data.scenes)}
+    script = f"const SCENES = {json_text(scenes)};\n{bundle(PAGE / 'report.js')}"
+    style = "".join(map(read_asset, STYLES))
     protocol = Protocol(data.evaluation.protocol)
     return template.render(
         data=data,
-        style=Markup(_read("report.css") + BEV_STYLE + _read("report_bev.css")),
-        script=Markup(_read("report.js")),
+        policy=page_policy([script], [style]),
+        style=Markup(style),
+        script=Markup(script),
         table=_table_view(data.evaluation, data),
         further=[(item, _table_view(item.evaluation, data)) for item in data.further],
         comparisons=_comparison_views(data),
         charts=[(branch, [(panel, Markup(line_chart(panel))) for panel in branch.panels]) for branch in data.branches],
-        scenes=[_scene_view(item, index, protocol) for index, item in enumerate(data.scenes)],
+        scenes=[_scene_about(item) for item in data.scenes],
+        scenes_link=data.scenes_link,
         tags=_tags(data),
         glossary=glossary(protocol),
         formula=formula(protocol),
         made=_made(data),
-        ramp=", ".join(f"{score_colour(stop)} {100 * stop:.0f}%" for stop, _ in SCORE_STOPS),
     )
-
-
-def _read(name: str) -> str:
-    return (TEMPLATES / name).read_text(encoding="utf-8")
 
 
 def _table_view(summary: Summary, data: ReportData) -> dict[str, Any]:
@@ -139,50 +136,17 @@ def _scale(estimates: list[Estimate]) -> tuple[float, float]:
     return ticks[0], ticks[-1]
 
 
-def _scene_view(item: GalleryScene, index: int, protocol: Protocol) -> dict[str, Any]:
-    """A scene of the gallery: drawing, cameras, and the list of its plans, best first."""
-    entries = [(item.human, "human", "human"), *((c, str(i), "leaf") for i, c in enumerate(item.candidates))]
-    if item.imitation is not None:
-        entries.append((item.imitation, "il", "il"))
-    entries.sort(key=lambda entry: -_sortable(entry[0].score))
-    plans = [_plan_view(plan, key, kind, plan is item.chosen, protocol) for plan, key, kind in entries]
-    if item.chosen is not None and not any(plan["chosen"] for plan in plans):
-        plans.insert(0, _plan_view(item.chosen, "chosen", "chosen", True, protocol))
-    image = None if item.sensors is None else camera_strip(item.sensors)
+def _scene_about(item: GalleryScene) -> dict[str, Any]:
+    """What stands above a scene of the gallery."""
+    velocity = item.view.scene.ego_state[[StateIndex.VELOCITY_X, StateIndex.VELOCITY_Y]]
     return {
-        "number": index + 1,
         "title": item.title,
         "note": item.note,
-        "token": item.scene.token,
-        "log": item.scene.log_name,
+        "token": item.view.scene.token,
+        "log": item.log,
         "tags": item.tags,
-        "speed": f"{math.hypot(*item.scene.current.ego.velocity) * 3.6:.0f} km/h",
-        "drawing": Markup(draw_scene(item)),
-        "image": None if image is None else jpeg_data_uri(image),
-        "image_size": None if image is None else (image.shape[1], image.shape[0]),
-        "plans": plans,
-        "predicted": any(plan["predicted"] is not None for plan in plans),
-        "candidates": len(item.candidates),
+        "speed": f"{math.hypot(*velocity) * 3.6:.0f} km/h",
     }
-
-
-def _plan_view(plan: ScoredPlan, key: str, kind: str, chosen: bool, protocol: Protocol) -> dict[str, Any]:
-    known = [(SHORT_NAMES[n], plan.metrics[n]) for n in metric_names(protocol) if n in plan.metrics]
-    return {
-        "key": key,
-        "kind": kind,
-        "label": plan.label,
-        "score": percent(100 * plan.score),
-        "width": f"{100 * max(0.0, _sortable(plan.score)):.0f}",
-        "colour": score_colour(plan.score),
-        "predicted": None if plan.predicted is None else f"{plan.predicted:.2f}".replace("-0.00", "0.00"),
-        "chosen": chosen,
-        "metrics": ";".join(f"{name} {percent(100 * value)}" for name, value in known),
-    }
-
-
-def _sortable(score: float) -> float:
-    return score if math.isfinite(score) else -1.0
 
 
 def _tags(data: ReportData) -> list[tuple[str, int]]:

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 
 from openpair.evaluation.statistics import Estimate
 from openpair.evaluation.summary import Summary
-from openpair.visualization.gallery_scene import GalleryScene
+from openpair.visualization.scene_view import GalleryScene
 
 
 @dataclass(frozen=True)
@@ -104,6 +104,7 @@ class ReportData:
         made: (name, value) facts about how it was made: command, seed, machine, duration ...
         limits: what this report does not show.
         further: further evaluations.
+        scenes_link: relative address of a page that shows the scenes in a table; empty where there is none.
     """
 
     title: str
@@ -118,6 +119,7 @@ class ReportData:
     made: tuple[tuple[str, str], ...] = ()
     limits: tuple[str, ...] = ()
     further: tuple[FurtherTable, ...] = ()
+    scenes_link: str = ""
 
 
 def difference(summary: Summary, first: str, second: str) -> Estimate:

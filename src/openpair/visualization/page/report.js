@@ -1,4 +1,7 @@
-"use strict";
+import {applyTheme} from "./dom.js";
+import {showScenes} from "./scene_panel.js";
+
+applyTheme();
 // Charts: the nearest points under the pointer.
 for (const chart of document.querySelectorAll("svg.chart")) {
   const data = JSON.parse(chart.dataset.chart);
@@ -37,55 +40,14 @@ for (const chart of document.querySelectorAll("svg.chart")) {
     output.style.right = left > frame.width / 2 ? `${frame.width - left + 12}px` : "auto";
   });
 }
-// Scenes: a plan in the list and its line in the drawing belong together.
-for (const scene of document.querySelectorAll(".scene")) {
-  const drawing = scene.querySelector(".bev"), rows = [...scene.querySelectorAll(".plan-row")];
-  const metrics = scene.querySelector(".metrics");
-  const chosen = rows.find((row) => row.classList.contains("is-chosen")) || rows[0];
-  const tell = (row) => {
-    metrics.replaceChildren();
-    if (!row) return;
-    const who = document.createElement("span");
-    who.className = "who";
-    who.textContent = row.querySelector(".label").firstChild.nextSibling.textContent.trim();
-    metrics.append(who);
-    for (const entry of row.dataset.metrics.split(";").filter(Boolean)) {
-      const at = entry.lastIndexOf(" "), item = document.createElement("span"), value = document.createElement("b");
-      value.textContent = entry.slice(at + 1);
-      item.append(entry.slice(0, at) + " ", value);
-      if (parseFloat(entry.slice(at + 1)) < 50) item.className = "low";
-      metrics.append(item);
-    }
-  };
-  const show = (key) => {
-    drawing.classList.toggle("solo", key !== null);
-    for (const path of drawing.querySelectorAll(".plan")) {
-      const own = path.dataset.plan === key || (path.dataset.plan === "chosen" && chosen && chosen.dataset.plan === key && chosen.classList.contains("is-chosen"));
-      path.classList.toggle("on", key !== null && own);
-    }
-    for (const row of rows) row.classList.toggle("on", row.dataset.plan === key);
-    tell(key === null ? chosen : rows.find((row) => row.dataset.plan === key) || chosen);
-  };
-  for (const row of rows) {
-    row.addEventListener("pointerenter", () => show(row.dataset.plan));
-    row.addEventListener("focus", () => show(row.dataset.plan));
-    row.addEventListener("pointerleave", () => show(null));
-    row.addEventListener("blur", () => show(null));
-  }
-  for (const path of drawing.querySelectorAll(".plan")) {
-    const key = path.dataset.plan === "chosen" && chosen ? chosen.dataset.plan : path.dataset.plan;
-    path.addEventListener("pointerenter", () => show(key));
-    path.addEventListener("pointerleave", () => show(null));
-  }
-  tell(chosen);
-}
 // Filters of the gallery.
 const buttons = [...document.querySelectorAll(".filters button")];
 for (const button of buttons) {
   button.addEventListener("click", () => {
     for (const other of buttons) other.setAttribute("aria-pressed", String(other === button));
-    for (const scene of document.querySelectorAll(".scene")) {
+    for (const scene of document.querySelectorAll(".gallery")) {
       scene.hidden = button.dataset.tag !== "" && !scene.dataset.tags.split("|").includes(button.dataset.tag);
     }
   });
 }
+showScenes(SCENES);

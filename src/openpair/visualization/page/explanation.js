@@ -1,0 +1,5 @@
+import {applyTheme} from "./dom.js";
+import {showScenes} from "./scene_panel.js";
+
+applyTheme();
+showScenes(SCENES, {all: true});

@@ -1,0 +1,106 @@
+"""A small result of the embedded world with everything a viewer meets, and a server over it."""
+
+from __future__ import annotations
+
+import shutil
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from openpair.datasets.registry import open_dataset
+from openpair.datatypes.columns import Protocol
+from openpair.evaluation.chunk import Task
+from openpair.evaluation.plans_file import plans_path, write_plans
+from openpair.evaluation.runner import evaluate
+from openpair.evaluation.sources import AgentSource, DatasetSource
+from openpair.viewer.book import Book
+from openpair.viewer.columns import DataOrigin
+from openpair.viewer.desk import Desk
+from openpair.viewer.results import open_results
+from openpair.viewer.scan import SceneScan
+from openpair.viewer.server import address, bind, make_app, make_server, new_token
+
+SCENES = 3
+
+
+def open_world(origin: DataOrigin, protocol: Protocol):
+    """The embedded world, whatever the result says."""
+    return open_dataset("world", None, split=origin.split)
+
+
+@pytest.fixture(scope="session")
+def result(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """What ``openpair eval`` wrote of three scenes: baselines, and "mine", which leaves the road in the first."""
+    folder = tmp_path_factory.mktemp("results") / "toy"
+    dataset = open_dataset("world", None, split="test")
+    keys = dataset.keys()
+    tokens = [keys[i].token for i in (0, len(keys) // 2, len(keys) - 1)]
+    poses = np.stack([dataset.load_scene(token).human_trajectory() for token in tokens])
+    poses[0] = np.linspace([1.0, -2.0, -0.5], [8.0, -14.0, -1.0], 8)
+    plans = folder.parent / "mine.npz"
+    write_plans(plans, tokens, poses)
+    sources = (
+        AgentSource("human", "human"),
+        AgentSource("constant_velocity", "constant_velocity"),
+        AgentSource("mine", "plans", plans),
+    )
+    task = Task(DatasetSource("world", None, {"split": "test"}), sources, Protocol.V1_1)
+    evaluate(task, out_dir=folder, show_progress=False)
+    if not plans_path(folder, "mine").exists():
+        write_plans(plans_path(folder, "mine"), tokens, poses)
+    return folder
+
+
+@dataclass
+class Served:
+    """A running server."""
+
+    url: str
+    desk: Desk
+    token: str
+
+
+@contextmanager
+def serving(desk: Desk) -> Iterator[Served]:
+    """Serve a desk on a free port of this machine."""
+    token = new_token()
+    with bind("127.0.0.1", 0) as listener:
+        server = make_server(make_app(desk, token))
+        thread = threading.Thread(target=lambda: server.run(sockets=[listener]), daemon=True)
+        thread.start()
+        try:
+            yield Served(address(listener, token), desk, token)
+        finally:
+            server.should_exit = True
+            thread.join(timeout=10.0)
+            desk.scan.stop()
+
+
+@pytest.fixture(scope="session")
+def open_desk(tmp_path_factory: pytest.TempPathFactory) -> Callable[..., Desk]:
+    """Opens results as the command does, on the embedded world."""
+
+    def open_them(*folders: Path) -> Desk:
+        book = Book([r for folder in folders for r in open_results(folder)], open_world)
+        return Desk(book, scan=SceneScan(book, tmp_path_factory.mktemp("cache")))
+
+    return open_them
+
+
+@pytest.fixture(scope="session")
+def served(result: Path, open_desk: Callable[..., Desk]) -> Iterator[Served]:
+    desk = open_desk(result)
+    desk.scan.start()
+    with serving(desk) as running:
+        yield running
+
+
+@pytest.fixture
+def copied(result: Path, tmp_path: Path) -> Path:
+    """A copy of the result to damage."""
+    return Path(shutil.copytree(result, tmp_path / "copy"))

@@ -1,0 +1,265 @@
+"""The page in headless Chromium: open, filter, sort, play, compare, link, export, hostile names."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from openpair.cli.main import main
+from openpair.datatypes.columns import Protocol
+from openpair.datatypes.scores import metric_names
+from openpair.evaluation.plans_file import plans_path, read_plans, write_plans
+from openpair.evaluation.records import ScoreRow, scores_csv
+
+playwright = pytest.importorskip("playwright.sync_api", reason="Playwright is not installed (extra dev)")
+CHROMIUM = shutil.which("chromium") or shutil.which("google-chrome") or shutil.which("chromium-browser")
+pytestmark = pytest.mark.skipif(CHROMIUM is None, reason="no Chromium on this machine")
+FLAGS = (
+    "--headless",
+    "--no-sandbox",
+    "--disable-gpu",
+    "--disable-background-networking",
+    "--disable-component-update",
+    "--disable-sync",
+)
+EVIL = '"><img src=x onerror=alert(1)><script>alert(2)</script>'
+
+
+@pytest.fixture(scope="module")
+def browser() -> Iterator[playwright.Browser]:
+    with playwright.sync_playwright() as running:
+        started = running.chromium.launch(executable_path=CHROMIUM, args=list(FLAGS))
+        yield started
+        started.close()
+
+
+class Watched:
+    """A page whose complaints are collected: errors of scripts, refused addresses, dialogs."""
+
+    def __init__(self, browser: playwright.Browser, width: int = 1440, height: int = 900) -> None:
+        self.page = browser.new_page(viewport={"width": width, "height": height})
+        self.page.set_default_timeout(20_000)
+        self.complaints: list[str] = []
+        self.asked: list[str] = []
+        self.page.on("pageerror", lambda error: self.complaints.append(str(error)))
+        self.page.on("console", lambda message: self.complaints.append(message.text) if message.type == "error" else 0)
+        self.page.on("dialog", lambda dialog: (self.complaints.append(dialog.message), dialog.dismiss()))
+        self.page.on("request", lambda request: self.asked.append(request.url))
+
+    def tokens(self) -> list[str]:
+        """Tokens in the table, from top to bottom."""
+        return self.page.eval_on_selector_all(".t-row", "rows => rows.map((row) => row.dataset.token)")
+
+    def until(self, holds: Callable[[], object]) -> None:
+        """Wait until something holds: the page forbids Playwright's own way, which evaluates text inside it."""
+        for _ in range(200):
+            if holds():
+                return
+            self.page.wait_for_timeout(50)
+        assert holds()
+
+    def step(self) -> float:
+        """Time that is shown [s]."""
+        return float(self.page.inner_text(".clock output").split()[0])
+
+
+@pytest.fixture
+def watched(browser) -> Iterator[Watched]:
+    one = Watched(browser)
+    yield one
+    one.page.close()
+    assert one.complaints == []
+
+
+def test_the_worst_scene_is_open_at_once_and_says_why(watched, served):
+    page = watched.page
+    page.goto(f"{served.url}#a=0.mine&b=0.human")
+    page.wait_for_selector(".stage svg.bev")
+    first = served.desk.book.tokens[0]
+    assert watched.tokens()[0] == first == page.inner_text(".scene-head h2")
+    assert "mine" in page.inner_text(".plan-heads") and "What was lost" in page.inner_text(".happened")
+    assert "1 losses" in page.inner_text(".count")
+    assert all(url.startswith(served.url) or url.startswith("data:") for url in watched.asked)
+
+
+def test_filter_sort_and_search(watched, served):
+    page, tokens = watched.page, served.desk.book.tokens
+    page.goto(f"{served.url}#a=0.mine&b=0.human")
+    page.wait_for_selector(".stage svg")
+    page.select_option("select[aria-label='Which scenes']", "losses")
+    watched.until(lambda: len(watched.tokens()) == 1)
+    assert watched.tokens() == [tokens[0]] and "only=losses" in page.url
+    page.select_option("select[aria-label='Which scenes']", "")
+    page.fill("input[type=search]", tokens[2][:6])
+    watched.until(lambda: len(watched.tokens()) == 1)
+    assert watched.tokens() == [tokens[2]]
+    page.fill("input[type=search]", "")
+    watched.until(lambda: len(watched.tokens()) == 3)
+    page.click(".t-head button:has-text('scene')")
+    watched.until(lambda: watched.tokens()[0] == tokens[0])
+    page.click(".t-head button:has-text('scene')")
+    watched.until(lambda: watched.tokens()[0] == tokens[2])
+    page.select_option("select[aria-label='Sub-metric that the agent lost']", "DAC")
+    watched.until(lambda: len(watched.tokens()) < 3)
+
+
+def test_a_scene_plays_and_steps(watched, served):
+    page = watched.page
+    page.goto(f"{served.url}#scene={served.desk.book.tokens[1]}&t=0.0&a=0.mine&b=0.human")
+    page.wait_for_selector(".stage svg")
+    place = "document.querySelector('[data-who=\"ego:0.mine\"]').getAttribute('transform')"
+    start = page.evaluate(place)
+    page.locator("body").press("ArrowRight")
+    assert watched.step() == 0.1
+    page.locator("body").press("Shift+ArrowRight")
+    assert watched.step() == 0.6 and "t=0.6" in page.url
+    page.locator("body").press("End")
+    assert watched.step() == 4.0 and page.evaluate(place) != start
+    page.locator("body").press("Home")
+    assert watched.step() == 0.0 and page.evaluate(place) == start
+    page.locator("body").press(" ")
+    watched.until(lambda: watched.step() > 0.3)
+    page.locator("body").press(" ")
+    stopped = watched.step()
+    page.wait_for_timeout(150)
+    assert watched.step() == stopped < 4.0
+    page.locator("body").press("c")
+    page.wait_for_selector(".camera img")
+    page.wait_for_selector("svg .lidar-layer", state="attached")
+
+
+def test_a_link_shows_the_same_again(watched, browser, served):
+    page, token = watched.page, served.desk.book.tokens[2]
+    page.goto(served.url)
+    page.wait_for_selector(".stage svg")
+    page.click(f".t-row[data-token='{token}']")
+    watched.until(lambda: page.inner_text(".scene-head h2") == token)
+    page.uncheck(".plan-heads input[aria-label='Show human']")
+    page.eval_on_selector(".rail input", "input => { input.value = 17; input.dispatchEvent(new Event('input')); }")
+    other = Watched(browser)
+    other.page.goto(page.url)
+    other.page.wait_for_selector(".stage svg")
+    assert other.page.inner_text(".scene-head h2") == token and other.step() == 1.7
+    assert not other.page.is_checked(".plan-heads input[aria-label='Show human']")
+    hidden = other.page.eval_on_selector("svg g.drive.human", "group => group.getAttribute('display')")
+    assert hidden == "none" and other.complaints == []
+    other.page.close()
+    page.go_back()
+    watched.until(lambda: page.inner_text(".scene-head h2") != token)
+
+
+def test_selection_becomes_a_list_of_tokens(watched, served):
+    page = watched.page
+    page.goto(served.url)
+    page.wait_for_selector(".stage svg")
+    page.locator("body").press("x")
+    assert page.inner_text("button:has-text('Save')") == "Save 1 tokens"
+    with page.expect_download() as started:
+        page.click("button:has-text('Save')")
+    assert Path(started.value.path()).read_text().split() == [page.inner_text(".scene-head h2")]
+
+
+def test_charts(watched, served):
+    page = watched.page
+    page.goto(f"{served.url}#tab=scores")
+    page.wait_for_selector(".charts-view .uplot canvas")
+    assert page.locator(".charts-view canvas").count() == 2
+    assert page.locator(".means tbody tr").count() == 3
+    page.click("#theme")
+    page.wait_for_selector(".charts-view .uplot canvas")
+    page.click("[data-tab=learning]")
+    page.wait_for_selector("text=No training runs belong to these results")
+
+
+def test_a_phone_shows_one_thing_at_a_time(browser, served):
+    phone = Watched(browser, 390, 844)
+    phone.page.goto(f"{served.url}#a=0.mine&b=0.human")
+    phone.page.wait_for_selector(".t-row")
+    assert not phone.page.is_visible(".detail")
+    phone.page.click(".t-row")
+    phone.page.wait_for_selector(".stage svg")
+    assert not phone.page.is_visible(".list")
+    assert phone.page.evaluate("document.documentElement.scrollWidth") <= 390
+    phone.page.click(".back")
+    assert phone.page.is_visible(".list")
+    assert phone.complaints == []
+    phone.page.close()
+
+
+def test_one_file_holds_chosen_scenes(watched, result, tmp_path, capsys):
+    path = tmp_path / "worst.html"
+    with pytest.raises(SystemExit) as ended:
+        main(["view", str(result), "--agent", "mine", "--agent", "human", "--export", str(path)])
+    assert ended.value.code == 0 and "worst.html" in capsys.readouterr().out
+    watched.page.goto(path.as_uri())
+    watched.page.wait_for_selector(".stage svg")
+    assert "mine" in watched.page.inner_text(".plan-heads")
+    assert watched.page.locator(".camera img").count() == 1
+    watched.page.click("[data-tab=scores]")
+    watched.page.wait_for_selector(".uplot canvas")
+    assert all(url.startswith(("file:", "data:")) for url in watched.asked)
+
+
+def test_hostile_names_stay_text(watched, copied, open_desk, tmp_path):
+    rows = (copied / "scores.csv").read_text()
+    first, second = open_desk(copied).book.tokens[:2]
+    evil = '"' + EVIL.replace('"', '""') + '"'
+    (copied / "scores.csv").write_text(rows.replace(",mine,", f",{evil},").replace(first, evil))
+    summary = json.loads((copied / "summary.json").read_text())
+    summary["agents"][EVIL] = summary["agents"].pop("mine")
+    summary["split"] = "test"
+    (copied / "summary.json").write_text(json.dumps(summary))
+    plans = read_plans(plans_path(copied, "mine"))
+    write_plans(plans_path(copied, EVIL), list(plans.tokens), plans.poses)
+    evil_folder = copied.rename(tmp_path / "<img src=x onerror=alert(3)>")
+    from conftest import serving
+
+    with serving(open_desk(evil_folder)) as running:
+        watched.page.goto(f"{running.url}#scene={second}")
+        watched.page.wait_for_selector(".stage svg")
+        assert EVIL in watched.page.inner_text(".plan-heads")
+        assert watched.page.locator("img").count() == 0
+        scripts = "[...document.scripts].map((one) => one.getAttribute('src')).join()"
+        assert watched.page.evaluate(scripts) == "app.js"
+        watched.page.click(".t-row:has-text('onerror')")
+        watched.page.wait_for_selector("[role=alert]")
+        assert watched.page.inner_text(".scene-head h2") == EVIL
+    # The browser reports the answer 422 for a scene that the world does not have.
+    watched.complaints = [text for text in watched.complaints if "422" not in text]
+
+
+def test_twelve_thousand_scenes(watched, tmp_path, result, open_desk):
+    folder = tmp_path / "large"
+    folder.mkdir()
+    names = metric_names(Protocol.V1_1)
+    random = np.random.default_rng(0)
+    rows = [
+        ScoreRow("world", f"log-{i // 20}", f"{i:016x}", agent, "v1.1", dict.fromkeys(names, 1.0), float(score))
+        for i in range(12_000)
+        for agent, score in zip(("il", "pair"), random.random(2), strict=True)
+    ]
+    (folder / "scores.csv").write_text(scores_csv(rows, Protocol.V1_1))
+    summary = json.loads((result / "summary.json").read_text())
+    summary["agents"] = {name: {"kind": "checkpoint"} for name in ("il", "pair")}
+    (folder / "summary.json").write_text(json.dumps(summary))
+    from conftest import serving
+
+    with serving(open_desk(folder)) as running:
+        page = watched.page
+        page.goto(running.url)
+        page.wait_for_selector(".t-row")
+        assert page.inner_text("[data-tab=scenes]") == "Scenes 12000"
+        assert page.locator(".t-row").count() < 60
+        page.eval_on_selector(".t-body", "body => { body.scrollTop = body.scrollHeight; }")
+        places = "rows => rows.map((row) => Number(row.getAttribute('aria-rowindex')))"
+        watched.until(lambda: 12_001 in page.eval_on_selector_all(".t-row", places))
+        page.click(".t-head button:has-text('pair')")
+        lowest = f"{int(np.argmin([row.score for row in rows if row.agent == 'pair'])):016x}"
+        page.eval_on_selector(".t-body", "body => { body.scrollTop = 0; }")
+        page.wait_for_selector(f".t-row[data-token='{lowest}']")
+    watched.complaints = [text for text in watched.complaints if "422" not in text]
