@@ -88,7 +88,7 @@ class Unpack:
 class Build:
     """Simulate towns with Eclipse SUMO. The same seed gives the same bytes; needs pip install 'openpair[world]'.
 
-    An interrupted build goes on when the same command is run again.
+    The same command resumes an interrupted build.
     """
 
     out: Path
@@ -98,7 +98,7 @@ class Build:
     """Another seed gives other towns; 20 is the world that comes with OpenPaIR."""
 
     towns: tuple[str, ...] = ()
-    """Build these towns alone."""
+    """Build only these towns."""
 
     workers: int = 0
     """Processes; 0 means one per CPU core. Never changes a result."""
@@ -144,7 +144,7 @@ class Materialise:
     """Also the three frames before each scene's current one."""
 
     max_scenes: int | None = None
-    """So many scenes alone, spread evenly over the split."""
+    """Only this many scenes, spread evenly over the split."""
 
     def run(self) -> int:
         """Render and write."""
