@@ -11,6 +11,7 @@ import pytest
 from openpair.cli.cache import Cache
 from openpair.cli.train import Train
 from openpair.configs.experiment import preset
+from openpair.configs.train import data_specs
 from openpair.training.data import DataSpec, source_of
 
 CASES = Path(__file__).parents[3] / "shared" / "cases" / "field"
@@ -37,8 +38,7 @@ def test_the_same_scenes_of_navsim_have_the_same_stores(root: Path, tmp_path: Pa
     (tmp_path / "filter.yaml").write_text(FILTER.format(token=token))
     name, options = Cache("navsim", tmp_path, root=root, split="mini", tokens=tokens)._dataset()
     cached = DataSpec(name, str(root), options)
-    train = Train("il", tmp_path, dataset="navsim", root=root, train_split="mini", tokens=tokens)
-    trained = train._data(train.train_split, None, train.tokens)
+    trained = data_specs(preset("quick"), "navsim", root, train_split="mini", tokens=tokens)["train"]
     assert source_of(cached.open()) == source_of(trained.open())
     assert [key.token for key in trained.open().keys()] == (
         [token] if tokens else [k.token for k in cached.open().keys()]

@@ -27,8 +27,8 @@ class Cache:
     need not do it again.
 
     Writes OUT/prepared-PROTOCOL-KEY (scenes ready to be scored) and, with --features, OUT/features/KEY (cameras, LiDAR
-    and targets as networks take them). The key changes with logs, maps and the choice of scenes: what is stale is never
-    used. An interrupted build goes on when the same command is run again.
+    and targets as networks take them). The key changes with logs, maps and the choice of scenes, so a stale store is
+    never used. The same command resumes an interrupted build.
 
     Exit status: 0 all scenes cached, 2 bad input or nothing could be cached, 3 some scenes failed.
 
@@ -66,7 +66,7 @@ class Cache:
     """Sizes of features: those of this training preset (demo, quick, published)."""
 
     max_scenes: int | None = None
-    """world: so many scenes alone, spread evenly, as training presets choose them."""
+    """world: only this many scenes, spread evenly, as training presets choose them."""
 
     workers: int = 0
     """Processes; 0 means one per CPU core."""

@@ -6,12 +6,13 @@ import os
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import tyro
 
-from openpair.cli.train import build_stores, option, train_branches
+from openpair.cli.train import option, show_branch, show_build
 from openpair.configs.experiment import BASES, ExperimentConfig, preset
 
 if TYPE_CHECKING:
@@ -29,8 +30,8 @@ NETWORKS = "run"
 class Demo:
     """Train both branches side by side and the reward model, evaluate them in unseen towns, and write a report.
 
-    Needs no data and no GPU: everything happens on the embedded world that comes with OpenPaIR. Running the command
-    again goes on where it was interrupted.
+    Needs no data and no GPU: everything happens on the embedded world that comes with OpenPaIR. The same command
+    resumes an interrupted demo.
 
     Writes OUT/report.html (one file, opens offline), OUT/scores.csv, OUT/summary.json and, in OUT/run, the networks.
     """
@@ -62,25 +63,22 @@ class Demo:
         """Do everything; print the table and where the report is."""
         from openpair.cli.demo_report import write_demo_report
         from openpair.configs.runs import RunPlan
+        from openpair.configs.train import build_stores, data_specs, train_branches
         from openpair.evaluation.chunk import Task
         from openpair.evaluation.runner import evaluate
         from openpair.evaluation.sources import DatasetSource
         from openpair.evaluation.tables import print_table, results_table
         from openpair.files import locked
         from openpair.progress import ProgressView
-        from openpair.training.data import DataSpec
 
         started = time.perf_counter()
         config = self.config
-        specs = {
-            "train": DataSpec(options={"split": "train", "max_scenes": config.train_scenes}),
-            "validation": DataSpec(options={"split": "val", "max_scenes": config.validation_scenes}),
-        }
+        specs = data_specs(config)
         with locked(self.out), ProgressView() as view:
-            stores = build_stores(specs, config, self.out / "data", self.workers, view)
+            stores = build_stores(specs, config, self.out / "data", self.workers, partial(show_build, view))
             plan = RunPlan(config, stores["train"], stores["validation"], self.out / NETWORKS)
-            train_branches(plan, ("il", "rl"), view)
-            train_branches(plan, ("reward",), view)
+            for branches in (("il", "rl"), ("reward",)):
+                train_branches(plan, branches, partial(show_branch, view))
             task = Task(DatasetSource("world", None, {"split": "test"}), self._agents(), config.protocol, config.seed)
             evaluation = evaluate(
                 task,

@@ -28,7 +28,7 @@ class Eval:
 
     Writes OUT/scores.csv (one row per scene and agent, every sub-metric, the score, or the reason why there is none)
     and OUT/summary.json (protocol, scenes expected, scored and failed, means with 95% intervals by log, versions).
-    An interrupted evaluation goes on when the same command is run again. The number of workers never changes a result.
+    The same command resumes an interrupted evaluation. The number of workers never changes a result.
 
     Exit status: 0 all scenes scored, 2 bad input or nothing could be scored, 3 some scenes failed.
 
@@ -83,15 +83,15 @@ class Eval:
     """--agent released: its reward world model."""
 
     inference: Literal["optimised", "plain", "bfloat16", "compiled", "compiled-bfloat16"] = "optimised"
-    """--agent released: how its networks are run. optimised gives plain's results up to rounding, sooner; bfloat16 is
-    faster, moves plans by up to centimetres and may turn close choices (docs/performance.md); compiled is
-    torch.compile."""
+    """--agent released: how its networks are run. optimised is faster than plain, with the same results up to rounding.
+    bfloat16 is faster still, but moves plans by up to centimetres and may change close choices (docs/performance.md).
+    compiled is torch.compile."""
 
     protocol: Literal["v1.1", "v2.2"] = "v1.1"
     """NAVSIM v1.1 gives PDMS, v2.2 gives EPDMS."""
 
     prepared: Path | None = None
-    """Prepared scenes to read instead of preparing each scene anew: what 'openpair cache' wrote. Never changes a
+    """Prepared scenes that 'openpair cache' wrote, read instead of preparing each scene again. Never changes a
     result; scenes that were prepared from other data are refused."""
 
     human_filter: bool = True
@@ -105,9 +105,9 @@ class Eval:
     scenes evaluated: it is planned and scored too, and not counted."""
 
     carry_exemptions: Annotated[bool, tyro.conf.FlagCreatePairsOff] = False
-    """Do as NAVSIM's own scripts do in one process: what touched the ego in one scene is left out of the reference
-    planner's world in all later ones, so that scores depend on the order of scenes (that of scores.csv). Works in one
-    process and begins anew after an interruption."""
+    """Do as NAVSIM's own scripts do in one process: the reference planner ignores a track in all scenes after the
+    one in which it touched the ego. Scores then depend on the order of scenes (that of scores.csv). Works in one
+    process and starts again after an interruption."""
 
     workers: int = 0
     """Processes; 0 means one per CPU core."""
@@ -116,7 +116,7 @@ class Eval:
     """Work on a Ray cluster instead: its address, or 'local'. Needs the extra 'ray'. Never changes a result."""
 
     max_scenes: int | None = None
-    """Evaluate so many scenes alone, spread evenly over the dataset."""
+    """Evaluate only this many scenes, spread evenly over the dataset."""
 
     seed: int = 0
     """Seed of agents that draw at random, and of the bootstrap."""

@@ -49,7 +49,7 @@ class Reproduce:
 
     def run(self) -> int:
         """Do the parts; say where the results are."""
-        from openpair.cli.train import default_devices
+        from openpair.configs.train import default_devices
         from openpair.files import locked
         from openpair.progress import ProgressView
         from openpair.reproduction.driver import Reproduction, all_parts

@@ -88,7 +88,7 @@ class Unpack:
 class Build:
     """Simulate towns with Eclipse SUMO. The same seed gives the same bytes; needs pip install 'openpair[world]'.
 
-    An interrupted build goes on when the same command is run again.
+    The same command resumes an interrupted build.
     """
 
     out: Path
@@ -101,7 +101,7 @@ class Build:
     """Build the towns of the long routes (split long: 60 s to drive, turns, lights) instead."""
 
     towns: tuple[str, ...] = ()
-    """Build these towns alone."""
+    """Build only these towns."""
 
     workers: int = 0
     """Processes; 0 means one per CPU core. Never changes a result."""
@@ -147,7 +147,7 @@ class Materialise:
     """Also the three frames before each scene's current one."""
 
     max_scenes: int | None = None
-    """So many scenes alone, spread evenly over the split."""
+    """Only this many scenes, spread evenly over the split."""
 
     def run(self) -> int:
         """Render and write."""

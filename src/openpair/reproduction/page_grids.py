@@ -25,7 +25,7 @@ def manners(rows: Sequence[ResultRow]) -> list[str]:
     return [
         "### From candidates to a plan (validation towns)",
         "",
-        "PDMS by temperature (in points; 0: the best candidate is the plan) and by the bonus of the previous plan as a "
+        "PDMS by temperature (in points; 0 takes the best candidate) and by the bonus of the previous plan as a "
         "candidate (in points).",
         "",
         *table_lines(["", "temperature", *across], lines, "lr" + "r" * len(PREVIOUS_PLAN_BONUSES)),

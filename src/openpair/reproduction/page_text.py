@@ -84,9 +84,9 @@ def _head(page: PageInput) -> str:
             "",
             "Every figure is a mean over seeds and scenes in percent points: exact scores, one plan per scene. "
             "Intervals of 95% come from resampling seeds and logs, independently of each other; with few seeds they "
-            "are rather too narrow than too wide. Differences are paired per seed and scene. PDMS is NAVSIM's score of "
-            "v1.1, EPDMS that of v2.2 with human filter and with extended comfort against the agent's own plan half a "
-            "second before. What the sub-metrics mean: [glossary](glossary.md); what the agents do: "
+            "are too narrow rather than too wide. Differences are paired per seed and scene. PDMS is NAVSIM's score of "
+            "v1.1, EPDMS that of v2.2 with human filter and with extended comfort against the agent's own previous "
+            "plan, half a second earlier. What the sub-metrics mean: [glossary](glossary.md); what the agents do: "
             "[method](method.md).",
         ]
     )
@@ -111,9 +111,9 @@ def _main(page: PageInput) -> str:
     if truth:
         parts += [
             "",
-            "**Best of 6 by the true score.** Of the reward model's six favourites the true score of each protocol "
-            "picks one. That uses what a car cannot know: it says what the candidates hold, not how anyone drives, and "
-            "is not to be compared with the rows above.",
+            "**Best of 6 by the true score.** The true score of each protocol picks one of the reward model's six "
+            "favourites. That uses what a car cannot know. The rows show what the candidates hold, not how anyone "
+            "drives; do not compare them with the rows above.",
             "",
             *table_lines(header, [line(agent) for agent in truth], "l" + "r" * (len(header) - 1)),
         ]
@@ -128,7 +128,7 @@ def _manner(choices: Choices) -> str:
         "the plan is the mean of all candidates, each weighted by exp(predicted score / temperature) with a "
         f"temperature of {100 * choices.temperature:g} points"
         if choices.temperature
-        else "the candidate that is predicted best is the plan"
+        else "the plan is the candidate with the highest predicted score"
     )
     memory = (
         "the previous plan is no candidate"
@@ -209,7 +209,7 @@ def _plug_in(page: PageInput) -> str:
     parts = [
         "## Plugged into a second imitation policy",
         "",
-        "Tree and reward model are those of the main comparison: they were trained without any policy, and nothing was "
+        "Tree and reward model are those of the main comparison. They were trained without any policy, and were not "
         "retrained.",
     ]
     for base in dict.fromkeys(row.base for row in rows):
@@ -256,7 +256,7 @@ def _unfiltered(page: PageInput) -> str:
         [
             "## EPDMS without human filter",
             "",
-            "NAVSIM forgives what the human himself did. Here nothing is forgiven.",
+            "NAVSIM's human filter forgives what the human driver did too. Here nothing is forgiven.",
             "",
             *metric_table(rows, agents, V2, page.evidence.choices),
         ]
@@ -276,7 +276,7 @@ VALIDATION_TITLES = {
     "ablation_group": "Group size",
     "ablation_advantage": "Advantage estimators",
     "reward_model": "Dependence on the reward model",
-    f"{VALIDATION}agents": "All agents, the best candidate being the plan",
+    f"{VALIDATION}agents": "All agents, taking the best candidate",
 }
 
 

@@ -16,7 +16,7 @@ MAX_GAP_S = 0.55
 """Frames farther apart than this are not neighbours."""
 
 MAX_RMS = np.array([0.7, 0.5, 0.1, 0.1])
-"""Greatest allowed RMS differences: |acceleration| [m/s^2], its derivative [m/s^3], yaw rate [rad/s], yaw
+"""Greatest allowed RMS differences: magnitude of acceleration [m/s^2], its derivative [m/s^3], yaw rate [rad/s], yaw
 acceleration [rad/s^2]."""
 
 
@@ -56,7 +56,7 @@ def extended_comfort(
 
 
 def comfort_signals(states: NDArray[np.float64]) -> NDArray[np.float64]:
-    """(..., T, 11) states -> (..., 4, T) |acceleration|, its derivative, yaw rate, yaw acceleration, filtered."""
+    """(..., T, 11) states -> (..., 4, T) filtered: size of acceleration, its derivative, yaw rate, yaw acceleration."""
     acceleration = np.hypot(states[..., StateIndex.ACCELERATION_X], states[..., StateIndex.ACCELERATION_Y])
     heading = np.unwrap(states[..., StateIndex.HEADING], axis=-1)
     smooth = savgol(acceleration, 8, 2, 0)

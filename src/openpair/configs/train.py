@@ -1,0 +1,193 @@
+"""Train an experiment: prepare its data, then train its branches. ``openpair train`` and ``openpair.train``."""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Callable, Mapping, Sequence
+from functools import partial
+from pathlib import Path
+
+import torch
+
+from openpair.checkpoints import to_plain
+from openpair.configs.experiment import ExperimentConfig, preset
+from openpair.configs.runs import BRANCH_FILES, SEQUENTIAL_SCHEMES, RunPlan
+from openpair.datasets.choice import SceneChoice, choose_scenes
+from openpair.datasets.registry import dataset_options, load_dataset_class
+from openpair.errors import OpenPairError
+from openpair.files import locked, write_atomically
+from openpair.planning.planner_file import StoredPlanner
+from openpair.training.data import (
+    DataSpec,
+    StoreLocation,
+    build_training_data,
+    locate_predecessors,
+    with_predecessors,
+)
+from openpair.training.loop import Listener
+from openpair.training.parallel import assign_devices, train_concurrently, train_interleaved
+
+OnBuild = Callable[[str, str, int, int], None]
+"""Told (split, what is being built, scenes done, scenes in all)."""
+
+BRANCHES = ("parallel", "il", "rl", "reward", *SEQUENTIAL_SCHEMES)
+"""What can be trained; "parallel" is "il" and "rl" at the same time."""
+
+
+def train(
+    what: str,
+    out: Path | str,
+    config: ExperimentConfig | str = "demo",
+    *,
+    dataset: str = "world",
+    root: Path | str | None = None,
+    train_split: str | None = None,
+    tokens: Path | None = None,
+    validation_split: str | None = None,
+    cache: Path | str | None = None,
+    anchors: Path | None = None,
+    devices: Sequence[str] = (),
+    interleave: bool = False,
+    workers: int = 0,
+    on_build: OnBuild = lambda split, what, done, total: None,
+    listener: Listener = lambda progress: None,
+) -> dict[str, Path]:
+    """Train a branch, or both at the same time; the same call resumes an interrupted run.
+
+    Args:
+        what: "parallel" (both branches), "il" (imitation), "rl" (the tree), "reward" (the reward model; needs "rl" in
+            the same folder), or a sequential scheme (needs "il").
+        out: run folder. Data is prepared below it once; networks, states and learning curves are written there.
+        config: an experiment, or the name of a preset ("demo", "quick", "published" ...).
+        dataset: "world", "navsim", or another that is registered.
+        root: folder of the dataset; None for the world of the package.
+        train_split: part of the dataset to learn from; None takes "train" of the world, and navsim's only folder.
+        tokens: navsim: file of the scenes to learn from (a scene filter or a list of tokens).
+        validation_split: part to validate on, never learned from; None takes "val" of the world, and none of navsim.
+        cache: folder for prepared scenes and features; None takes OUT/data.
+        anchors: DiffusionDrive: file of anchors; None fits them to the training scenes.
+        devices: where to train; none takes every CUDA device, else the CPU.
+        interleave: "parallel" in this process, by turns, instead of one process a branch. The result is the same.
+        workers: processes that prepare data; 0 means one per CPU core.
+        on_build: told how far the data is.
+        listener: told how far each branch is (:class:`~openpair.training.loop.Progress`).
+
+    Returns:
+        Branch -> file of its finished network.
+
+    Raises:
+        OpenPairError: an unknown branch or preset, a branch whose predecessor is not there, data that cannot be read,
+            training that diverges.
+    """
+    if what not in BRANCHES:
+        raise OpenPairError(f"there is no branch '{what}'", where="train", fix=f"Give one of {', '.join(BRANCHES)}")
+    folder = Path(out)
+    experiment = preset(config) if isinstance(config, str) else config
+    _check_order(what, folder)
+    specs = data_specs(
+        experiment, dataset, root, train_split=train_split, tokens=tokens, validation_split=validation_split
+    )
+    branches = ("il", "rl") if what == "parallel" else (what,)
+    with locked(folder):
+        stores = build_stores(specs, experiment, folder / "data" if cache is None else Path(cache), workers, on_build)
+        plan = RunPlan(experiment, stores["train"], stores.get("validation"), folder, anchors)
+        train_branches(plan, branches, listener, devices=devices, interleave=interleave)
+    return {branch: folder / BRANCH_FILES[branch] for branch in branches}
+
+
+def _check_order(what: str, folder: Path) -> None:
+    """Raise where a branch needs another one that is not finished."""
+    if what == "reward" and not (folder / BRANCH_FILES["rl"]).exists():
+        raise OpenPairError(
+            "the reward model learns from leaves of a trained sampler, and there is none",
+            where=folder,
+            fix=f"Run 'openpair train rl --out {folder}' first",
+        )
+    if what in SEQUENTIAL_SCHEMES and not (folder / BRANCH_FILES["il"]).exists():
+        raise OpenPairError(
+            "a sequential scheme fine-tunes a trained imitation policy, and there is none",
+            where=folder,
+            fix=f"Run 'openpair train il --out {folder}' first",
+        )
+
+
+def data_specs(
+    config: ExperimentConfig,
+    dataset: str = "world",
+    root: Path | str | None = None,
+    *,
+    train_split: str | None = None,
+    tokens: Path | None = None,
+    validation_split: str | None = None,
+) -> dict[str, DataSpec]:
+    """The scenes that an experiment reads: "train" and, where there are any, "validation".
+
+    Raises OpenPairError for a choice that the dataset does not offer.
+    """
+    countable = "max_scenes" in dataset_options(dataset)
+    usual = getattr(load_dataset_class(dataset), "default_splits", {})
+    place = None if root is None else Path(root)
+
+    def spec(use: str, split: str | None, listed: Path | None, scenes: int | None) -> DataSpec:
+        choice = SceneChoice(split, listed, scenes if countable else None)
+        name, options = choose_scenes(dataset, place, choice, use=use)
+        return DataSpec(name, None if place is None else str(place), options)
+
+    specs = {"train": spec("train", train_split, tokens, config.train_scenes)}
+    if validation_split is not None or "validation" in usual:
+        specs["validation"] = spec("validation", validation_split, None, config.validation_scenes)
+    return specs
+
+
+def build_stores(
+    specs: Mapping[str, DataSpec],
+    config: ExperimentConfig,
+    folder: Path,
+    workers: int,
+    on_build: OnBuild = lambda split, what, done, total: None,
+) -> dict[str, StoreLocation]:
+    """Prepare the scenes of each split for training, on ``workers`` processes (0: one per core).
+
+    All splits share the folder, since stores are named by data and choice of scenes: what ``openpair cache`` wrote
+    there is found.
+    """
+    if config.extended_comfort_reward:
+        specs = {name: with_predecessors(spec) for name, spec in specs.items()}
+    stores = {
+        name: build_training_data(
+            spec,
+            folder,
+            config.features,
+            config.protocol,
+            workers=workers or os.cpu_count() or 1,
+            on_progress=partial(on_build, name),
+        )
+        for name, spec in specs.items()
+    }
+    if config.extended_comfort_reward:
+        stores = {name: locate_predecessors(specs[name], location) for name, location in stores.items()}
+    return stores
+
+
+def train_branches(
+    plan: RunPlan,
+    branches: Sequence[str],
+    listener: Listener,
+    *,
+    devices: Sequence[str] = (),
+    interleave: bool = False,
+) -> None:
+    """Train branches of a run at the same time; settings are kept in experiment.json and planner.json."""
+    plan.folder.mkdir(parents=True, exist_ok=True)
+    write_atomically(plan.folder / "experiment.json", json.dumps(to_plain(plan.config), indent=2) + "\n")
+    StoredPlanner(settings=plan.config.planner).write(plan.folder)
+    starters = [plan.starter(branch) for branch in branches]
+    jobs = assign_devices(branches, starters, devices or default_devices(), os.cpu_count() or 1)
+    run = train_interleaved if interleave or len(jobs) == 1 else train_concurrently
+    run(jobs, listener)
+
+
+def default_devices() -> tuple[str, ...]:
+    """Every CUDA device, else the CPU."""
+    return tuple(f"cuda:{i}" for i in range(torch.cuda.device_count())) or ("cpu",)
