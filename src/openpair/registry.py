@@ -72,12 +72,6 @@ class Registry:
             return (self.own[name].partition(":")[0],)
         return tuple(point.module for point in _distinct(entry_points(group=self.group, name=name)))
 
-    def check(self, name: str, *, where: object = None) -> str:
-        """The name itself. Raises OpenPairError for an unknown one; nothing is imported."""
-        if name not in self:
-            raise self.unknown(name, where=where)
-        return name
-
     def unknown(self, name: str, *, where: object = None) -> OpenPairError:
         """The error for a name that nobody registers, with the closest one or all of them."""
         names = self.names()

@@ -172,7 +172,7 @@ def openpair(site: Path, *args: object) -> None:
     """A command in a fresh process that has the package installed; its workers find it, too."""
     environment = {**os.environ, "PYTHONPATH": os.pathsep.join((str(site), *filter(None, sys.path)))}
     command = [sys.executable, "-m", "openpair.cli.main", *map(str, args)]
-    done = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=300, check=False)
+    done = subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stdout + done.stderr
 
 
