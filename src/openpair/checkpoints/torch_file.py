@@ -185,7 +185,11 @@ CALLABLE: dict[tuple[str, str], Any] = {
 """All that a pickle can name besides types of numbers; everything else becomes a placeholder."""
 
 
-class _Unpickler(pickle._Unpickler):  # type: ignore[name-defined,misc]
+_InPython: Any = pickle._Unpickler
+"""The unpickler whose opcodes can be replaced one by one; its stack is no part of the typed interface."""
+
+
+class _Unpickler(_InPython):
     """Builds dictionaries, lists, numbers, text and stored tensors."""
 
     def __init__(self, stream: io.BytesIO) -> None:
@@ -206,7 +210,7 @@ class _Unpickler(pickle._Unpickler):  # type: ignore[name-defined,misc]
         _, dtype, key, *_ = pid
         return Storage(str(key), dtype) if isinstance(dtype, torch.dtype) else Placeholder()
 
-    dispatch: ClassVar[dict[int, Callable[[Any], None]]] = dict(pickle._Unpickler.dispatch)  # type: ignore[attr-defined]
+    dispatch: ClassVar[dict[int, Callable[[Any], None]]] = dict(_InPython.dispatch)
 
     def load_build(self) -> None:
         """State of an object: nothing that is built here has any."""

@@ -19,7 +19,7 @@ from openpair.configs.experiment import ExperimentConfig, PoolConfig
 from openpair.datatypes.columns import Protocol
 from openpair.errors import OpenPairError
 from openpair.kinds import POLICIES
-from openpair.nn.registered import RegisteredConfig
+from openpair.nn.registered import RegisteredConfig, RegisteredNetwork
 from openpair.nn.trunk import PerceptionTrunk
 from openpair.planning.config import WIDE, PlannerConfig
 from openpair.planning.networks import (
@@ -236,6 +236,7 @@ def _fresh(plan: RunPlan, branch: str, build: Callable[[], nn.Module], device: s
 
 def _saver(plan: RunPlan, branch: str, train: TrainingData) -> Callable[[Path, nn.Module, dict[str, float]], None]:
     def save(folder: Path, network: nn.Module, metrics: dict[str, float]) -> None:
+        assert isinstance(network, RegisteredNetwork)
         save_checkpoint(
             plan.folder / BRANCH_FILES[branch],
             network,

@@ -67,7 +67,8 @@ def plugin_files(entry: str) -> list[Path]:
             finder.run_script(str(file))
         except (SyntaxError, UnicodeDecodeError):
             return [file]  # building the agent says what is wrong with it
-        found = {Path(module.__file__) for module in finder.modules.values() if module.__file__}
+        names = [getattr(module, "__file__", None) for module in finder.modules.values()]
+        found = {Path(name) for name in names if name}
         return sorted({file, *found})
     for module_name in AGENTS.modules(entry):
         spec = importlib.util.find_spec(module_name.partition(".")[0])
