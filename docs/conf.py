@@ -13,7 +13,7 @@ project = "OpenPaIR"
 author = "OpenPaIR contributors"
 release = version = openpair.__version__
 
-extensions = ["myst_parser", "sphinx.ext.autodoc", "sphinx.ext.napoleon", "sphinx.ext.viewcode"]
+extensions = ["myst_parser", "sphinx.ext.autodoc", "sphinx.ext.napoleon"]
 exclude_patterns = ["_build"]
 html_theme = "furo"
 html_title = f"OpenPaIR {release}"
