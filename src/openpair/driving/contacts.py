@@ -108,8 +108,8 @@ def first_near_misses(
     """
     found: list[Contact] = []
     gone_at = {contact.token: contact.step for contact in met}
-    counted = {token for token in agents[0].track_tokens if token in _overlapping_now(states[0], agents[0])}
-    offsets = STEP_S * np.arange(TTC_STEPS)
+    counted = _overlapping_now(states[0], agents[0])
+    offsets = STEP_S * np.arange(TTC_STEPS, dtype=np.float64)
     for step, (state, others) in enumerate(zip(states, agents, strict=True)):
         speed = float(np.hypot(state[StateIndex.VELOCITY_X], state[StateIndex.VELOCITY_Y]))
         if speed < TTC_MIN_SPEED_MPS or not len(others):

@@ -16,7 +16,7 @@ from openpair.driving.recording import START_STEP, Recording
 from openpair.driving.route_line import RouteLine
 from openpair.driving.traffic import Traffic
 from openpair.evaluation.agents import Agent, check_plan
-from openpair.evaluation.chunk import describe
+from openpair.evaluation.failures import describe
 from openpair.geometry.poses import wrap_angle
 from openpair.preparation.observation import SAMPLES_PER_FRAME
 from openpair.simulation import simulate

@@ -68,7 +68,7 @@ class Road:
         crossing[self._intersection_tree.query(rear_axles, predicate="within")[0]] = True
         return RoadPlaces(
             multiple_lanes=self._multiple_lanes(corners),
-            non_drivable=(off_road > 0).any(axis=1),
+            non_drivable=np.asarray((off_road > 0).any(axis=1)),
             off_road_m=off_road.max(axis=1),
             in_intersection=crossing,
             lane=[lane for lane, _ in best],

@@ -40,7 +40,8 @@ from openpair.driving.summary import data_hash, summarise, summary_json
 from openpair.driving.traffic import ReplayedTraffic, Traffic
 from openpair.errors import OpenPairError
 from openpair.evaluation.agents import Agent
-from openpair.evaluation.chunk import describe, one_torch_thread
+from openpair.evaluation.chunk import one_torch_thread
+from openpair.evaluation.failures import describe
 from openpair.evaluation.sources import BUILT_IN_AGENTS, AgentContext, AgentSource, DatasetSource
 from openpair.files import locked, write_atomically
 from openpair.pools import OnProgress, Pool, Serial, silent
