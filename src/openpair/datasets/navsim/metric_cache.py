@@ -22,6 +22,7 @@ from typing import Any, Final
 import numpy as np
 from numpy.typing import NDArray
 
+from openpair.damage import cause_of
 from openpair.datasets.navsim.synthetic import MAX_VALUES, SceneUnpickler, number_of
 from openpair.datasets.navsim.unpickle import Record, check_extent, loads_plain
 from openpair.datatypes import vehicle
@@ -164,6 +165,8 @@ def find_metric_caches(folder: Path) -> dict[str, Path]:
     """
     found: dict[str, Path] = {}
     for path in sorted(folder.rglob(FILE_NAME), key=lambda path: path.parent.name):
+        if any(part.startswith(".") for part in path.relative_to(folder).parts):
+            continue
         token = path.parent.name
         if token in found:
             raise OpenPairError(
@@ -187,8 +190,10 @@ def read_metric_cache(path: Path) -> ScoringScene:
     check_extent(content, path, MAX_VALUES)
     try:
         return _scene(content.__dict__, token)
-    except (KeyError, TypeError, ValueError, AttributeError, IndexError) as error:
-        cause = f"it has no {error}" if isinstance(error, KeyError) else str(error)
+    except OpenPairError:
+        raise
+    except (ArithmeticError, AttributeError, LookupError, MemoryError, TypeError, ValueError) as error:
+        cause = f"it has no {error}" if isinstance(error, KeyError) else cause_of(error)
         raise OpenPairError(
             f"the metric cache is not laid out as those of v1.1 and v2.2 ({cause})",
             where=path,

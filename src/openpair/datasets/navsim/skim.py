@@ -55,6 +55,8 @@ def skim_log(path: Path) -> list[dict[str, Any]]:
     if not all(isinstance(row.get("token"), str) and hasattr(row.get("roadblock_ids"), "__len__") for row in rows):
         rows = loads_plain(data, path)
         missing = [key for key in ("token", "roadblock_ids") if any(key not in row for row in rows)]
+        if not missing:
+            raise OpenPairError("tokens that are not text, or routes that are no lists", where=path)
         if missing:
             raise OpenPairError(f"frames lack {' and '.join(missing)}: a log of another format or version", where=path)
     return list(rows)

@@ -15,10 +15,11 @@ from typing import Any, Final
 
 import numpy as np
 
+from openpair.damage import cause_of
 from openpair.datasets.base import SceneKey, data_fingerprint
 from openpair.datasets.environment import NavsimFolders, navsim_folders
 from openpair.datasets.lru import LruCache
-from openpair.datasets.navsim.logs import CAMERA_KEYS, agents_from_boxes, sensor_path
+from openpair.datasets.navsim.logs import CAMERA_KEYS, agents_from_boxes, check_finite, check_spacing, sensor_path
 from openpair.datasets.navsim.maps import map_path, read_map
 from openpair.datasets.navsim.sensor_files import read_sensors
 from openpair.datasets.navsim.skim import SkimUnpickler
@@ -37,6 +38,7 @@ from openpair.datatypes.ego import EgoState
 from openpair.datatypes.road_map import RoadMap
 from openpair.datatypes.scene import Camera, Frame, Scene, SensorFrame
 from openpair.errors import OpenPairError
+from openpair.folders import visible
 
 FOLDER: Final = Path("navhard_two_stage") / "synthetic_scene_pickles"
 """Where NAVSIM puts these scenes below its data folder."""
@@ -124,7 +126,7 @@ class SyntheticScenes:
     ) -> None:
         self.folders = root if isinstance(root, NavsimFolders) else navsim_folders(None if root is None else Path(root))
         self.folder = self.folders.logs.parent / FOLDER if folder is None else folder
-        found = {path.stem: path for path in self.folder.glob("*.pkl")} if self.folder.is_dir() else {}
+        found = {path.stem: path for path in visible(self.folder.glob("*.pkl"))} if self.folder.is_dir() else {}
         if not found:
             raise OpenPairError("there are no second-stage scenes (*.pkl)", where=self.folder)
         wanted = sorted(found) if tokens is None else list(dict.fromkeys(tokens))
@@ -223,6 +225,7 @@ def read_synthetic_scene(path: Path, load_map: Callable[[str], RoadMap], sensor_
         ]
         if history[-1].token != metadata["initial_token"] or path.stem != metadata["initial_token"]:
             raise ValueError("its tokens do not agree")
+        check_spacing((*history, *future), path)
         return Scene(
             dataset="navsim",
             log_name=str(metadata["log_name"]),
@@ -231,9 +234,11 @@ def read_synthetic_scene(path: Path, load_map: Callable[[str], RoadMap], sensor_
             current_index=len(history) - 1,
             original_token=str(metadata["corresponding_original_initial_token"]),
         )
-    except (KeyError, ValueError, TypeError, IndexError, AttributeError) as error:
+    except OpenPairError as error:
+        raise OpenPairError(error.what, where=error.where or path, fix=error.fix) from None
+    except (ArithmeticError, AttributeError, LookupError, MemoryError, TypeError, ValueError) as error:
         raise OpenPairError(
-            f"the second-stage scene is damaged ({type(error).__name__}: {error})", where=path
+            f"the second-stage scene is damaged ({type(error).__name__}: {cause_of(error)})", where=path
         ) from None
 
 
@@ -259,6 +264,7 @@ def _history_frame(row: dict[str, Any], sensor_root: Path | None) -> Frame:
         velocity=np.array(status["ego_velocity"], dtype=np.float64).reshape(2),
         acceleration=np.array(status["ego_acceleration"], dtype=np.float64).reshape(2),
     )
+    check_finite("the ego's pose, velocity or acceleration", ego.pose, ego.velocity, ego.acceleration)
     return Frame(
         token=str(row["token"]),
         ego=ego,
