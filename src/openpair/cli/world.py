@@ -147,7 +147,8 @@ class Materialise:
     """Also the three frames before each scene's current one."""
 
     max_scenes: int | None = None
-    """So many scenes alone, spread evenly over the split."""
+    """So many scenes alone, spread evenly over the split, each with the one half a second before it: NAVSIM's v2.2
+    scripts need such pairs for two-frame extended comfort, and fail without any."""
 
     def run(self) -> int:
         """Render and write."""

@@ -41,7 +41,7 @@ def materialise_world(
         split: "train", "val" or "test".
         root: folder of the world; None for the one that comes with the package.
         history: also the three frames before each scene's current one.
-        max_scenes: so many scenes alone, spread evenly over the split.
+        max_scenes: so many scenes alone, spread evenly over the split, each with the one half a second before it.
         size: (width, height) [px] of the images; NAVSIM's calibration is for 1920 x 1080.
         progress: called with frames done and frames in all.
 
@@ -51,7 +51,8 @@ def materialise_world(
     Raises:
         OpenPairError: no world at ``root``, or ``out`` cannot be written to.
     """
-    world = WorldDataset(split, root, max_scenes=max_scenes)
+    # With a limit, each scene with the one half a second before it: NAVSIM's two-frame comfort compares the two.
+    world = WorldDataset(split, root, max_scenes=max_scenes, predecessors=max_scenes is not None)
     jobs = list(_frames(world, history))
     written = 0
     folders = {town: out / part.folder for part in parts_of(WorldDataset(split, root)) for town in part.location}

@@ -47,7 +47,8 @@ def unpack_world(
     """Write the world below ``out`` in NAVSIM's format.
 
     Each ``<split>-<number>`` folder is a dataset of its own: ``navsim_logs/<split>/*.pkl``, ``maps/`` and
-    ``scene_filter.yaml`` with the scenes. Logs that are there already are kept, so that an interrupted run goes on.
+    ``scene_filter.yaml`` with the scenes; ``hydra/`` holds the same filter and a train_test_split for NAVSIM's scripts,
+    as a folder of ``hydra.searchpath``. Logs that are there already are kept, so that an interrupted run goes on.
 
     Args:
         out: folder to write to.
@@ -88,8 +89,22 @@ def _write_part(folder: Path, part: Part, world: WorldDataset, done: int, tell: 
     write_maps(folder / "maps", maps)
     tokens = [key.token for key in world.keys() if world.town_of_log(key.log_name) in part.location]
     write_atomically(folder / "scene_filter.yaml", _filter_yaml(tokens))
+    hydra = folder / "hydra" / "train_test_split"
+    (hydra / "scene_filter").mkdir(parents=True, exist_ok=True)
+    write_atomically(hydra / f"{hydra_name(part)}.yaml", _split_yaml(part))
+    write_atomically(hydra / "scene_filter" / f"{hydra_name(part)}.yaml", _filter_yaml(tokens))
     write_atomically(folder / "towns.json", json.dumps(part.location, indent=1) + "\n")
     return done
+
+
+def _split_yaml(part: Part) -> str:
+    """NAVSIM's train_test_split of a part: its scene filter, in the folder below, and the folder of its logs."""
+    return f"defaults:\n  - scene_filter: {hydra_name(part)}\n\ndata_split: {part.split}\n"
+
+
+def hydra_name(part: Part) -> str:
+    """Name of a part's split and scene filter in Hydra's configuration; a hyphen would be read as minus there."""
+    return "world_" + part.folder.replace("-", "_")
 
 
 def _filter_yaml(tokens: list[str]) -> str:
