@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -89,17 +89,24 @@ def _write_part(folder: Path, part: Part, world: WorldDataset, done: int, tell: 
     write_maps(folder / "maps", maps)
     tokens = [key.token for key in world.keys() if world.town_of_log(key.log_name) in part.location]
     write_atomically(folder / "scene_filter.yaml", _filter_yaml(tokens))
-    hydra = folder / "hydra" / "train_test_split"
-    (hydra / "scene_filter").mkdir(parents=True, exist_ok=True)
-    write_atomically(hydra / f"{hydra_name(part)}.yaml", _split_yaml(part))
-    write_atomically(hydra / "scene_filter" / f"{hydra_name(part)}.yaml", _filter_yaml(tokens))
+    write_split(folder, hydra_name(part), part.split, tokens)
     write_atomically(folder / "towns.json", json.dumps(part.location, indent=1) + "\n")
     return done
 
 
-def _split_yaml(part: Part) -> str:
-    """NAVSIM's train_test_split of a part: its scene filter, in the folder below, and the folder of its logs."""
-    return f"defaults:\n  - scene_filter: {hydra_name(part)}\n\ndata_split: {part.split}\n"
+def write_split(folder: Path, name: str, logs: str, tokens: Sequence[str]) -> None:
+    """A train_test_split for NAVSIM's scripts and the scene filter that it names, below ``folder/hydra``.
+
+    Args:
+        folder: of the part.
+        name: of both, for ``train_test_split=NAME``.
+        logs: folder of the logs below navsim_logs/.
+        tokens: of the scenes.
+    """
+    hydra = folder / "hydra" / "train_test_split"
+    (hydra / "scene_filter").mkdir(parents=True, exist_ok=True)
+    write_atomically(hydra / f"{name}.yaml", f"defaults:\n  - scene_filter: {name}\n\ndata_split: {logs}\n")
+    write_atomically(hydra / "scene_filter" / f"{name}.yaml", _filter_yaml(tokens))
 
 
 def hydra_name(part: Part) -> str:
@@ -107,7 +114,7 @@ def hydra_name(part: Part) -> str:
     return "world_" + part.folder.replace("-", "_")
 
 
-def _filter_yaml(tokens: list[str]) -> str:
+def _filter_yaml(tokens: Sequence[str]) -> str:
     """NAVSIM's scene filter for these tokens."""
     lines = [
         "_target_: navsim.common.dataclasses.SceneFilter",
