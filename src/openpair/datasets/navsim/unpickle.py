@@ -114,7 +114,7 @@ class _PlainArray(np.ndarray):
         unpickler.budget.left -= len(data)
         if unpickler.budget.left < 0 or len(shape) > MAX_DIMENSIONS:
             raise pickle.UnpicklingError("an array that is too large")
-        _set_state(self, (1, shape, kind, bool(fortran_order), data))
+        _set_state(self, (1, shape, kind, bool(fortran_order), data))  # type: ignore[arg-type]
 
     def __setitem__(self, key: object, value: object) -> NoReturn:
         raise pickle.UnpicklingError("an array that is changed")
@@ -158,6 +158,8 @@ class Admitted:
     """
 
     __slots__ = ("_budget", "_function")
+    _budget: _Budget | None
+    _function: Callable[..., Any]
 
     def __init__(self, function: Callable[..., Any], budget: _Budget | None = None) -> None:
         object.__setattr__(self, "_function", function)

@@ -165,6 +165,10 @@ class WorldDataset:
         town_name, log, frame = self._find(token)
         frames = self._frames(town_name, log)
         window = frames[frame - NUM_HISTORY_FRAMES + 1 : frame + NUM_FUTURE_FRAMES + 1]
+        if len(window) < NUM_HISTORY_FRAMES + NUM_FUTURE_FRAMES:
+            raise OpenPairError(
+                f"the index names frame {frame} of log {log} as a scene, too near to its end", fix=_AGAIN
+            )
         return Scene(self.name, log, self._town(town_name).road_map, window, NUM_HISTORY_FRAMES - 1)
 
     def log_names(self) -> tuple[str, ...]:
@@ -259,7 +263,7 @@ def _check_index(index: dict[str, Any]) -> None:
         if Path(town["name"]).name != town["name"]:
             raise ValueError("a town whose name is a path")
         for frames in town["logs"].values():
-            if not all(type(frame) is int and NUM_HISTORY_FRAMES - 1 <= frame < FRAMES for frame in frames):
+            if not all(type(frame) is int and frame >= NUM_HISTORY_FRAMES - 1 for frame in frames):
                 raise ValueError("a scene outside its log")
 
 
