@@ -279,7 +279,7 @@ def test_bad_logs(copy: Path) -> None:
     annotations = copy / "annotations.feather"
     whole = annotations.read_bytes()
     annotations.write_bytes(whole[: len(whole) // 2])
-    assert "not a readable feather file" in error_of()
+    assert "the feather file cannot be read" in error_of()
     shutil.copyfile(copy / "city_SE3_egovehicle.feather", annotations)
     assert "lacks track_uuid" in error_of()
     annotations.unlink()

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import csv
 import importlib
 import lzma
 import os
 import pickle
 import struct
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager, suppress
 from importlib.abc import MetaPathFinder
 from pathlib import Path
@@ -19,19 +20,24 @@ import numpy as np
 import pytest
 import shapely
 from metric_cache_writer import CacheWriter, installed
+from numpy.typing import NDArray
 from shapely.geometry import MultiPolygon, Polygon
 
 sys.path.insert(0, str(Path(__file__).parents[1] / "scoring"))
 
+from conftest import shared_folder
 from docs_examples import python_block
 from scoring_golden import IN_REPOSITORY, load
 
 from openpair.datasets.navsim import metric_cache
 from openpair.datasets.navsim.metric_cache import find_metric_caches, read_metric_cache, surface_from_wkb
+from openpair.datasets.world.dataset import WorldDataset
 from openpair.datatypes.columns import Protocol
+from openpair.datatypes.scene import Scene
 from openpair.errors import OpenPairError
 from openpair.scoring import score_prepared
 from openpair.scoring.cases import scene_from_case
+from openpair.scoring.epdms import with_extended_comfort
 
 CASES = sorted((IN_REPOSITORY / "v1").glob("*.npz")) + sorted((IN_REPOSITORY / "v2").glob("*.npz"))
 BY_NAME = pytest.mark.parametrize("path", CASES, ids=[f"{path.parent.name}-{path.stem}" for path in CASES])
@@ -238,3 +244,48 @@ def test_example_of_the_docs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) ->
     names: dict[str, Any] = {"token": "abc", "plans": case["trajs"]}
     exec(compile(python_block("NAVSIM's own metric caches"), "docs/scoring.md", "exec"), names)
     np.testing.assert_allclose(names["scores"].score, case["out_score"], atol=1e-8)
+
+
+def original_results(version: str, agent: str) -> dict[str, dict[str, str]]:
+    """The original's own score table, by token."""
+    with (shared_folder("golden/metric_cache") / version / f"{agent}.csv").open() as file:
+        return {row["token"]: row for row in csv.DictReader(file)}
+
+
+def recorded_drives(tokens: Iterable[str]) -> dict[str, NDArray[np.float64]]:
+    """(8, 3) of frames of the embedded world, whether or not they are scenes of it."""
+    world, wanted, drives = WorldDataset("test"), set(tokens), {}
+    for log in world.log_names():
+        frames, road_map = world.load_log(log)
+        for i, frame in enumerate(frames):
+            if frame.token in wanted:
+                drives[frame.token] = Scene("world", log, road_map, frames[i - 3 : i + 11], 3).human_trajectory()
+    return drives
+
+
+@pytest.mark.parametrize("version", ["v1.1", "v2.2"])
+def test_caches_of_the_original_score_as_the_original_did(version: str) -> None:
+    """The recorded drive on caches that NAVSIM's own devkit wrote from scenes of the embedded world."""
+    table = original_results(version, "human")
+    drives = recorded_drives(table)
+    caches = find_metric_caches(shared_folder("golden/metric_cache") / version)
+    compared = 0
+    for token, path in caches.items():
+        if token not in table:
+            continue
+        plan = drives[token]
+        scores = score_prepared(read_metric_cache(path), plan[None])
+        expected = {name: float(value) for name, value in table[token].items() if name in scores.metrics and value}
+        if version == "v2.2":  # two-frame comfort needs the neighbouring scene's plan, which the table knows
+            comfort = np.array([float(table[token]["two_frame_extended_comfort"] or "nan")])
+            scores = with_extended_comfort(scores, comfort)
+        for name, value in expected.items():
+            assert scores.metrics[name][0] == pytest.approx(value, abs=1e-7, nan_ok=True), (token, name)
+        assert scores.score[0] == pytest.approx(float(table[token]["score"]), abs=1e-7), token
+        compared += 1
+    assert compared >= 8
+
+
+def test_caches_of_second_stage_scenes_are_read() -> None:
+    caches = find_metric_caches(shared_folder("golden/metric_cache/v2.2_second_stage"))
+    assert all(read_metric_cache(path).is_synthetic for path in caches.values())

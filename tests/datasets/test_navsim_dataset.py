@@ -213,8 +213,8 @@ def test_broken_log_among_good_ones_fails_alone(workspace: Path, reason: str) ->
 
 def test_readers_share_a_gigabyte() -> None:
     assert number_of_readers([5_000_000] * 1000, cores=4) == 4
-    assert number_of_readers([5_000_000] * 1000, cores=64) == 12  # 62.5 MB each
-    assert number_of_readers([5_000_000] * 1000 + [110_000_000], cores=64) == 2
+    assert number_of_readers([5_000_000] * 1000, cores=64) == 11  # 70 MB each
+    assert number_of_readers([5_000_000] * 1000 + [110_000_000], cores=64) == 1
     assert number_of_readers([2_000_000_000] * 20, cores=8) == 1
     assert number_of_readers([1000] * 7, cores=8) == number_of_readers([], cores=8) == 1
 

@@ -115,7 +115,7 @@ def test_bad_logs(tmp_path: Path, navsim_root: Path) -> None:
     rows = pickle.loads(next((navsim_root / "navsim_logs/mini").glob("*.pkl")).read_bytes())
     assert "not a NAVSIM log" in error_of({"token": 1})
     assert "not a NAVSIM log" in error_of([])
-    assert "frame 1 lacks anns" in error_of([rows[0], {k: v for k, v in rows[1].items() if k != "anns"}])
+    assert "frame 1 lacks timestamp" in error_of([rows[0], {k: v for k, v in rows[1].items() if k != "timestamp"}])
     names = rows[0]["anns"]["gt_names"].astype("U20")
     names[0] = "unicorn"
     assert "unicorn" in error_of([{**rows[0], "anns": {**rows[0]["anns"], "gt_names": names}}])

@@ -17,7 +17,6 @@ CONTENT = {
     "fortran": np.asfortranarray(np.arange(6, dtype=np.int32).reshape(2, 3)),
     "empty": np.zeros((0, 7)),
     "names": np.array(["vehicle", "pedestrian"]),
-    "objects": np.array(["a", "bc", 3], dtype=object),
     "big_endian": np.arange(3, dtype=">f8"),
     "scalar": np.float64(1.5),
     "flag": np.bool_(True),
@@ -41,6 +40,14 @@ def test_reads_arrays_and_builtins_of_every_protocol(protocol: int) -> None:
     assert result.keys() == CONTENT.keys()
     for key, value in CONTENT.items():
         assert_same(value, result[key])
+
+
+@pytest.mark.parametrize(("values", "kind"), [(["a", "bc"], "U"), ([1.5, 2], "f"), ([3, 4], "i")])
+def test_arrays_of_objects_are_read_as_text_or_numbers(values: list, kind: str) -> None:
+    array = loads_plain(pickle.dumps(np.array(values, dtype=object)), "log")
+    assert array.dtype.kind == kind and array.tolist() == values
+    with pytest.raises(OpenPairError, match="array of objects"):
+        loads_plain(pickle.dumps(np.array([*values, []], dtype=object)), "log")
 
 
 def test_reads_numpy_1_module_names() -> None:

@@ -2,6 +2,7 @@
 
 import ast
 import importlib
+import io
 import signal
 import subprocess
 import sys
@@ -17,7 +18,17 @@ import openpair.interop.hydra
 from openpair.checkpoints import save_checkpoint
 from openpair.configs.experiment import preset
 from openpair.interop import navsim_agent
-from openpair.interop.navsim_agent import NOW, OpenPairAgent, PlanProcess, inputs_of
+from openpair.interop.navsim_agent import (
+    HEADER,
+    MAX_ANSWER_BYTES,
+    NOW,
+    OpenPairAgent,
+    PlanProcess,
+    checked_plan,
+    inputs_of,
+    read_message,
+    write_message,
+)
 from openpair.planning.networks import features_note
 from openpair.policies.diffusion_drive import DiffusionDrive, DiffusionDriveConfig
 from openpair.policies.transfuser import Transfuser
@@ -123,3 +134,33 @@ def test_the_hydra_file_builds_it(checkpoint):
     sampling = values.pop("trajectory_sampling")
     assert sampling["_target_"].endswith("trajectory_sampling.TrajectorySampling") and sampling["time_horizon"] == 4
     OpenPairAgent(checkpoint=str(checkpoint), trajectory_sampling=object(), **values)
+
+
+def test_messages_are_bounded_and_errors_never_pass_for_answers():
+    def sent(data: bytes):
+        return read_message(io.BytesIO(data))
+
+    packed = io.BytesIO()
+    write_message(packed, b"", is_error=True)
+    with pytest.raises(RuntimeError, match="error without text"):
+        sent(packed.getvalue())
+    for length in (0, 2**62, -(2**62), MAX_ANSWER_BYTES + 1):
+        with pytest.raises(RuntimeError, match="none of its own"):
+            sent(HEADER.pack(length))
+    with pytest.raises(RuntimeError, match="middle of a message"):
+        sent(HEADER.pack(100) + b"short")
+
+
+def test_a_plan_with_nan_is_an_error():
+    plan = np.zeros((8, 3))
+    assert checked_plan(plan) is not None
+    plan[3, 1] = np.nan
+    with pytest.raises(ValueError, match="NaN"):
+        checked_plan(plan)
+    with pytest.raises(ValueError, match="shape"):
+        checked_plan(np.zeros((7, 3)))
+
+
+def test_an_interpreter_that_is_not_there_is_named():
+    with pytest.raises(RuntimeError, match=r"openpair_python: '/no/python' cannot be started"):
+        PlanProcess("/no/python", "checkpoint", None)

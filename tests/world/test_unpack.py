@@ -6,9 +6,10 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import yaml
 
 from openpair.datasets.navsim.dataset import NavsimDataset
-from openpair.datasets.navsim.scene_filter import read_scene_filter
+from openpair.datasets.navsim.scene_filter import SceneFilter, read_scene_filter
 from openpair.datasets.navsim.sensor_files import read_pcd
 from openpair.datasets.world.dataset import WorldDataset
 from openpair.datasets.world.materialise import materialise_world, pcd_bytes
@@ -49,6 +50,16 @@ def test_same_scenes(small_world: Path, unpacked: Path, tmp_path: Path) -> None:
             assert np.allclose(a.agents.center_z, b.agents.center_z, atol=1e-9)
 
 
+def test_navsims_scripts_find_split_and_filter_by_name(unpacked: Path) -> None:
+    hydra = unpacked / "hydra" / "train_test_split"
+    split = yaml.safe_load((hydra / "world_val_00.yaml").read_text())
+    assert split["data_split"] == "val" and (unpacked / "navsim_logs" / "val").is_dir()
+    ((_, name),) = split["defaults"][0].items()
+    assert read_scene_filter(hydra / "scene_filter" / f"{name}.yaml") == read_scene_filter(
+        unpacked / "scene_filter.yaml"
+    )
+
+
 def test_same_map(small_world: Path, unpacked: Path, tmp_path: Path) -> None:
     world = WorldDataset("val", small_world)
     token = world.keys()[0].token
@@ -85,10 +96,13 @@ def test_unpacking_again_changes_nothing(small_world: Path, unpacked: Path) -> N
 def test_materialised_sensors_are_read_back(small_world: Path, unpacked: Path, tmp_path: Path) -> None:
     size = (192, 108)
     written = materialise_world(unpacked.parent, "val", root=small_world, max_scenes=2, size=size)
-    assert written == 2
+    assert written == 3  # two scenes, and the one half a second before the later one
     assert materialise_world(unpacked.parent, "val", root=small_world, max_scenes=2, size=size) == 0
-    world = WorldDataset("val", small_world, max_scenes=2)
-    filter_ = read_scene_filter(unpacked / "scene_filter.yaml")
+    world = WorldDataset("val", small_world, max_scenes=2, predecessors=True)
+    splits = unpacked / "hydra" / "train_test_split" / "scene_filter"
+    with_sensors = read_scene_filter(splits / "world_val_00_with_sensors.yaml").tokens
+    assert with_sensors == tuple(key.token for key in world.keys())
+    filter_ = SceneFilter.of_tokens(with_sensors)
     navsim = NavsimDataset(unpacked, split="val", scene_filter=filter_, index_folder=tmp_path)
     for key in world.keys():
         cast = world.load_sensors(world.load_scene(key.token), size=size)

@@ -4,6 +4,9 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Annotated
+
+import tyro
 
 EXIT_MISSING = 2
 
@@ -35,6 +38,9 @@ class Doctor:
     samples: int = 3
     """Files of each kind that are opened."""
 
+    all: Annotated[bool, tyro.conf.FlagCreatePairsOff] = False
+    """Open every file: reads the whole of the data."""
+
     def run(self) -> int:
         """Print the findings, return the exit status."""
         import os
@@ -44,7 +50,8 @@ class Doctor:
         from openpair.cli.doctor_data import data_checks
         from openpair.cli.doctor_machine import machine_checks
 
-        checks = [*machine_checks(self.cache), *data_checks(self.root, self.split, self.samples, os.environ)]
+        samples = None if self.all else self.samples
+        checks = [*machine_checks(self.cache), *data_checks(self.root, self.split, samples, os.environ)]
         console = Console()
         for check in checks:
             console.print(f"{MARKS[check.status]} {check.subject}: {check.finding}", highlight=False, soft_wrap=True)

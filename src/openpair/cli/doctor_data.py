@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 from openpair.cli.doctor_check import Check
 from openpair.datasets.environment import NavsimFolders, config_file, navsim_folders, settings
 from openpair.errors import OpenPairError
+from openpair.folders import visible
 
 if TYPE_CHECKING:
     from openpair.datasets.navsim.logs import RawLog
@@ -23,19 +24,22 @@ VARIABLES = {
 }
 """Variables that NAVSIM's users set, and what the folder holds."""
 
+FAULTS_SHOWN = 5
 GET_NAVSIM = (
     "NAVSIM's download scripts (download/ in its repository) fetch logs, maps and sensors; or use the embedded world, "
     "which needs no data: openpair demo"
 )
 
 
-def data_checks(root: Path | None, split: str | None, samples: int, environment: Mapping[str, str]) -> list[Check]:
+def data_checks(
+    root: Path | None, split: str | None, samples: int | None, environment: Mapping[str, str]
+) -> list[Check]:
     """Findings about NAVSIM's data.
 
     Args:
         root: the data folder; None = where the environment says.
         split: this split alone; None = all.
-        samples: files of each kind to open.
+        samples: files of each kind to open; None = every file.
         environment: the process's variables; those that a file of settings adds are looked at as well.
     """
     try:
@@ -71,14 +75,14 @@ def _missing(subject: str, error: OpenPairError, fix: str = "") -> Check:
     return Check(subject, "missing", f"{place}{error.what}", error.fix or fix)
 
 
-def _logs(folders: NavsimFolders, split: str | None, samples: int) -> list[Check]:
-    splits = sorted(path for path in folders.logs.iterdir() if path.is_dir() and split in (None, path.name))
+def _logs(folders: NavsimFolders, split: str | None, samples: int | None) -> list[Check]:
+    splits = [path for path in visible(folders.logs.iterdir()) if path.is_dir() and split in (None, path.name)]
     if not splits:
         wanted = f"split '{split}'" if split else "split"
         return [Check("logs", "missing", f"{folders.logs} holds no {wanted}", GET_NAVSIM)]
     checks = []
     for path in splits:
-        logs = sorted(path.glob("*.pkl"))
+        logs = visible(path.glob("*.pkl"))
         if not logs:
             checks.append(Check(f"logs, {path.name}", "missing", f"{path} holds no logs (*.pkl)", GET_NAVSIM))
             continue
@@ -88,17 +92,30 @@ def _logs(folders: NavsimFolders, split: str | None, samples: int) -> list[Check
 
 def _sampled_logs(split: str, sample: Sequence[Path], count: int, sensors: Path) -> list[Check]:
     """Opens some logs and the sensor files of one frame of each."""
-    from openpair.datasets.navsim.logs import read_log
     from openpair.datasets.navsim.sensor_files import read_sensors
 
-    frames = []
+    frames: list[Frame] = []
+    faults: list[OpenPairError] = []
+    unannotated = 0
+    seen_at: dict[str, str] = {}
     for path in sample:
-        try:
-            log = read_log(path)
-            frames.append(_frame_with_sensors(log, sensors))
-        except OpenPairError as error:
-            return [_missing(f"logs, {split}", error, "Copy or download the log again")]
+        frame, found, lacking = _examined(path, sensors, seen_at)
+        faults += found
+        unannotated += lacking
+        frames += [] if frame is None else [frame]
+    if faults:
+        checks = [
+            _missing(f"logs, {split}", error, "Copy or download the log again") for error in faults[:FAULTS_SHOWN]
+        ]
+        if len(faults) > FAULTS_SHOWN:
+            checks.append(Check(f"logs, {split}", "missing", f"{len(faults) - FAULTS_SHOWN} more faults like these"))
+        return checks
     checks = [Check(f"logs, {split}", "ok", f"{count} logs; {len(sample)} opened, all readable")]
+    if unannotated:
+        finding = (
+            f"{unannotated} frames have no annotations: these scenes can be planned ('openpair submit'), not scored"
+        )
+        checks.append(Check(f"annotations, {split}", "note", finding))
     if not sensors.is_dir():
         finding = f"there is no {sensors}: agents with cameras or LiDAR cannot drive these scenes"
         fix = "Download the split's sensor files; human, constant_velocity, pdm_closed and plans (.npz) do without"
@@ -112,6 +129,51 @@ def _sampled_logs(split: str, sample: Sequence[Path], count: int, sensors: Path)
     size = "x".join(map(str, next(iter(seen.images.values())).shape[1::-1]))
     finding = f"images of {size} px and point clouds of {len(frames)} frames are readable"
     return [*checks, Check(f"sensors, {split}", "ok", finding)]
+
+
+def _examined(path: Path, sensors: Path, seen_at: dict[str, str]) -> tuple[Frame | None, list[OpenPairError], int]:
+    """One log, every frame of it: a frame to look for sensors of, what is wrong, and frames without annotations.
+
+    Args:
+        path: the log.
+        sensors: folder that its sensor paths are relative to.
+        seen_at: token -> place of all frames so far; those of this log are added.
+    """
+    from openpair.datasets.navsim.log_index import read_entry
+    from openpair.datasets.navsim.logs import check_spacing, read_log
+    from openpair.datatypes.agents import UnknownAgents
+
+    try:
+        read_entry(path)
+        log = read_log(path)
+        chosen = _frame_with_sensors(log, sensors)
+    except OpenPairError as error:
+        return None, [error], 0
+    faults, lacking, before = [], 0, None
+    for index in range(len(log)):
+        place = f"frame {index} of {path}"
+        if log.token(index) in seen_at:
+            faults.append(
+                OpenPairError(
+                    f"token {log.token(index)} stands there and on {seen_at[log.token(index)]}",
+                    where=place,
+                    fix="Remove the log that is there twice",
+                )
+            )
+        seen_at[log.token(index)] = place
+        try:
+            frame = log.frame(index)
+        except OpenPairError as error:
+            faults.append(error)
+            before = None
+            continue
+        try:
+            check_spacing((frame,) if before is None else (before, frame), path)
+        except OpenPairError as error:
+            faults.append(error)
+        before = frame
+        lacking += isinstance(frame.agents, UnknownAgents)
+    return chosen, faults, lacking
 
 
 def _frame_with_sensors(log: RawLog, sensors: Path) -> Frame:
@@ -155,26 +217,30 @@ def _maps(folders: NavsimFolders) -> list[Check]:
     return checks
 
 
-def _second_stage(folders: NavsimFolders, samples: int) -> list[Check]:
+def _second_stage(folders: NavsimFolders, samples: int | None) -> list[Check]:
     """Opens some second-stage scenes, where there are any."""
-    from openpair.datasets.navsim.synthetic import FOLDER, read_metadata
+    from openpair.datasets.navsim.synthetic import FOLDER, read_synthetic_scene
+    from openpair.datatypes.road_map import RoadMap
 
     folder = folders.logs.parent / FOLDER
-    found = sorted(folder.glob("*.pkl"))
+    found = visible(folder.glob("*.pkl"))
     if not found:
         return [
             Check("second stage", "note", f"there are no scenes in {folder}", "Only needed for --stages 2 (navhard)")
         ]
     try:
-        for path in _spread(found, samples):
-            read_metadata(path)
+        sample = _spread(found, samples)
+        for path in sample:
+            read_synthetic_scene(path, lambda location: RoadMap(location, {}, {}))
     except OpenPairError as error:
         return [_missing("second stage", error, "Copy or download the scene again")]
-    return [Check("second stage", "ok", f"{len(found)} scenes; {min(samples, len(found))} opened, all readable")]
+    return [Check("second stage", "ok", f"{len(found)} scenes; {len(sample)} opened, all readable")]
 
 
-def _spread(items: Sequence[Path], count: int) -> list[Path]:
-    """The first, the last and some in between."""
+def _spread(items: Sequence[Path], count: int | None) -> list[Path]:
+    """The first, the last and some in between; None: all."""
+    if count is None:
+        return list(items)
     wanted = max(1, min(count, len(items)))
     step = (len(items) - 1) / max(wanted - 1, 1)
     return [items[round(i * step)] for i in range(wanted)]

@@ -147,7 +147,8 @@ class Materialise:
     """Also the three frames before each scene's current one."""
 
     max_scenes: int | None = None
-    """Only this many scenes, spread evenly over the split."""
+    """Only this many scenes, spread evenly over the split, each with its preceding scene: NAVSIM's v2.2 scripts need
+    such pairs for two-frame extended comfort, and fail without any."""
 
     def run(self) -> int:
         """Render and write."""

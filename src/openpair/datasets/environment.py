@@ -14,9 +14,14 @@ from pathlib import Path
 
 import yaml
 
+from openpair.damage import reading
 from openpair.errors import OpenPairError
+from openpair.folders import expanded, writable_or_temporary
 
 DEFAULT_MAP_VERSION = "nuplan-maps-v1.0"
+
+OPENSCENE_LOGS = "meta_datas"
+"""Folder of logs in OpenScene's own downloads: the same pickles, <split>/<log>.pkl, under another name."""
 
 CONFIG_VARIABLE = "OPENPAIR_CONFIG"
 """Names the file of settings, where it is not the user's usual one."""
@@ -64,9 +69,16 @@ def navsim_folders(root: Path | None = None, environment: Mapping[str, str] | No
                 "environment or in ~/.config/openpair/config.yaml",
             )
         root = Path(data_root)
+    root = expanded(root)
     if not root.is_dir():
         raise OpenPairError("there is no such dataset folder", where=root)
     logs = root / "navsim_logs"
+    if not logs.is_dir() and (root / OPENSCENE_LOGS).is_dir():
+        raise OpenPairError(
+            f"the folder holds OpenScene's {OPENSCENE_LOGS}/, where NAVSIM expects navsim_logs/",
+            where=root,
+            fix=f"Link it, whose splits hold the same logs: ln -s {OPENSCENE_LOGS} {logs}",
+        )
     if not logs.is_dir():
         raise OpenPairError(
             "the folder holds no navsim_logs/, so it is not a NAVSIM dataset",
@@ -86,10 +98,13 @@ def navsim_folders(root: Path | None = None, environment: Mapping[str, str] | No
 
 
 def cache_folder(environment: Mapping[str, str] | None = None) -> Path:
-    """Folder for files that can be made again: XDG_CACHE_HOME/openpair, or ~/.cache/openpair."""
+    """Folder for files that can be made again: XDG_CACHE_HOME/openpair, or ~/.cache/openpair.
+
+    A folder of the user's below the temporary one where that cannot be written.
+    """
     variables = os.environ if environment is None else environment
     base = variables.get("XDG_CACHE_HOME")
-    return (Path(base) if base else Path.home() / ".cache") / "openpair"
+    return writable_or_temporary(expanded(base or "~/.cache") / "openpair")
 
 
 def scene_filter_file(name: str, environment: Mapping[str, str] | None = None) -> Path:
@@ -139,6 +154,9 @@ def settings(environment: Mapping[str, str] | None = None) -> dict[str, str]:
         OpenPairError: the file that OPENPAIR_CONFIG names is missing, or a file sets something else.
     """
     variables = dict(os.environ if environment is None else environment)
+    for name in FOLDER_SETTINGS:
+        if variables.get(name):
+            variables[name] = str(expanded(variables[name]))
     path = config_file(variables)
     if path is None:
         return variables
@@ -148,20 +166,18 @@ def settings(environment: Mapping[str, str] | None = None) -> dict[str, str]:
 def config_file(variables: Mapping[str, str]) -> Path | None:
     """The file of settings; None where there is none. Raises OpenPairError for a named one that is missing."""
     if named := variables.get(CONFIG_VARIABLE):
-        if not Path(named).is_file():
+        if not expanded(named).is_file():
             raise OpenPairError(f"there is no such file ({CONFIG_VARIABLE})", where=named, fix="Correct it or unset it")
-        return Path(named)
+        return expanded(named)
     home = variables.get("HOME")
     base = variables.get("XDG_CONFIG_HOME") or (home and str(Path(home) / ".config"))
-    usual = Path(base) / "openpair" / "config.yaml" if base else None
+    usual = expanded(base) / "openpair" / "config.yaml" if base else None
     return usual if usual is not None and usual.is_file() else None
 
 
 def _read_settings(path: Path) -> dict[str, str]:
-    try:
-        content = yaml.safe_load(path.read_text(encoding="utf-8")) or {}
-    except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
-        raise OpenPairError(f"the file cannot be read as YAML ({' '.join(str(error).split())})", where=path) from None
+    with reading(path, "the file of settings", fix="It is YAML with lines NAME: VALUE"):
+        content = yaml.safe_load(path.read_text(encoding="utf-8-sig")) or {}
     if not isinstance(content, dict):
         raise OpenPairError("the file is no list of NAME: VALUE", where=path, fix=f"It may set {', '.join(SETTINGS)}")
     for name, value in content.items():
@@ -175,6 +191,6 @@ def _read_settings(path: Path) -> dict[str, str]:
         if not isinstance(value, str) or not value:
             raise OpenPairError(f"the setting {name} is {value!r}, not text", where=path)
     return {
-        name: str(path.parent / Path(value).expanduser()) if name in FOLDER_SETTINGS else value
+        name: str(path.parent / expanded(value)) if name in FOLDER_SETTINGS else value
         for name, value in content.items()
     }

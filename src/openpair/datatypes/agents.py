@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 
 import numpy as np
 from numpy.typing import NDArray
+
+from openpair.errors import OpenPairError
 
 
 @dataclass(frozen=True)
@@ -33,3 +35,29 @@ class Agents:
     def empty() -> Agents:
         """A frame without agents."""
         return Agents((), np.zeros(0, np.int64), np.zeros((0, 6)), np.zeros((0, 2)), np.zeros(0))
+
+
+class UnknownAgents(Agents):
+    """The agents of a frame without annotations, as in private test sets.
+
+    Planning from sensors asks for none. Whoever does ask (scores, targets, pictures) is told, so that an unknown frame
+    never counts as an empty one. Raises OpenPairError for every attribute of :class:`Agents`.
+    """
+
+    def __init__(self, where: str) -> None:
+        object.__setattr__(self, "where", where)
+
+    def __getattribute__(self, name: str) -> object:
+        if name in _FIELDS:
+            raise OpenPairError(
+                "the frame has no annotations, so the other road users are not known",
+                where=object.__getattribute__(self, "where"),
+                fix="Planning ('openpair submit') needs none; scores, targets and pictures need a log with 'anns'",
+            )
+        return object.__getattribute__(self, name)
+
+    def __repr__(self) -> str:
+        return f"UnknownAgents({self.where!r})"
+
+
+_FIELDS = frozenset(field.name for field in fields(Agents))

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import zipfile
+from collections import Counter
 from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
@@ -11,12 +11,17 @@ from urllib.parse import quote
 import numpy as np
 from numpy.typing import NDArray
 
+from openpair.archives import read_arrays
+from openpair.damage import reading
 from openpair.datatypes.columns import NUM_POSES, PoseIndex
 from openpair.errors import OpenPairError
 from openpair.files import whole_file
 
 PLANS_FOLDER = "plans"
 """Beside scores.csv: the plans that were scored, one file for each agent."""
+
+MOST_TURN_RAD = 4 * np.pi
+"""No drive of 4 s turns so far; headings beyond are degrees."""
 
 _FORMAT = "The file needs the arrays 'token' (N,) of strings and 'poses' (N, 8, 3)"
 
@@ -65,14 +70,8 @@ def read_plans(path: Path) -> PlansFile:
     """
     if not path.is_file():
         raise OpenPairError("there is no such file of plans", where=path, fix="Check the path given to --agent")
-    try:
-        with np.load(path, allow_pickle=False) as archive:
-            missing = [name for name in ("token", "poses") if name not in archive.files]
-            if missing:
-                raise OpenPairError(f"the array '{missing[0]}' is missing", where=path, fix=_FORMAT)
-            tokens, poses = archive["token"], archive["poses"]
-    except (ValueError, OSError, EOFError, zipfile.BadZipFile, AttributeError) as error:
-        raise OpenPairError(f"this is not a readable file of plans ({error})", where=path, fix=_FORMAT) from error
+    arrays = read_arrays(path, "the file of plans", needed=("token", "poses"), fix=_FORMAT)
+    tokens, poses = arrays["token"], arrays["poses"]
     if tokens.ndim != 1 or tokens.dtype.kind not in "US":
         raise OpenPairError(f"'token' is {tokens.dtype} of shape {tokens.shape}", where=path, fix=_FORMAT)
     if poses.dtype.kind not in "fiu" or poses.shape != (len(tokens), NUM_POSES, len(PoseIndex)):
@@ -83,9 +82,10 @@ def read_plans(path: Path) -> PlansFile:
         )
     if not len(tokens):
         raise OpenPairError("the file holds no plans", where=path, fix=_FORMAT)
-    names = tuple(t.decode() if isinstance(t, bytes) else str(t) for t in tokens.tolist())
+    with reading(path, "a token of the file of plans", fix=_FORMAT):
+        names = tuple(t.decode() if isinstance(t, bytes) else str(t) for t in tokens.tolist())
     if len(set(names)) != len(names):
-        twice = next(name for name in names if names.count(name) > 1)
+        twice = next(name for name, count in Counter(names).items() if count > 1)
         raise OpenPairError(f"token {twice} occurs more than once", where=path, fix="Give one plan per scene")
     broken = ~np.isfinite(poses.astype(np.float64)).all(axis=(1, 2))
     if broken.any():
@@ -93,6 +93,14 @@ def read_plans(path: Path) -> PlansFile:
             f"{int(broken.sum())} plans hold NaN or infinity, the first for token {names[int(broken.argmax())]}",
             where=path,
             fix="Mend or remove these plans",
+        )
+    turned = np.abs(poses[..., PoseIndex.HEADING]).max(axis=1) > MOST_TURN_RAD
+    if turned.any():
+        raise OpenPairError(
+            f"{int(turned.sum())} plans turn by more than two full turns, the first for token "
+            f"{names[int(turned.argmax())]}: headings in degrees where radians belong",
+            where=path,
+            fix="Convert the headings",
         )
     return PlansFile(path, names, poses.astype(np.float64))
 

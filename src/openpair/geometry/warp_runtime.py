@@ -12,6 +12,8 @@ from typing import Any
 
 import warp as wp
 
+from openpair.folders import expanded, writable_or_temporary
+
 MODULE_OPTIONS: dict[str, Any] = {
     "enable_backward": False,
     "fast_math": False,
@@ -30,6 +32,8 @@ def start_warp() -> None:
     global _started  # noqa: PLW0603
     if _started:
         return
+    if wp.config.kernel_cache_dir is None and "WARP_CACHE_PATH" not in os.environ:
+        _keep_kernels_where_they_can_be_written()
     level = wp.config.log_level
     wp.config.log_level = wp.LOG_WARNING
     try:
@@ -37,6 +41,15 @@ def start_warp() -> None:
     finally:
         wp.config.log_level = max(level, wp.LOG_WARNING)
     _started = True
+
+
+def _keep_kernels_where_they_can_be_written() -> None:
+    """Warp's usual folder, ~/.cache/warp, unless it cannot be written."""
+    base = expanded(os.environ.get("XDG_CACHE_HOME") or "~/.cache")
+    usual = base / "warp"
+    folder = writable_or_temporary(usual)
+    if folder != usual:
+        wp.config.kernel_cache_dir = str(folder)
 
 
 def _init_without_driver_warning() -> None:

@@ -22,6 +22,13 @@ HEADER = struct.Struct("<q")
 """Length of a message between the processes; negative: the message is an error's text."""
 
 
+MAX_INPUT_BYTES = 1 << 28
+"""Three images of 1080p and a point cloud take some 20 MB."""
+
+MAX_ANSWER_BYTES = 1 << 20
+"""A plan takes some 300 bytes, an error a few lines."""
+
+
 class OpenPairAgent(torch.nn.Module):
     """Has every method that NAVSIM's scripts call; see its AbstractAgent.
 
@@ -80,7 +87,7 @@ class OpenPairAgent(torch.nn.Module):
 
         if self._planner is None:
             self.initialize()
-        poses = self._planner.plan(inputs_of(agent_input))
+        poses = checked_plan(self._planner.plan(inputs_of(agent_input)))
         return Trajectory(np.asarray(poses, dtype=np.float32), self._sampling())
 
     def _sampling(self) -> Any:
@@ -128,7 +135,13 @@ class PlanProcess:
 
     def __init__(self, python: str, checkpoint: str, mode: Optional[str]) -> None:  # noqa: UP045
         command = [python, "-m", "openpair.interop.plan_server", checkpoint] + ([] if mode is None else [mode])
-        self._process = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE)
+        try:
+            self._process = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE)
+        except OSError as error:
+            raise RuntimeError(
+                f"agent.openpair_python: '{python}' cannot be started ({error.strerror}); it must be the path of the "
+                "Python interpreter that has OpenPaIR, such as its environment's bin/python"
+            ) from error
         read_message(self._process.stdout)  # ready, or the reason why not
 
     def plan(self, inputs: Dict[str, np.ndarray]) -> np.ndarray:  # noqa: UP006
@@ -136,8 +149,10 @@ class PlanProcess:
         packed = io.BytesIO()
         named = dict(inputs)  # type: Dict[str, Any]
         np.savez(packed, **named)
+        if packed.tell() > MAX_INPUT_BYTES:
+            raise RuntimeError(f"the sensors take {packed.tell()} bytes, more than the {MAX_INPUT_BYTES} of a message")
         write_message(self._process.stdin, packed.getvalue())
-        return np.load(io.BytesIO(read_message(self._process.stdout)), allow_pickle=False)
+        return checked_plan(np.load(io.BytesIO(read_message(self._process.stdout)), allow_pickle=False))
 
     def close(self) -> None:
         """End the process; one that does not end by itself, on a busy machine, is killed: it has nothing to lose."""
@@ -156,8 +171,20 @@ class PlanProcess:
             self.close()
 
 
+def checked_plan(plan: Any) -> np.ndarray:
+    """The plan itself, (8, 3). Raises ValueError for another shape, and where a pose is NaN or infinite."""
+    poses = np.asarray(plan, dtype=np.float64)
+    if poses.shape != (8, 3):
+        raise ValueError(f"the plan has the shape {poses.shape}, not (8, 3)")
+    if not np.isfinite(poses).all():
+        raise ValueError("the plan holds NaN or infinity; look for such values in velocity, acceleration and sensors")
+    return poses
+
+
 def write_message(stream: Any, content: bytes, *, is_error: bool = False) -> None:
-    """One message to the other process."""
+    """One message to the other process. An error without text goes out with one: its sign is its length's."""
+    if is_error:
+        content = content[:MAX_ANSWER_BYTES] or b"an error without text"
     stream.write(HEADER.pack(-len(content) if is_error else len(content)) + content)
     stream.flush()
 
@@ -168,7 +195,11 @@ def read_message(stream: Any) -> bytes:
     if len(header) < HEADER.size:
         raise RuntimeError("the OpenPaIR process ended; its message stands above")
     (length,) = HEADER.unpack(header)
+    if length == 0 or abs(length) > MAX_ANSWER_BYTES:
+        raise RuntimeError(f"the OpenPaIR process sent a message of {length} bytes, which is none of its own")
     content = stream.read(abs(length))
+    if len(content) < abs(length):
+        raise RuntimeError("the OpenPaIR process ended in the middle of a message")
     if length < 0:
         raise RuntimeError(content.decode("utf-8", "replace"))
     return content

@@ -11,7 +11,7 @@ import sys
 
 import numpy as np
 
-from openpair.interop.navsim_agent import HEADER, write_message
+from openpair.interop.navsim_agent import HEADER, MAX_INPUT_BYTES, checked_plan, write_message
 
 
 def serve() -> None:
@@ -25,14 +25,20 @@ def serve() -> None:
 
         planner = SensorPlanner(sys.argv[1], sys.argv[2] if len(sys.argv) > 2 else None)
     except Exception as error:
-        write_message(answers, str(error).encode(), is_error=True)
+        write_message(answers, f"{error or type(error).__name__}".encode(), is_error=True)
         return
     write_message(answers, b"ready")
     while len(header := questions.read(HEADER.size)) == HEADER.size:
-        packed = io.BytesIO(questions.read(HEADER.unpack(header)[0]))
+        (length,) = HEADER.unpack(header)
+        if not 0 < length <= MAX_INPUT_BYTES:  # what follows cannot be told from the next message
+            write_message(answers, f"a message of {length} bytes".encode(), is_error=True)
+            return
+        packed = questions.read(length)
+        if len(packed) < length:
+            return
         try:
-            with np.load(packed, allow_pickle=False) as inputs:
-                plan = planner.plan(dict(inputs))
+            with np.load(io.BytesIO(packed), allow_pickle=False) as inputs:
+                plan = checked_plan(planner.plan(dict(inputs)))
             reply = io.BytesIO()
             np.save(reply, plan)
             write_message(answers, reply.getvalue())

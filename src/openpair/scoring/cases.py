@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import zipfile
-import zlib
 from collections.abc import Mapping
 from os import PathLike, fspath
 from pathlib import Path
@@ -12,6 +10,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from openpair.archives import read_arrays
 from openpair.datatypes.columns import MapLayer, Protocol
 from openpair.datatypes.scoring_scene import DrivableMap, PolygonSet, RedLights, ScoringScene, Tracks
 from openpair.errors import OpenPairError
@@ -29,16 +28,7 @@ def read_case(path: str | PathLike[str]) -> dict[str, NDArray]:
     path = Path(path)
     if not path.is_file():
         raise OpenPairError("there is no such case file", where=path, fix="Give the path of a golden case (.npz)")
-    broken = OpenPairError(
-        "the file is not an .npz archive of plain arrays", where=path, fix="Copy it again, or give a golden case"
-    )
-    if not zipfile.is_zipfile(path):
-        raise broken
-    try:
-        with np.load(path, allow_pickle=False) as archive:
-            return {name: archive[name] for name in archive.files}
-    except (ValueError, OSError, EOFError, zipfile.BadZipFile, zlib.error, KeyError, NotImplementedError) as error:
-        raise broken from error
+    return read_arrays(path, "the case", fix="Copy it again, or give a golden case (.npz of plain arrays)")
 
 
 def case_protocol(case: Case) -> Protocol:

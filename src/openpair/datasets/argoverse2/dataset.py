@@ -16,10 +16,12 @@ from openpair.datasets.argoverse2.road_map import build_road_map
 from openpair.datasets.argoverse2.route import Route, driving_command, match_route, route_blocks
 from openpair.datasets.base import SceneKey, data_fingerprint
 from openpair.datasets.lru import LruCache
+from openpair.datasets.navsim.logs import check_spacing
 from openpair.datatypes.columns import NUM_FUTURE_FRAMES, NUM_HISTORY_FRAMES
 from openpair.datatypes.road_map import RoadMap
 from openpair.datatypes.scene import Camera, Frame, Scene, SensorFrame
 from openpair.errors import OpenPairError
+from openpair.folders import visible
 from openpair.sensors.render import render_scene
 
 SWEEPS_PER_FRAME: Final = 5
@@ -128,11 +130,13 @@ class Argoverse2Dataset:
         log = self.load_log(log_id)
         first = sweep - (NUM_HISTORY_FRAMES - 1) * SWEEPS_PER_FRAME
         last = sweep + NUM_FUTURE_FRAMES * SWEEPS_PER_FRAME
+        frames = tuple(log.frame(i) for i in range(first, last + 1, SWEEPS_PER_FRAME))
+        check_spacing(frames, self._folders[log_id])
         return Scene(
             dataset=self.name,
             log_name=log_id,
             road_map=log.road_map,
-            frames=tuple(log.frame(i) for i in range(first, last + 1, SWEEPS_PER_FRAME)),
+            frames=frames,
             current_index=NUM_HISTORY_FRAMES - 1,
         )
 
@@ -172,7 +176,12 @@ class Argoverse2Dataset:
 
 def convert_log(folder: Path) -> ConvertedLog:
     """Read and convert one log folder. Raises OpenPairError if a file is missing or broken."""
-    files = read_log_files(folder)
+    try:
+        files = read_log_files(folder)
+    except OpenPairError as error:
+        raise OpenPairError(
+            error.what, where=error.where or folder, fix=error.fix or "Download the log again"
+        ) from None
     limit = speed_limit_mph(highest_speed(files) / MPH) * MPH
     road_map = build_road_map(files.vector_map, files.log_id, limit, folder / "map")
     return ConvertedLog(
@@ -207,7 +216,7 @@ def _log_folders(root: Path) -> list[Path]:
         raise OpenPairError("there is no such dataset folder", where=root)
     if is_log_folder(root):
         return [root]
-    folders = sorted(folder for folder in root.iterdir() if folder.is_dir() and is_log_folder(folder))
+    folders = [folder for folder in visible(root.iterdir()) if folder.is_dir() and is_log_folder(folder)]
     if not folders:
         raise OpenPairError(
             "the folder holds no Argoverse 2 sensor log",

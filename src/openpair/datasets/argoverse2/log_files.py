@@ -8,13 +8,21 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import pyarrow
 from numpy.typing import NDArray
 from pyarrow import feather
 
+from openpair.damage import reading
 from openpair.errors import OpenPairError
+from openpair.folders import visible
 
+ANNOTATION_FILES = ("annotations.feather", "annotations_with_ego.feather")
+"""Boxes of the other road users, and in the second also of the ego, which is left out."""
+
+ROTATION_TOLERANCE = 0.01
 _POSE = ("qw", "qx", "qy", "qz", "tx_m", "ty_m", "tz_m")
+
+
+_TEXT_COLUMNS = ("track_uuid", "category", "sensor_name")
 
 
 @dataclass(frozen=True)
@@ -76,7 +84,15 @@ class LogFiles:
 
 def is_log_folder(folder: Path) -> bool:
     """True for a folder with the files that a log must have."""
-    return (folder / "annotations.feather").is_file() and (folder / "city_SE3_egovehicle.feather").is_file()
+    return (
+        any((folder / name).is_file() for name in ANNOTATION_FILES)
+        and (folder / "city_SE3_egovehicle.feather").is_file()
+    )
+
+
+def annotation_file(folder: Path) -> Path:
+    """The file of boxes; where there is none, the usual one, for messages."""
+    return next((folder / name for name in ANNOTATION_FILES if (folder / name).is_file()), folder / ANNOTATION_FILES[0])
 
 
 def read_log_files(folder: Path) -> LogFiles:
@@ -89,7 +105,7 @@ def read_log_files(folder: Path) -> LogFiles:
         translation=_translations(ego_table)[order],
     )
     boxes = read_table(
-        folder / "annotations.feather",
+        annotation_file(folder),
         ("timestamp_ns", "track_uuid", "category", "length_m", "width_m", "height_m", *_POSE),
     )
     annotations = Annotations(
@@ -102,7 +118,7 @@ def read_log_files(folder: Path) -> LogFiles:
     )
     sweeps = np.unique(annotations.time_ns)
     if len(sweeps) == 0:
-        raise OpenPairError("the log has no annotated sweep", where=folder / "annotations.feather")
+        raise OpenPairError("the log has no annotated sweep", where=annotation_file(folder))
     if not np.isin(sweeps, ego.time_ns).all():
         raise OpenPairError(
             "some annotated sweeps have no ego pose: the files are of different logs",
@@ -114,34 +130,37 @@ def read_log_files(folder: Path) -> LogFiles:
 
 def read_sweep_times(folder: Path) -> NDArray[np.int64]:
     """(S,) int64 [ns] time stamps of the annotated sweeps, ascending; reads one column of one file."""
-    return np.unique(read_table(folder / "annotations.feather", ("timestamp_ns",))["timestamp_ns"])
+    return np.unique(read_table(annotation_file(folder), ("timestamp_ns",))["timestamp_ns"])
 
 
 def read_table(path: Path, columns: tuple[str, ...]) -> dict[str, NDArray[Any]]:
     """Columns of a feather file. Raises OpenPairError if the file or a column is missing, or the file is damaged."""
     if not path.is_file():
         raise OpenPairError("there is no such file in the Argoverse 2 log", where=path, fix="Download the log again")
-    try:
+    with reading(path, "the feather file", fix="Download the log again"):
         table = feather.read_table(path, columns=None, memory_map=False)
-    except (OSError, pyarrow.ArrowException, ValueError) as error:
-        raise OpenPairError(
-            f"not a readable feather file ({error})", where=path, fix="Download the log again"
-        ) from None
+        table.validate(full=True)
     missing = [column for column in columns if column not in table.column_names]
     if missing:
         raise OpenPairError(f"the table lacks {', '.join(missing)}: not an Argoverse 2 sensor log", where=path)
-    return {column: np.asarray(table[column].to_numpy(zero_copy_only=False)) for column in columns}
+    with reading(path, "a column of the feather file", fix="Download the log again"):
+        arrays = {column: np.asarray(table[column].to_numpy(zero_copy_only=False)) for column in columns}
+        for column, array in arrays.items():
+            wanted = "OU" if column in _TEXT_COLUMNS else "iu" if column == "timestamp_ns" else "fiu"
+            if array.dtype.kind not in wanted:
+                raise OpenPairError(f"the column {column} holds {array.dtype}", where=path)
+            if array.dtype.kind == "f" and not np.isfinite(array).all():
+                raise OpenPairError(f"the column {column} holds NaN or infinity", where=path)
+    return arrays
 
 
 def read_vector_map(folder: Path) -> dict[str, dict[str, Any]]:
     """The log's vector map. Raises OpenPairError if it is missing, damaged or lacks a needed part."""
-    found = sorted((folder / "map").glob("log_map_archive_*.json"))
+    found = visible((folder / "map").glob("log_map_archive_*.json"))
     if not found:
         raise OpenPairError("the log has no map/log_map_archive_*.json", where=folder, fix="Download the log again")
-    try:
-        content = json.loads(found[0].read_text())
-    except (OSError, ValueError) as error:
-        raise OpenPairError(f"the map cannot be read ({error})", where=found[0]) from None
+    with reading(found[0], "the map", fix="Download the log again"):
+        content = json.loads(found[0].read_text(encoding="utf-8-sig"))
     for part in ("lane_segments", "drivable_areas"):
         if not isinstance(content, dict) or not isinstance(content.get(part), dict):
             raise OpenPairError(f"the map has no '{part}': not an Argoverse 2 map", where=found[0])
@@ -151,6 +170,10 @@ def read_vector_map(folder: Path) -> dict[str, dict[str, Any]]:
 def rotation_matrices(table: dict[str, NDArray[Any]]) -> NDArray[np.float64]:
     """(N, 3, 3) rotations of the columns qw, qx, qy, qz (unit quaternions)."""
     w, x, y, z = (table[name] for name in ("qw", "qx", "qy", "qz"))
+    length = np.sqrt(w * w + x * x + y * y + z * z)
+    if not (np.abs(length - 1) <= ROTATION_TOLERANCE).all():
+        row = int(np.argmax(~(np.abs(length - 1) <= ROTATION_TOLERANCE)))
+        raise OpenPairError(f"the quaternion of row {row} is not a rotation (its length is {length[row]:.4g}, not 1)")
     rows = [
         [1 - 2 * (y * y + z * z), 2 * (x * y - w * z), 2 * (x * z + w * y)],
         [2 * (x * y + w * z), 1 - 2 * (x * x + z * z), 2 * (y * z - w * x)],

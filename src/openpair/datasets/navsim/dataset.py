@@ -13,13 +13,14 @@ from openpair.datasets.base import SceneKey, data_fingerprint
 from openpair.datasets.environment import NavsimFolders, cache_folder, navsim_folders, scene_filter_file
 from openpair.datasets.lru import LruCache
 from openpair.datasets.navsim.log_index import LogEntry, LogIndex, build_index
-from openpair.datasets.navsim.logs import RawLog, read_log
+from openpair.datasets.navsim.logs import RawLog, check_spacing, read_log
 from openpair.datasets.navsim.maps import map_path, read_map
 from openpair.datasets.navsim.scene_filter import SceneFilter, read_scene_filter
 from openpair.datasets.navsim.sensor_files import read_sensors
 from openpair.datatypes.road_map import RoadMap
 from openpair.datatypes.scene import Scene, SensorFrame
 from openpair.errors import OpenPairError
+from openpair.folders import visible
 
 if TYPE_CHECKING:
     from openpair.datasets.choice import SceneChoice
@@ -127,6 +128,7 @@ class NavsimDataset:
         self._scenes = _select(index, self.scene_filter)
         self._log_number = {log_name: number for number, log_name in enumerate(index.log_names)}
         self._earlier: dict[str, tuple[str, int]] = {}
+        self._twice = _tokens_twice(index)
         self._logs: LruCache[RawLog] = LruCache(LOGS_KEPT)
         self._maps: LruCache[RoadMap] = LruCache(MAPS_KEPT)
         known = tuple(SceneKey(log_name, token) for token, (log_name, _) in self._scenes.items())
@@ -162,17 +164,25 @@ class NavsimDataset:
                 where=self._log_folder,
                 fix="Check token, split and filter",
             )
+        if token in self._twice:
+            raise OpenPairError(
+                f"the token '{token}' stands on {' and on '.join(self._twice[token])}: nobody knows which is meant",
+                where=self._log_folder,
+                fix="Remove the log that is there twice, or convert the log again",
+            )
         log_name, current = self._scenes[token] if token in self._scenes else self._earlier[token]
         log = self._log(log_name)
         first = current - self.scene_filter.num_history_frames + 1
         sensor_root = self.folders.sensor_blobs / self.split
         if first + self.scene_filter.num_frames > len(log) or log.token(current) != token:
             raise OpenPairError("the log changed since the dataset was opened", where=log.path, fix="Run it again")
+        frames = tuple(log.frame(i, sensor_root) for i in range(first, first + self.scene_filter.num_frames))
+        check_spacing(frames, log.path)
         return Scene(
             dataset=self.name,
             log_name=log_name,
             road_map=self.load_map(log.map_location),
-            frames=tuple(log.frame(i, sensor_root) for i in range(first, first + self.scene_filter.num_frames)),
+            frames=frames,
             current_index=self.scene_filter.num_history_frames - 1,
         )
 
@@ -209,7 +219,7 @@ class NavsimDataset:
         return self._logs.get(log_name, lambda: read_log(self._log_folder / f"{log_name}.pkl"))
 
     def _log_paths(self) -> list[Path]:
-        found = {path.stem: path for path in self._log_folder.glob("*.pkl")}
+        found = {path.stem: path for path in visible(self._log_folder.glob("*.pkl"))}
         wanted = self.scene_filter.log_names
         if wanted is None:
             if not found:
@@ -261,7 +271,7 @@ def is_named_filter(folders: NavsimFolders, split: str | None) -> bool:
 
 def _choose_split(logs: Path, split: str | None) -> str:
     """Name of the split; raises OpenPairError if it is missing or cannot be guessed."""
-    splits = sorted(path.name for path in logs.iterdir() if path.is_dir())
+    splits = [path.name for path in visible(logs.iterdir()) if path.is_dir()]
     if split is None:
         if len(splits) == 1:
             return splits[0]
@@ -294,6 +304,21 @@ def _why_absent(index: LogIndex, scene_filter: SceneFilter, token: str) -> str:
     if scene_filter.has_route and not index.has_route[found[0]]:
         return f"{place} has no route"
     return f"{place} is left out by the filter"
+
+
+def _tokens_twice(index: LogIndex) -> dict[str, list[str]]:
+    """Places of every token that stands on several frames."""
+    if len(set(index.tokens.tolist())) == len(index.tokens):
+        return {}
+    order = np.argsort(index.tokens, kind="stable")
+    ordered = index.tokens[order]
+    again = ordered[1:] == ordered[:-1]
+    places: dict[str, list[str]] = {}
+    for row in np.flatnonzero(np.append(again, False) | np.append(False, again)):
+        log = int(np.searchsorted(index.offset, order[row], side="right")) - 1
+        place = f"frame {int(order[row] - index.offset[log])} of log {index.log_names[log]}"
+        places.setdefault(ordered[row].decode(), []).append(place)
+    return places
 
 
 def _select(index: LogIndex, scene_filter: SceneFilter) -> dict[str, tuple[str, int]]:

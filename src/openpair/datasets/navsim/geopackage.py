@@ -8,6 +8,8 @@ from __future__ import annotations
 
 import sqlite3
 import struct
+import sys
+import time
 from collections.abc import Iterator
 from contextlib import closing, contextmanager
 from dataclasses import dataclass
@@ -19,7 +21,19 @@ import pyproj
 import shapely
 from numpy.typing import NDArray
 
+from openpair.damage import reading
 from openpair.errors import OpenPairError
+
+MAX_VALUE_BYTES: Final = 32 << 20
+"""Of one value, such as a polygon; the largest of nuPlan's have some hundred kB."""
+
+MAX_ROWS: Final = 2_000_000
+"""Of a layer; nuPlan's largest has some 100,000. A view may make rows without end."""
+
+MAX_LAYER_BYTES: Final = 1 << 30
+MAX_SECONDS: Final = 600.0
+STEPS_BETWEEN_LOOKS: Final = 1_000_000
+"""Reading a map is given up after so long; the clock is looked at after so many steps of SQLite's machine."""
 
 _ENVELOPE_BYTES: Final = {0: 0, 1: 32, 2: 48, 3: 48, 4: 64}
 """Length of the bounding box that stands between the 8-byte header and the WKB, by its code."""
@@ -107,7 +121,13 @@ class GeoPackage:
             raise OpenPairError(f"layer '{name}' of the map lacks the column {', '.join(missing)}", where=self.path)
         wanted = [*columns, *(column for column in optional if column in present)]
         select = ", ".join(["rowid", _quoted(geometry_column), *map(_quoted, wanted)])
-        rows = self._connection.execute(f"SELECT {select} FROM {_quoted(name)} ORDER BY rowid").fetchall()
+        self._check_table(name)
+        rows = self._connection.execute(
+            f"SELECT {select} FROM {_quoted(name)} ORDER BY rowid LIMIT {MAX_ROWS + 1}"
+        ).fetchall()
+        size = sum(len(row[1]) for row in rows if isinstance(row[1], bytes))
+        if len(rows) > MAX_ROWS or size > MAX_LAYER_BYTES:
+            raise OpenPairError(f"layer '{name}' of the map is larger than any of nuPlan's", where=self.path)
         values: dict[str, list[Any]] = {column: [row[2 + i] for row in rows] for i, column in enumerate(wanted)}
         for column in optional:
             values.setdefault(column, [None] * len(rows))
@@ -117,6 +137,12 @@ class GeoPackage:
             geometry=self._geometries([row[1] for row in rows], name, srs),
             columns=values,
         )
+
+    def _check_table(self, name: str) -> None:
+        """Layers are tables: a view or a virtual table runs a program of the file's."""
+        kinds = self._connection.execute("SELECT type, sql FROM sqlite_master WHERE name = ?", (name,)).fetchall()
+        if any(kind != "table" or str(sql).lstrip().upper().startswith("CREATE VIRTUAL") for kind, sql in kinds):
+            raise OpenPairError(f"layer '{name}' of the map is no plain table", where=self.path)
 
     def _geometries(self, blobs: list[bytes | None], name: str, srs: int) -> NDArray[np.object_]:
         try:
@@ -198,14 +224,18 @@ def open_geopackage(path: Path) -> Iterator[GeoPackage]:
     """
     if not path.is_file():
         raise OpenPairError("there is no such map file", where=path)
-    try:
+    with (
+        reading(path, "the GeoPackage", fix="Copy or download the map again"),
         # immutable: no lock files, so that maps in read-only folders open
-        with closing(sqlite3.connect(f"{path.resolve().as_uri()}?mode=ro&immutable=1", uri=True)) as connection:
-            yield GeoPackage(connection, path)
-    except sqlite3.Error as error:
-        raise OpenPairError(
-            f"the file is not a readable GeoPackage ({error})", where=path, fix="Copy or download the map again"
-        ) from None
+        closing(sqlite3.connect(f"{path.resolve().as_uri()}?mode=ro&immutable=1", uri=True)) as connection,
+    ):
+        if sys.version_info >= (3, 11):
+            connection.setlimit(sqlite3.SQLITE_LIMIT_LENGTH, MAX_VALUE_BYTES)
+        connection.execute("PRAGMA trusted_schema = OFF")  # a map's schema may name functions
+        connection.text_factory = lambda data: data.decode("utf-8")
+        started = time.monotonic()
+        connection.set_progress_handler(lambda: time.monotonic() - started > MAX_SECONDS, STEPS_BETWEEN_LOOKS)
+        yield GeoPackage(connection, path)
 
 
 def _quoted(name: str) -> str:

@@ -16,18 +16,21 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
+from openpair.damage import is_damage
 from openpair.datasets.navsim.skim import skim_log
 from openpair.errors import OpenPairError
 from openpair.files import whole_file
 
-_FORMAT = 2
+_FORMAT = 3
 _SAVED_FROM_LOGS = 32
 """Fewer logs are read in less time than it takes to explain where the index is."""
-_TOKEN_DTYPE = "S20"
+MAX_TOKEN_CHARACTERS = 100
+"""NAVSIM's tokens have 16 or 17."""
+_NO_TOKENS = np.zeros(0, "S1")
 
 _MEMORY_FOR_READING = 800e6
 _MEMORY_OF_A_READER = 50e6
-_MEMORY_PER_FILE_BYTE = 2.5
+_MEMORY_PER_FILE_BYTE = 4.0
 """[bytes] All readers together stay below the first; one takes the second and so much of the log it is at."""
 
 
@@ -87,7 +90,7 @@ def build_index(
     return LogIndex(
         log_names=tuple(entry.name for entry in ordered),
         offset=np.concatenate([[0], np.cumsum(lengths)]).astype(np.int64),
-        tokens=np.concatenate([entry.tokens for entry in ordered]) if ordered else np.zeros(0, _TOKEN_DTYPE),
+        tokens=np.concatenate([entry.tokens for entry in ordered]) if ordered else _NO_TOKENS,
         has_route=np.concatenate([entry.has_route for entry in ordered]) if ordered else np.zeros(0, bool),
         broken={name: entry.error for name, entry in sorted(entries.items()) if entry.error},
     )
@@ -115,12 +118,19 @@ class LogEntry:
 def read_entry(path: Path) -> LogEntry:
     """Index of one log file. Raises OpenPairError if it is not a log."""
     rows = skim_log(path)
-    try:
-        tokens = np.array([str(row["token"]) for row in rows], dtype=_TOKEN_DTYPE)
-    except UnicodeEncodeError:
-        raise OpenPairError("the tokens of the log are not plain text", where=path) from None
+    tokens = [row["token"] for row in rows]
+    odd = [i for i, token in enumerate(tokens) if not is_token(token)]
+    if odd:
+        raise OpenPairError(
+            f"the token of frame {odd[0]} is not plain text of 1 to {MAX_TOKEN_CHARACTERS} characters", where=path
+        )
     has_route = np.array([len(row["roadblock_ids"]) > 0 for row in rows], dtype=bool)
-    return LogEntry(path.stem, _stamp(path), tokens, has_route)
+    return LogEntry(path.stem, _stamp(path), np.array([token.encode() for token in tokens]), has_route)
+
+
+def is_token(token: object) -> bool:
+    """True for text that can name a scene."""
+    return isinstance(token, str) and 0 < len(token) <= MAX_TOKEN_CHARACTERS and token.isascii() and token.isprintable()
 
 
 def _read_or_explain(path: Path) -> LogEntry:
@@ -128,7 +138,7 @@ def _read_or_explain(path: Path) -> LogEntry:
     try:
         return read_entry(path)
     except OpenPairError as error:
-        return LogEntry(path.stem, (0, 0), np.zeros(0, _TOKEN_DTYPE), np.zeros(0, bool), error=str(error))
+        return LogEntry(path.stem, (0, 0), _NO_TOKENS, np.zeros(0, bool), error=str(error))
 
 
 def _read_entries(paths: list[Path], keep_broken: bool) -> Iterable[LogEntry]:
@@ -177,16 +187,14 @@ def _load(file: Path) -> dict[str, LogEntry]:
                 return {}
             names, stamps, offset = data["names"].tolist(), data["stamps"].tolist(), data["offset"].tolist()
             tokens, has_route = data["tokens"], data["has_route"]
-    except (OSError, ValueError, KeyError, EOFError):
+            return {
+                name: LogEntry(name, (stamp[0], stamp[1]), tokens[a:b], has_route[a:b])
+                for name, stamp, a, b in zip(names, stamps, offset[:-1], offset[1:], strict=True)
+            }
+    except Exception as error:
+        if not is_damage(error):
+            raise
         return {}
-    except Exception as error:  # zipfile raises its own kinds for a damaged archive
-        if type(error).__module__ == "zipfile":
-            return {}
-        raise
-    return {
-        name: LogEntry(name, (stamp[0], stamp[1]), tokens[a:b], has_route[a:b])
-        for name, stamp, a, b in zip(names, stamps, offset[:-1], offset[1:], strict=True)
-    }
 
 
 def _save(file: Path, entries: list[LogEntry]) -> None:

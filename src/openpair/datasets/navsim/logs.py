@@ -9,14 +9,16 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 from pathlib import Path
 from typing import Any, Final
 
 import numpy as np
 from numpy.typing import NDArray
 
-from openpair.datasets.navsim.unpickle import load_plain
-from openpair.datatypes.agents import Agents
+from openpair.damage import cause_of
+from openpair.datasets.navsim.unpickle import check_extent, load_plain
+from openpair.datatypes.agents import Agents, UnknownAgents
 from openpair.datatypes.columns import AgentCategory
 from openpair.datatypes.ego import EgoState
 from openpair.datatypes.scene import Camera, Frame
@@ -36,9 +38,21 @@ REQUIRED_KEYS: Final = (
     "ego_dynamic_state",
     "driving_command",
     "traffic_lights",
-    "anns",
 )
-"""What a frame needs to become a :class:`Frame`; sensors are optional."""
+"""What a frame needs to become a :class:`Frame`. Sensors are optional, and annotations for those who only plan."""
+
+MAX_ROW_VALUES: Final = 500_000
+"""Values of a frame, each counted as often as it is met; real ones have some thousands."""
+
+ROTATION_TOLERANCE: Final = 0.01
+"""How far the length of a quaternion may be from 1; recorded ones differ in the last digit."""
+
+SPACING_S: Final = 0.5
+SPACING_TOLERANCE_S: Final = 0.1
+"""Recorded frames are up to 0.8 ms from 0.5 s apart; nuPlan's sensors run at 20 Hz, and one sweep may be missing."""
+
+MOST_TURN_RAD: Final = 4 * math.pi
+"""Headings beyond two full turns are degrees where radians belong."""
 
 _ANNOTATION_KEYS: Final = ("gt_boxes", "gt_names", "gt_velocity_3d", "track_tokens")
 _CATEGORIES: Final = {category.navsim_name: int(category) for category in AgentCategory}
@@ -95,13 +109,14 @@ class RawLog:
             OpenPairError: a value of the frame has an unexpected shape or type.
         """
         row = self.rows[index]
+        check_extent(row, f"{self.path}, frame {index}", MAX_ROW_VALUES)
         try:
             return frame_of_row(row, sensor_root)
         except OpenPairError as error:
             raise OpenPairError(error.what, where=f"{self.path}, frame {index}", fix=error.fix) from None
-        except (KeyError, ValueError, TypeError, IndexError) as error:
+        except (ArithmeticError, AttributeError, LookupError, MemoryError, TypeError, ValueError) as error:
             raise OpenPairError(
-                f"the frame is not in NAVSIM's format ({type(error).__name__}: {error})",
+                f"the frame is not in NAVSIM's format ({type(error).__name__}: {cause_of(error)})",
                 where=f"{self.path}, frame {index}",
                 fix="Check that the log was written for NAVSIM v1.1 or v2.2",
             ) from None
@@ -124,6 +139,8 @@ def read_log(path: Path) -> RawLog:
         )
     for index, row in enumerate(rows):
         missing = [key for key in REQUIRED_KEYS if key not in row]
+        if not isinstance(row.get("token", ""), str):
+            raise OpenPairError(f"the token of frame {index} is not text", where=path)
         if missing:
             raise OpenPairError(
                 f"frame {index} lacks {', '.join(missing)}: a log of another format or version",
@@ -133,25 +150,63 @@ def read_log(path: Path) -> RawLog:
     return RawLog(path.stem, path, rows)
 
 
+def check_spacing(frames: Sequence[Frame], where: object) -> None:
+    """Frames of a scene are half a second apart. Raises OpenPairError with both time stamps where two are not."""
+    for before, after in pairwise(frames):
+        gap_s = (after.ego.timestamp_us - before.ego.timestamp_us) * 1e-6
+        if abs(gap_s - SPACING_S) > SPACING_TOLERANCE_S:
+            raise OpenPairError(
+                f"frames {before.token} and {after.token} are {gap_s:.3f} s apart ({before.ego.timestamp_us} and "
+                f"{after.ego.timestamp_us} us), not {SPACING_S} s",
+                where=where,
+                fix="A frame is missing or the clock was set; leave this scene out, or convert the log again",
+            )
+
+
+def check_finite(what: str, *arrays: NDArray[np.float64]) -> None:
+    """Raises OpenPairError where a value is NaN or infinite."""
+    if not all(np.isfinite(array).all() for array in arrays):
+        raise OpenPairError(f"{what} hold NaN or infinity", fix="Mend the log, or leave the scene out")
+
+
+def check_rotation(wxyz: object) -> None:
+    """Raises OpenPairError for a quaternion that is no rotation: zeros, NaN, or of a length far from 1."""
+    length = float(np.linalg.norm(np.asarray(wxyz, dtype=np.float64).reshape(4)))
+    if not abs(length - 1.0) <= ROTATION_TOLERANCE:
+        raise OpenPairError(
+            f"the quaternion is not a rotation (its length is {length:.4g}, not 1)",
+            fix="Mend the log, or leave the scene out",
+        )
+
+
 def frame_of_row(row: dict[str, Any], sensor_root: Path | None = None) -> Frame:
     """One dictionary of a log -> :class:`Frame`. See :meth:`RawLog.frame`."""
     ego = _ego_state(row)
     return Frame(
         token=str(row["token"]),
         ego=ego,
-        agents=_agents(row["anns"], ego.pose),
-        traffic_lights=tuple((str(connector), bool(red)) for connector, red in row["traffic_lights"]),
-        route_roadblock_ids=tuple(str(block) for block in row["roadblock_ids"]),
+        agents=_agents(row["anns"], ego.pose) if row.get("anns") else UnknownAgents(f"frame {row['token']}"),
+        traffic_lights=tuple((_name(connector), bool(red)) for connector, red in row["traffic_lights"]),
+        route_roadblock_ids=tuple(_name(block) for block in row["roadblock_ids"]),
         driving_command=np.asarray(row["driving_command"], dtype=np.int64).reshape(4),
         cameras=_cameras(row, sensor_root),
         lidar_path=sensor_path(row.get("lidar_path"), sensor_root),
     )
 
 
+def _name(value: object) -> str:
+    """An id, which files hold as text or as a number."""
+    if not isinstance(value, str | int | np.integer | np.str_):
+        raise TypeError(f"an id that is a {type(value).__name__}")
+    return str(value)
+
+
 def _ego_state(row: dict[str, Any]) -> EgoState:
     x, y = np.asarray(row["ego2global_translation"], dtype=np.float64)[:2]
+    check_rotation(row["ego2global_rotation"])
     # The original keeps these four numbers as float32.
     dynamics = np.asarray(row["ego_dynamic_state"], dtype=np.float64).reshape(4).astype(np.float32).astype(np.float64)
+    check_finite("the ego's position, velocity or acceleration", np.array([x, y]), dynamics)
     return EgoState(
         timestamp_us=int(row["timestamp"]),
         pose=np.array([x, y, yaw_of_quaternion(row["ego2global_rotation"])]),
@@ -187,16 +242,19 @@ def agents_from_boxes(boxes: Any, names: Any, velocity: Any, tokens: Any, ego_po
         return Agents.empty()
     boxes = np.asarray(boxes, dtype=np.float64).reshape(count, 7)
     velocity = np.asarray(velocity, dtype=np.float64).reshape(count, -1)
-    unknown = sorted({str(name) for name in names} - _CATEGORIES.keys())
+    check_finite("boxes or velocities of the other road users", boxes, velocity)
+    if (np.abs(boxes[:, 6]) > MOST_TURN_RAD).any():
+        raise OpenPairError("headings of boxes are beyond two full turns: degrees where radians belong")
+    unknown = sorted({_name(name) for name in names} - _CATEGORIES.keys())
     if unknown:
         raise OpenPairError(
-            f"objects of unknown kind: {', '.join(unknown)}", fix=f"NAVSIM knows {', '.join(_CATEGORIES)}"
+            f"objects of unknown kind: {', '.join(unknown)[:200]}", fix=f"NAVSIM knows {', '.join(_CATEGORIES)}"
         )
     cos, sin = np.cos(ego_pose[2]), np.sin(ego_pose[2])
     x, y, z, length, width, height, yaw = boxes.T
     vx, vy = velocity[:, 0], velocity[:, 1]
     return Agents(
-        track_tokens=tuple(str(token) for token in tokens),
+        track_tokens=tuple(_name(token) for token in tokens),
         category=np.array([_CATEGORIES[str(name)] for name in names], dtype=np.int64),
         box=np.stack(
             [
@@ -241,7 +299,9 @@ def _rotation_matrix(rotation: object) -> NDArray[np.float64]:
     """3x3 matrix of a rotation given as a matrix or as (w, x, y, z)."""
     array = np.asarray(rotation, dtype=np.float64)
     if array.shape == (3, 3):
+        check_finite("the sensors' rotations", array)
         return array
+    check_rotation(array)
     w, x, y, z = array / np.linalg.norm(array)
     return np.array(
         [

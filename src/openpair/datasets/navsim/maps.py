@@ -14,6 +14,7 @@ import shapely
 from numpy.typing import NDArray
 from shapely.geometry import LineString, MultiPolygon, Polygon
 
+from openpair.damage import reading
 from openpair.datasets.environment import DEFAULT_MAP_VERSION
 from openpair.datasets.navsim.geopackage import GeoPackage, Layer, open_geopackage
 from openpair.datatypes.road_map import Lane, Roadblock, RoadMap
@@ -36,11 +37,11 @@ def map_path(maps_root: Path, location: str, version: str = DEFAULT_MAP_VERSION)
             where=maps_root,
             fix="Point NUPLAN_MAPS_ROOT (or --root) to the folder that holds it",
         )
-    try:
-        index = json.loads(index_path.read_text())
+    with reading(index_path, "the index of maps"):
+        index = json.loads(index_path.read_text(encoding="utf-8-sig"))
+        if not isinstance(index, dict):
+            raise ValueError("it names no locations")
         known = {str(name): str(entry["version"]) for name, entry in index.items()}
-    except (ValueError, TypeError, KeyError, AttributeError) as error:
-        raise OpenPairError(f"the index of maps cannot be read ({error})", where=index_path) from None
     if location not in known:
         raise OpenPairError(f"there is no map '{location}' (there are {', '.join(known)})", where=index_path)
     return maps_root / location / known[location] / "map.gpkg"
@@ -56,7 +57,7 @@ def read_map(path: Path, name: str) -> RoadMap:
     Raises:
         OpenPairError: the file is missing or damaged, or lacks a layer or column.
     """
-    with open_geopackage(path) as package:
+    with open_geopackage(path) as package, reading(path, "the map"):
         return _road_map(package, name)
 
 

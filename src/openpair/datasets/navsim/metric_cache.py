@@ -22,8 +22,9 @@ from typing import Any, Final
 import numpy as np
 from numpy.typing import NDArray
 
-from openpair.datasets.navsim.synthetic import Record, SceneUnpickler, number_of
-from openpair.datasets.navsim.unpickle import loads_plain
+from openpair.damage import cause_of
+from openpair.datasets.navsim.synthetic import MAX_VALUES, SceneUnpickler, number_of
+from openpair.datasets.navsim.unpickle import Record, check_extent, loads_plain
 from openpair.datatypes import vehicle
 from openpair.datatypes.columns import AgentCategory, MapLayer, Protocol, StateIndex
 from openpair.datatypes.scoring_scene import DrivableMap, PolygonSet, RedLights, ScoringScene, Tracks
@@ -73,6 +74,8 @@ def surface_from_wkb(data: object) -> Surface:
         (count,) = struct.unpack_from(f"{order}I", data, position)
         position += 4
         rings = []
+        if count > len(data):
+            raise ValueError("too many rings")
         for _ in range(count):
             (points,) = struct.unpack_from(f"{order}I", data, position)
             position += 4
@@ -87,7 +90,7 @@ def surface_from_wkb(data: object) -> Surface:
 
 
 def _surfaces(values: object) -> tuple[Surface, ...]:
-    items = values.tolist() if isinstance(values, np.ndarray) else values
+    items = getattr(values, "listed", ()) if isinstance(values, np.ndarray) else values
     if not isinstance(items, list | tuple) or not all(isinstance(item, Surface) for item in items):
         raise pickle.UnpicklingError("a map without polygons")
     return tuple(items)
@@ -148,8 +151,11 @@ _ADMITTED: Final[dict[tuple[str, str], Any]] = {
 class MetricCacheUnpickler(SceneUnpickler):
     """Admits what a metric cache is made of, as records and tables of this module."""
 
-    def find_class(self, module: str, name: str) -> Any:
-        return _ADMITTED[module, name] if (module, name) in _ADMITTED else super().find_class(module, name)
+    listed_type = Surface
+
+    def __init__(self, file: Any, size: int) -> None:
+        super().__init__(file, size)
+        self.admit(_ADMITTED)
 
 
 def find_metric_caches(folder: Path) -> dict[str, Path]:
@@ -159,6 +165,8 @@ def find_metric_caches(folder: Path) -> dict[str, Path]:
     """
     found: dict[str, Path] = {}
     for path in sorted(folder.rglob(FILE_NAME), key=lambda path: path.parent.name):
+        if any(part.startswith(".") for part in path.relative_to(folder).parts):
+            continue
         token = path.parent.name
         if token in found:
             raise OpenPairError(
@@ -179,10 +187,13 @@ def read_metric_cache(path: Path) -> ScoringScene:
     content = loads_plain(_unpacked(path), path, MetricCacheUnpickler)
     if not isinstance(content, Record) or "observation" not in content.__dict__:
         raise OpenPairError("the file is not a metric cache", where=path)
+    check_extent(content, path, MAX_VALUES)
     try:
         return _scene(content.__dict__, token)
-    except (KeyError, TypeError, ValueError, AttributeError, IndexError) as error:
-        cause = f"it has no {error}" if isinstance(error, KeyError) else str(error)
+    except OpenPairError:
+        raise
+    except (ArithmeticError, AttributeError, LookupError, MemoryError, TypeError, ValueError) as error:
+        cause = f"it has no {error}" if isinstance(error, KeyError) else cause_of(error)
         raise OpenPairError(
             f"the metric cache is not laid out as those of v1.1 and v2.2 ({cause})",
             where=path,

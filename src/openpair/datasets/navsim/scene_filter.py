@@ -11,6 +11,7 @@ from typing import Any, Final
 
 import yaml
 
+from openpair.damage import reading
 from openpair.datatypes.columns import NUM_FUTURE_FRAMES, NUM_HISTORY_FRAMES
 from openpair.errors import OpenPairError
 
@@ -80,16 +81,20 @@ def read_scene_filter(path: Path) -> SceneFilter:
     Raises:
         OpenPairError: the file is missing, of another kind, or holds something else.
     """
-    try:
-        text = path.read_text(encoding="utf-8")
-    except (OSError, UnicodeDecodeError) as error:
-        raise OpenPairError(f"the scene filter cannot be read ({error})", where=path) from None
+    with reading(path, "the scene filter", fix=_LISTS):
+        text = path.read_text(encoding="utf-8-sig")
     if path.suffix in (".yaml", ".yml"):
-        return _filter_of_mapping(_read_flat_yaml(text, path), path)
+        with reading(path, "the YAML of the scene filter", fix=_LISTS):
+            values = _read_flat_yaml(text, path)
+        return _filter_of_mapping(values, path)
     if path.suffix == ".csv":
-        rows = list(csv.DictReader(text.splitlines()))
+        with reading(path, "the list of scenes", fix=_LISTS):
+            rows = list(csv.DictReader(text.splitlines()))
         if not rows or "token" not in rows[0]:
             raise OpenPairError("the list of scenes has no column 'token'", where=path)
+        short = [number for number, row in enumerate(rows, start=2) if not (row["token"] or "").strip()]
+        if short:
+            raise OpenPairError(f"line {short[0]} of the list of scenes has no token", where=path)
         return SceneFilter.of_tokens(dict.fromkeys(row["token"].strip() for row in rows))
     if path.suffix == ".txt":
         return SceneFilter.of_tokens(dict.fromkeys(line.strip() for line in text.splitlines() if line.strip()))
@@ -105,6 +110,12 @@ _LIST_HEAD: Final = re.compile(r"['\"]?(\w+)['\"]?:\s*")
 _PLAIN_ITEM: Final = re.compile(r"\s*-\s+(?:'([^'\\]*)'|\"([^\"\\]*)\"|([\w.\-]+))\s*")
 
 
+_LISTS: Final = "Give NAVSIM's scene filter (.yaml), or tokens as .csv with a column 'token' or as .txt, one a line"
+_FLAGS: Final = ("has_route", "include_synthetic_scenes")
+_FLAG_VALUES: Final = {"true": True, "yes": True, "on": True, "false": False, "no": False, "off": False}
+_NULLS: Final = ("", "null", "~")
+
+
 def _filter_of_mapping(values: dict[str, Any], path: Path) -> SceneFilter:
     unknown = sorted(values.keys() - _KNOWN_KEYS - _UNUSED_KEYS)
     if unknown or not values.keys() & _KNOWN_KEYS:
@@ -112,16 +123,26 @@ def _filter_of_mapping(values: dict[str, Any], path: Path) -> SceneFilter:
             f"not a NAVSIM scene filter (unknown entries: {', '.join(unknown) or 'none, but no known one either'})",
             where=path,
         )
-    known = {key: value for key, value in values.items() if key in _KNOWN_KEYS}
-    for key, value in known.items():
-        number_expected = key.startswith(("num_", "max_", "frame_"))
-        if (key in _TEXT_LISTS and not isinstance(value, list | None)) or (
-            number_expected and not isinstance(value, int | None)
-        ):
-            raise OpenPairError(f"the entry '{key}' of the scene filter has the value {value!r}", where=path)
-        if key in _TEXT_LISTS and value is not None:
-            known[key] = tuple(str(item) for item in value)
-    return SceneFilter(**known)
+    return SceneFilter(**{key: _value_of(key, value, path) for key, value in values.items() if key in _KNOWN_KEYS})
+
+
+def _value_of(key: str, value: Any, path: Path) -> Any:
+    """What an entry means; YAML's scalars come as text, so that a token of digits stays one."""
+    if isinstance(value, str) and value.lower() in _NULLS:
+        return None
+    if key in _TEXT_LISTS:
+        if isinstance(value, list) and all(isinstance(item, str) for item in value):
+            return tuple(value)
+    elif key in _FLAGS:
+        if isinstance(value, str) and value.lower() in _FLAG_VALUES:
+            return _FLAG_VALUES[value.lower()]
+    elif key.startswith(("num_", "max_", "frame_")):
+        if isinstance(value, str) and re.fullmatch(r"[+-]?\d{1,9}", value):
+            return int(value)
+    else:
+        return value
+    shown = f"'{value[:80]}'" if isinstance(value, str) else f"a {type(value).__name__}"
+    raise OpenPairError(f"the entry '{key}' of the scene filter is {shown}, which it cannot be", where=path)
 
 
 def _read_flat_yaml(text: str, path: Path) -> dict[str, Any]:
@@ -140,13 +161,17 @@ def _read_flat_yaml(text: str, path: Path) -> dict[str, Any]:
             rest.append(block)
         else:
             values[key[1]] = items
-    try:
-        others = yaml.load("".join(rest), Loader=getattr(yaml, "CSafeLoader", yaml.SafeLoader))
-    except yaml.YAMLError as error:
-        raise OpenPairError(f"not readable as YAML ({' '.join(str(error).split())})", where=path) from None
-    if not isinstance(others, dict | None):
+    others = yaml_as_text("".join(rest))
+    if not isinstance(others, dict | None) or not all(isinstance(key, str) for key in others or ()):
         raise OpenPairError("not a NAVSIM scene filter", where=path)
     return {**(others or {}), **values}
+
+
+def yaml_as_text(text: str) -> Any:
+    """A YAML document whose scalars are all text: a token like 0123 or 12e5 is no number. Raises yaml.YAMLError."""
+    loader = getattr(yaml, "CBaseLoader", yaml.BaseLoader)
+    content = yaml.load(text, Loader=loader)
+    return None if content == "" else content
 
 
 def _plain_items(body: str) -> list[str] | None:

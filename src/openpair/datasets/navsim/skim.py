@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-from openpair.datasets.navsim.unpickle import READ_BYTES, PlainUnpickler, load_plain, without_garbage_collection
+from openpair.datasets.navsim.unpickle import Admitted, PlainUnpickler, checked, loads_plain, read_pickle, run_checked
 from openpair.errors import OpenPairError
 
 
@@ -28,12 +28,15 @@ def _skip(*_: object) -> _Skipped:
     return _SKIPPED
 
 
+SKIP = Admitted(_skip)
+
+
 class SkimUnpickler(PlainUnpickler):
     """Admits the same names as :class:`PlainUnpickler` and builds nothing of numpy's."""
 
     def find_class(self, module: str, name: str) -> Any:
         admitted = super().find_class(module, name)
-        return _skip if module.startswith("numpy") else admitted
+        return SKIP if module.startswith("numpy") else admitted
 
 
 def skim_log(path: Path) -> list[dict[str, Any]]:
@@ -42,16 +45,18 @@ def skim_log(path: Path) -> list[dict[str, Any]]:
     Raises:
         OpenPairError: the file is no log; the message is that of a full read.
     """
+    data = read_pickle(path)
     try:
-        with path.open("rb", buffering=READ_BYTES) as file, without_garbage_collection():
-            rows = SkimUnpickler(file).load()
+        rows = run_checked(checked(data, path), SkimUnpickler)
     except Exception:
-        rows = load_plain(path)  # says what is wrong
+        rows = loads_plain(data, path)  # says what is wrong
     if not isinstance(rows, list) or not all(isinstance(row, dict) for row in rows):
         raise OpenPairError("the file is a pickle, but not a NAVSIM log", where=path)
     if not all(isinstance(row.get("token"), str) and hasattr(row.get("roadblock_ids"), "__len__") for row in rows):
-        rows = load_plain(path)
+        rows = loads_plain(data, path)
         missing = [key for key in ("token", "roadblock_ids") if any(key not in row for row in rows)]
+        if not missing:
+            raise OpenPairError("tokens that are not text, or routes that are no lists", where=path)
         if missing:
             raise OpenPairError(f"frames lack {' and '.join(missing)}: a log of another format or version", where=path)
     return list(rows)

@@ -7,7 +7,6 @@ no nuPlan code is needed and none is run.
 
 from __future__ import annotations
 
-import io
 import pickle
 from collections.abc import Callable, Sequence
 from dataclasses import replace
@@ -16,54 +15,51 @@ from typing import Any, Final
 
 import numpy as np
 
+from openpair.damage import cause_of
 from openpair.datasets.base import SceneKey, data_fingerprint
 from openpair.datasets.environment import NavsimFolders, navsim_folders
 from openpair.datasets.lru import LruCache
-from openpair.datasets.navsim.logs import CAMERA_KEYS, agents_from_boxes, sensor_path
+from openpair.datasets.navsim.logs import CAMERA_KEYS, agents_from_boxes, check_finite, check_spacing, sensor_path
 from openpair.datasets.navsim.maps import map_path, read_map
 from openpair.datasets.navsim.sensor_files import read_sensors
 from openpair.datasets.navsim.skim import SkimUnpickler
-from openpair.datasets.navsim.unpickle import PlainUnpickler, load_plain, loads_plain, without_garbage_collection
+from openpair.datasets.navsim.unpickle import (
+    PlainUnpickler,
+    Record,
+    check_extent,
+    checked,
+    loads_plain,
+    read_pickle,
+    run_checked,
+)
 from openpair.datatypes.agents import Agents
 from openpair.datatypes.columns import AgentCategory
 from openpair.datatypes.ego import EgoState
 from openpair.datatypes.road_map import RoadMap
 from openpair.datatypes.scene import Camera, Frame, Scene, SensorFrame
 from openpair.errors import OpenPairError
+from openpair.folders import visible
 
 FOLDER: Final = Path("navhard_two_stage") / "synthetic_scene_pickles"
 """Where NAVSIM puts these scenes below its data folder."""
+
+MAX_VALUES: Final = 3_000_000
+"""Values in a scene, each counted as often as it is met; real ones have some 10,000."""
 
 RED_LIGHT: Final = 2
 """nuPlan's number of a red light (0 green, 1 yellow, 3 unknown)."""
 
 
-class Record:
-    """Attributes of one pickled object, nothing else."""
-
-    def __new__(cls, *_: object) -> Record:
-        return super().__new__(cls)
-
-    def __setstate__(self, state: Any) -> None:
-        parts = state if isinstance(state, tuple) else (state,)
-        for part in parts:
-            if isinstance(part, dict):
-                for name, value in part.items():
-                    if not isinstance(name, str) or name.startswith("__"):
-                        raise pickle.UnpicklingError(f"an attribute named {name!r}")
-                    self.__dict__[name] = value
-
-
 def number_of(value: object) -> int:
     """nuPlan's enumerations, as their numbers."""
-    if type(value) is not int:
-        raise pickle.UnpicklingError(f"an enumeration value {value!r}")
+    if type(value) is not int or abs(value) > 1000:
+        raise pickle.UnpicklingError("an enumeration value that is none")
     return value
 
 
 def _path_of(*parts: object) -> str:
     """File paths, as text."""
-    if not all(isinstance(part, str) for part in parts):
+    if not all(isinstance(part, str) for part in parts) or sum(len(str(part)) for part in parts) > 4096:
         raise pickle.UnpicklingError("a path that is not text")
     return "/".join(str(part) for part in parts).replace("//", "/")
 
@@ -94,8 +90,9 @@ _ADMITTED: Final[dict[tuple[str, str], Any]] = {
 class SceneUnpickler(PlainUnpickler):
     """Admits builtins, numpy arrays and the nuPlan objects of a scene, the last as :class:`Record`."""
 
-    def find_class(self, module: str, name: str) -> Any:
-        return _ADMITTED[module, name] if (module, name) in _ADMITTED else super().find_class(module, name)
+    def __init__(self, file: Any, size: int) -> None:
+        super().__init__(file, size)
+        self.admit(_ADMITTED)
 
 
 class _MetadataUnpickler(SkimUnpickler):
@@ -129,7 +126,7 @@ class SyntheticScenes:
     ) -> None:
         self.folders = root if isinstance(root, NavsimFolders) else navsim_folders(None if root is None else Path(root))
         self.folder = self.folders.logs.parent / FOLDER if folder is None else folder
-        found = {path.stem: path for path in self.folder.glob("*.pkl")} if self.folder.is_dir() else {}
+        found = {path.stem: path for path in visible(self.folder.glob("*.pkl"))} if self.folder.is_dir() else {}
         if not found:
             raise OpenPairError("there are no second-stage scenes (*.pkl)", where=self.folder)
         wanted = sorted(found) if tokens is None else list(dict.fromkeys(tokens))
@@ -195,13 +192,9 @@ class SyntheticScenes:
 
 def read_metadata(path: Path) -> dict[str, Any]:
     """``scene_metadata`` of a scene pickle. Raises OpenPairError if it is damaged or something else."""
+    data = read_pickle(path)
     try:
-        data = path.read_bytes()
-    except OSError as error:
-        raise OpenPairError(f"the file cannot be read ({error.strerror})", where=path) from None
-    try:
-        with without_garbage_collection():
-            content = _MetadataUnpickler(io.BytesIO(data)).load()
+        content = run_checked(checked(data, path), _MetadataUnpickler)
     except Exception:
         content = loads_plain(data, path, SceneUnpickler)  # says what is wrong
     metadata: dict[str, Any] = _checked(content, path)["scene_metadata"]
@@ -219,7 +212,8 @@ def read_synthetic_scene(path: Path, load_map: Callable[[str], RoadMap], sensor_
     Raises:
         OpenPairError: the file is damaged, hostile or of another format.
     """
-    content = _checked(load_plain(path, SceneUnpickler), path)
+    content = _checked(loads_plain(read_pickle(path), path, SceneUnpickler), path)
+    check_extent(content, path, MAX_VALUES)
     metadata = content["scene_metadata"]
     try:
         history = [_history_frame(row, sensor_root) for row in content["frames"]]
@@ -231,6 +225,7 @@ def read_synthetic_scene(path: Path, load_map: Callable[[str], RoadMap], sensor_
         ]
         if history[-1].token != metadata["initial_token"] or path.stem != metadata["initial_token"]:
             raise ValueError("its tokens do not agree")
+        check_spacing((*history, *future), path)
         return Scene(
             dataset="navsim",
             log_name=str(metadata["log_name"]),
@@ -239,9 +234,11 @@ def read_synthetic_scene(path: Path, load_map: Callable[[str], RoadMap], sensor_
             current_index=len(history) - 1,
             original_token=str(metadata["corresponding_original_initial_token"]),
         )
-    except (KeyError, ValueError, TypeError, IndexError, AttributeError) as error:
+    except OpenPairError as error:
+        raise OpenPairError(error.what, where=error.where or path, fix=error.fix) from None
+    except (ArithmeticError, AttributeError, LookupError, MemoryError, TypeError, ValueError) as error:
         raise OpenPairError(
-            f"the second-stage scene is damaged ({type(error).__name__}: {error})", where=path
+            f"the second-stage scene is damaged ({type(error).__name__}: {cause_of(error)})", where=path
         ) from None
 
 
@@ -267,6 +264,7 @@ def _history_frame(row: dict[str, Any], sensor_root: Path | None) -> Frame:
         velocity=np.array(status["ego_velocity"], dtype=np.float64).reshape(2),
         acceleration=np.array(status["ego_acceleration"], dtype=np.float64).reshape(2),
     )
+    check_finite("the ego's pose, velocity or acceleration", ego.pose, ego.velocity, ego.acceleration)
     return Frame(
         token=str(row["token"]),
         ego=ego,

@@ -3,17 +3,16 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import yaml
-
+from openpair.damage import cause_of, reading
 from openpair.datasets.base import SceneKey, data_fingerprint
 from openpair.datasets.environment import NavsimFolders, mapping_file
 from openpair.datasets.navsim.dataset import NAMED_SPLITS, NavsimDataset
-from openpair.datasets.navsim.scene_filter import SceneFilter
+from openpair.datasets.navsim.scene_filter import SceneFilter, yaml_as_text
 from openpair.datasets.navsim.sensor_files import read_sensors
 from openpair.datasets.navsim.synthetic import FOLDER, read_synthetic_scene
 from openpair.datatypes.road_map import RoadMap
@@ -42,11 +41,9 @@ def read_mappings(path: Path) -> tuple[StageMapping, ...]:
     Raises:
         OpenPairError: the file is missing or something else, or a scene occurs in two places.
     """
-    try:
-        text = path.read_text(encoding="utf-8")
-        content = json.loads(text) if path.suffix == ".json" else _read_yaml(text)
-    except (OSError, ValueError, yaml.YAMLError) as error:
-        raise OpenPairError(f"the file cannot be read ({' '.join(str(error).split())})", where=path) from None
+    with reading(path, "the file", fix="Name NAVSIM's train_test_split/<name>.yaml"):
+        text = path.read_text(encoding="utf-8-sig")
+        content = json.loads(text) if path.suffix == ".json" else yaml_as_text(text)
     if isinstance(content, dict):
         content = next((content[key] for key in MAPPING_KEYS if content.get(key)), None)
     if not isinstance(content, list) or not content:
@@ -58,7 +55,9 @@ def read_mappings(path: Path) -> tuple[StageMapping, ...]:
     try:
         mappings = tuple(_mapping_of(entry) for entry in content)
     except (KeyError, TypeError, ValueError) as error:
-        raise OpenPairError(f"an entry of the mapping is not in NAVSIM's format ({error})", where=path) from None
+        raise OpenPairError(
+            f"an entry of the mapping is not in NAVSIM's format ({cause_of(error)})", where=path
+        ) from None
     seen: set[str] = set()
     for mapping in mappings:
         for token in mapping.tokens:
@@ -199,22 +198,17 @@ def _absolute(frame: Frame, folder: Path) -> Frame:
     return replace(frame, cameras=cameras, lidar_path=lidar)
 
 
-def _read_yaml(text: str) -> Any:
-    loader: Callable[..., Any] = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
-    return yaml.load(text, Loader=loader)
-
-
 def _mapping_of(entry: Any) -> StageMapping:
     if isinstance(entry, dict):
         entry = [entry["original"], entry["previous"], entry["pairs"]]
     now, previous, pairs = entry
     second = tuple((_token(a), _token(b)) for a, b in pairs)
     if not second:
-        raise ValueError(f"'{now}' has no second-stage scenes")
+        raise ValueError(f"'{_token(now)}' has no second-stage scenes")
     return StageMapping(_token(now), _token(previous), second)
 
 
 def _token(value: Any) -> str:
     if not isinstance(value, str) or not value.isalnum():
-        raise ValueError(f"{value!r} is not a token")
+        raise ValueError("something that is no token")
     return value

@@ -12,6 +12,7 @@ from typing import Any, ClassVar
 import numpy as np
 from numpy.typing import NDArray
 
+from openpair.damage import reading
 from openpair.datasets.base import SceneKey
 from openpair.datasets.world.log_store import AGENT_UNITS, EGO_UNITS, StoredLog
 from openpair.datasets.world.town_map import TownMap, block_ids, path_ids, road_map, signalled_paths
@@ -25,6 +26,7 @@ from openpair.errors import OpenPairError
 from openpair.geometry.poses import wrap_angle
 
 DATA_DIR = Path(__file__).parent / "data"
+_AGAIN = "Install the package or build the world again; 'openpair world info --check' looks at every town"
 INDEX_NAME = "index.json"
 SPLITS = ("train", "val", "test")
 LONG = "long"
@@ -163,6 +165,10 @@ class WorldDataset:
         town_name, log, frame = self._find(token)
         frames = self._frames(town_name, log)
         window = frames[frame - NUM_HISTORY_FRAMES + 1 : frame + NUM_FUTURE_FRAMES + 1]
+        if len(window) < NUM_HISTORY_FRAMES + NUM_FUTURE_FRAMES:
+            raise OpenPairError(
+                f"the index names frame {frame} of log {log} as a scene, too near to its end", fix=_AGAIN
+            )
         return Scene(self.name, log, self._town(town_name).road_map, window, NUM_HISTORY_FRAMES - 1)
 
     def log_names(self) -> tuple[str, ...]:
@@ -224,11 +230,15 @@ class WorldDataset:
         return tuple(SceneKey(log, frames[frame]) for log, frames in order.items() for frame in sorted(frames))
 
     def _open_town(self, name: str) -> OpenTown:
-        return OpenTown(StoredTown.from_file(self.root / f"{name}{SUFFIX}"))
+        path = self.root / f"{name}{SUFFIX}"
+        stored = StoredTown.from_file(path)
+        with reading(path, "the town", fix=_AGAIN):
+            return OpenTown(stored)
 
     def _decode_frames(self, town_name: str, log_name: str) -> tuple[Frame, ...]:
         town = self._town(town_name)
-        return decode_frames(town, town.stored.log(log_name))
+        with reading(self.root / f"{town_name}{SUFFIX}", f"log {log_name}", fix=_AGAIN):
+            return decode_frames(town, town.stored.log(log_name))
 
 
 def read_index(root: Path) -> dict[str, Any]:
@@ -238,12 +248,23 @@ def read_index(root: Path) -> dict[str, Any]:
         raise OpenPairError(
             "there is no world here", where=root, fix="give the folder that 'openpair world build' wrote"
         )
-    try:
-        index: dict[str, Any] = json.loads(path.read_text())
-        _ = [town["logs"] for town in index["towns"]]
-    except (ValueError, KeyError, TypeError) as error:
-        raise OpenPairError("the index is damaged", where=path, fix="build the world again") from error
+    with reading(path, "the index of the world", fix="Install the package or build the world again"):
+        index: dict[str, Any] = json.loads(path.read_text(encoding="utf-8-sig"))
+        _check_index(index)
     return index
+
+
+def _check_index(index: dict[str, Any]) -> None:
+    """Raises KeyError, TypeError or ValueError for an index that is laid out otherwise."""
+    _ = index["hash"], index["sumo"]
+    for town in index["towns"]:
+        if town["split"] not in SPLITS or not all(isinstance(town[name], str) for name in ("name", "sha256")):
+            raise ValueError("a town without name, split or hash")
+        if Path(town["name"]).name != town["name"]:
+            raise ValueError("a town whose name is a path")
+        for frames in town["logs"].values():
+            if not all(type(frame) is int and frame >= NUM_HISTORY_FRAMES - 1 for frame in frames):
+                raise ValueError("a scene outside its log")
 
 
 def verify_files(root: Path) -> None:

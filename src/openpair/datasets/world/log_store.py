@@ -13,6 +13,8 @@ from numpy.typing import NDArray
 
 FRAMES = 40
 """Frames of a log, but for those of long routes."""
+MAX_BLOCK_BYTES = 64 << 20
+"""A block that unpacks to more is refused; the largest of the embedded world has some hundred kB."""
 EGO_UNITS = (1000.0, 1000.0, 10000.0, 1000.0, 1000.0, 10000.0)
 """Ego columns x, y, heading, speed, acceleration, yaw rate: steps per m, rad, m/s, m/s^2, rad/s."""
 AGENT_UNITS = (100.0, 100.0, 1000.0, 100.0)
@@ -82,7 +84,7 @@ class StoredLog:
     @staticmethod
     def decode(blob: bytes) -> StoredLog:
         """Inverse of :meth:`encode`."""
-        body = lzma.decompress(blob, lzma.FORMAT_RAW, filters=_FILTERS)
+        body = unpacked(blob, raw=True)
         sizes = struct.unpack_from("<4I", body)
         parts, at = [], 16
         for size in sizes:
@@ -101,6 +103,19 @@ class StoredLog:
             head["name"], head["episode"], head["start_step"], head["driver"], head["route"], head["scenes"],
             ego, np.array(head["commands"], dtype=np.int64), red, agents,
         )  # fmt: skip
+
+
+def unpacked(blob: bytes, *, raw: bool = False) -> bytes:
+    """Content of an LZMA block. Raises ValueError for one that is cut off, or unpacks to more than MAX_BLOCK_BYTES."""
+    unpacker = (
+        lzma.LZMADecompressor(lzma.FORMAT_RAW, filters=_FILTERS) if raw else lzma.LZMADecompressor(lzma.FORMAT_AUTO)
+    )
+    data = unpacker.decompress(blob, max_length=MAX_BLOCK_BYTES)
+    if not unpacker.eof and len(data) >= MAX_BLOCK_BYTES:
+        raise ValueError(f"a block of more than {MAX_BLOCK_BYTES >> 20} MB")
+    if not unpacker.eof and not raw:
+        raise ValueError("a block that is cut off")
+    return data
 
 
 def _pack(table: NDArray[np.int64], order: int) -> bytes:

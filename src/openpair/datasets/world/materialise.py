@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from openpair.datasets.world.dataset import WorldDataset
-from openpair.datasets.world.unpack import parts_of
+from openpair.datasets.world.unpack import hydra_name, parts_of, write_split
 from openpair.datatypes.columns import NUM_HISTORY_FRAMES
 from openpair.datatypes.front_view import RECORDED_SIZE
 from openpair.datatypes.scene import Scene, SensorFrame
@@ -33,6 +33,7 @@ def materialise_world(
 ) -> int:
     """Write ``<part>/sensor_blobs/<split>/<log>/{CAM_L0,CAM_F0,CAM_R0,MergedPointCloud}/<token>`` below ``out``.
 
+    Each part gets a train_test_split and a scene filter of the scenes that have sensors, ``<name>_with_sensors``, too.
     Folders and names are those that ``openpair world unpack`` writes into its logs. Frames that are there already are
     kept, so that an interrupted run goes on.
 
@@ -41,7 +42,7 @@ def materialise_world(
         split: "train", "val" or "test".
         root: folder of the world; None for the one that comes with the package.
         history: also the three frames before each scene's current one.
-        max_scenes: so many scenes alone, spread evenly over the split.
+        max_scenes: so many scenes alone, spread evenly over the split, each with the one half a second before it.
         size: (width, height) [px] of the images; NAVSIM's calibration is for 1920 x 1080.
         progress: called with frames done and frames in all.
 
@@ -51,10 +52,12 @@ def materialise_world(
     Raises:
         OpenPairError: no world at ``root``, or ``out`` cannot be written to.
     """
-    world = WorldDataset(split, root, max_scenes=max_scenes)
+    # With a limit, each scene with the one half a second before it: NAVSIM's two-frame comfort compares the two.
+    world = WorldDataset(split, root, max_scenes=max_scenes, predecessors=max_scenes is not None)
     jobs = list(_frames(world, history))
     written = 0
-    folders = {town: out / part.folder for part in parts_of(WorldDataset(split, root)) for town in part.location}
+    parts = parts_of(WorldDataset(split, root))
+    folders = {town: out / part.folder for part in parts for town in part.location}
     try:
         for done, (token, back) in enumerate(jobs, start=1):
             scene = _ending_in(world.load_scene(token), back)
@@ -64,6 +67,10 @@ def materialise_world(
                 written += 1
             if progress:
                 progress(done, len(jobs))
+        for part in parts:
+            tokens = [key.token for key in world.keys() if world.town_of_log(key.log_name) in part.location]
+            if tokens:
+                write_split(out / part.folder, f"{hydra_name(part)}_with_sensors", split, tokens)
     except OSError as error:
         raise OpenPairError(f"cannot write here ({error.strerror})", where=out, fix="Choose another folder") from error
     return written

@@ -12,6 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 from shapely.geometry import Polygon
 
+from openpair.datasets.world.log_store import unpacked
 from openpair.datatypes.road_map import Lane, Roadblock, RoadMap
 
 Line = list[list[int]]
@@ -54,7 +55,7 @@ class TownMap:
     @staticmethod
     def decode(blob: bytes) -> TownMap:
         """Inverse of :meth:`encode`."""
-        fields = _map_lines(json.loads(lzma.decompress(blob)), _accumulate)
+        fields = _map_lines(json.loads(unpacked(blob)), _accumulate)
         return TownMap(**{**fields, "origin_m": tuple(fields["origin_m"])})
 
 

@@ -15,10 +15,12 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from openpair.datasets.world.log_store import StoredLog
+from openpair.damage import reading
+from openpair.datasets.world.log_store import StoredLog, unpacked
 from openpair.datasets.world.town_map import TownMap
 from openpair.errors import OpenPairError
 
+_AGAIN = "Install the package or build the world again; 'openpair world info --check' looks at every town"
 MAGIC = b"OPWORLD1"
 SUFFIX = ".town"
 
@@ -29,6 +31,7 @@ class StoredTown:
 
     Attributes:
         recipe: the TownRecipe as a dictionary, with the version of SUMO that ran it.
+        path: file it was read from, for messages.
         roadside: per episode (K, 7) int64 category, x, y [cm], heading [mrad], length, width, height [cm].
         logs: encoded logs by name.
     """
@@ -38,12 +41,17 @@ class StoredTown:
     roadside: list[NDArray[np.int64]]
     logs: dict[str, bytes]
     recipe: dict[str, Any] = field(default_factory=dict)
+    path: Path | None = None
 
     def town_map(self) -> TownMap:
-        return TownMap.decode(self.map_blob)
+        """The map. Raises OpenPairError where it is damaged."""
+        with reading(self.path, "the town's map", fix=_AGAIN):
+            return TownMap.decode(self.map_blob)
 
     def log(self, name: str) -> StoredLog:
-        return StoredLog.decode(self.logs[name])
+        """A log. Raises OpenPairError where it is damaged."""
+        with reading(self.path, f"the town's log {name}", fix=_AGAIN):
+            return StoredLog.decode(self.logs[name])
 
     def to_bytes(self) -> bytes:
         """The whole file."""
@@ -61,18 +69,15 @@ class StoredTown:
         """Read a town. Raises OpenPairError for a missing or foreign file."""
         if not path.is_file():
             raise OpenPairError("there is no such town file", where=path, fix="install the package again")
-        data = path.read_bytes()
+        with reading(path, "the town file", fix=_AGAIN):
+            data = path.read_bytes()
         if data[: len(MAGIC)] != MAGIC:
             raise OpenPairError("the file is not a town of the embedded world", where=path)
-        try:
+        with reading(path, "the town file", fix=_AGAIN):
             (length,) = struct.unpack_from("<I", data, len(MAGIC))
             start = len(MAGIC) + 4 + length
             head = json.loads(data[len(MAGIC) + 4 : start])
             blocks = {name: data[start + at : start + at + size] for name, (at, size) in head["blocks"].items()}
-            roadside = [
-                np.array(t, dtype=np.int64).reshape(-1, 7) for t in json.loads(lzma.decompress(blocks["roadside"]))
-            ]
+            roadside = [np.array(t, dtype=np.int64).reshape(-1, 7) for t in json.loads(unpacked(blocks["roadside"]))]
             logs = {name[4:]: block for name, block in blocks.items() if name.startswith("log:")}
-            return StoredTown(head["town"], blocks["map"], roadside, logs, head.get("recipe", {}))
-        except (ValueError, KeyError, struct.error, lzma.LZMAError) as error:
-            raise OpenPairError(f"the town file is damaged ({error})", where=path, fix="install it again") from error
+            return StoredTown(head["town"], blocks["map"], roadside, logs, head.get("recipe", {}), path)

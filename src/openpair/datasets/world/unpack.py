@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -47,7 +47,8 @@ def unpack_world(
     """Write the world below ``out`` in NAVSIM's format.
 
     Each ``<split>-<number>`` folder is a dataset of its own: ``navsim_logs/<split>/*.pkl``, ``maps/`` and
-    ``scene_filter.yaml`` with the scenes. Logs that are there already are kept, so that an interrupted run goes on.
+    ``scene_filter.yaml`` with the scenes; ``hydra/`` holds the same filter and a train_test_split for NAVSIM's scripts,
+    as a folder of ``hydra.searchpath``. Logs that are there already are kept, so that an interrupted run goes on.
 
     Args:
         out: folder to write to.
@@ -88,11 +89,32 @@ def _write_part(folder: Path, part: Part, world: WorldDataset, done: int, tell: 
     write_maps(folder / "maps", maps)
     tokens = [key.token for key in world.keys() if world.town_of_log(key.log_name) in part.location]
     write_atomically(folder / "scene_filter.yaml", _filter_yaml(tokens))
+    write_split(folder, hydra_name(part), part.split, tokens)
     write_atomically(folder / "towns.json", json.dumps(part.location, indent=1) + "\n")
     return done
 
 
-def _filter_yaml(tokens: list[str]) -> str:
+def write_split(folder: Path, name: str, logs: str, tokens: Sequence[str]) -> None:
+    """A train_test_split for NAVSIM's scripts and the scene filter that it names, below ``folder/hydra``.
+
+    Args:
+        folder: of the part.
+        name: of both, for ``train_test_split=NAME``.
+        logs: folder of the logs below navsim_logs/.
+        tokens: of the scenes.
+    """
+    hydra = folder / "hydra" / "train_test_split"
+    (hydra / "scene_filter").mkdir(parents=True, exist_ok=True)
+    write_atomically(hydra / f"{name}.yaml", f"defaults:\n  - scene_filter: {name}\n\ndata_split: {logs}\n")
+    write_atomically(hydra / "scene_filter" / f"{name}.yaml", _filter_yaml(tokens))
+
+
+def hydra_name(part: Part) -> str:
+    """Name of a part's split and scene filter in Hydra's configuration; a hyphen would be read as minus there."""
+    return "world_" + part.folder.replace("-", "_")
+
+
+def _filter_yaml(tokens: Sequence[str]) -> str:
     """NAVSIM's scene filter for these tokens."""
     lines = [
         "_target_: navsim.common.dataclasses.SceneFilter",
