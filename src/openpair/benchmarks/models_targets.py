@@ -60,7 +60,7 @@ class PlainSiblings(nn.Module):
         super().__init__()
         self.layers = layers
 
-    def project_context(self, context: Tensor) -> Tensor:
+    def project_context(self, context: Tensor, there: None = None) -> Tensor:
         return context
 
     def forward(self, queries: Tensor, context: Tensor) -> Tensor:
@@ -111,7 +111,7 @@ def scene_map(network: DiffusionDrive, output: TrunkOutput, *, plain: bool) -> T
         return network._scene_map(output)
     rows, columns = network._backbone.fused_size
     tokens = output.keyval[:, : rows * columns].transpose(1, 2).unflatten(2, (rows, columns))
-    fine = output.backbone.bev
+    fine = output.bev
     coarse = F.interpolate(tokens, size=fine.shape[-2:], mode="bilinear", align_corners=False)
     scene: Tensor = network.bev_proj(torch.cat((coarse, fine), dim=1).permute(0, 2, 3, 1))
     return scene.permute(0, 3, 1, 2)
@@ -149,7 +149,7 @@ def pipeline_values(networks: Pipeline, features: Mapping[str, Tensor], noise: T
         root = base.plan(**features, noise=noise)
         context = tree.encode(features, perceive=False)
         return choose(features, root, lambda _, around: tree.mean_leaves(context, around), model).predicted
-    output = base.trunk(features["camera_feature"], features["lidar_feature"], features["status_feature"])
+    output = base.trunk(features)
     scene = scene_map(base, output, plain=True)
     root = likeliest(*base.denoised(noise, RecomputedValues(base, scene), output.queries))[1]
     base.perceive(output)
@@ -193,8 +193,8 @@ def measure_head(pipeline: Pipeline, features: Mapping[str, Tensor], noise: Tens
     """DiffusionDrive's head alone, from the trunk's output on."""
     names = ("camera_feature", "lidar_feature", "status_feature")
     with torch.no_grad():
-        output = pipeline.base.trunk(*(features[name] for name in names))
-        output.backbone.bev  # noqa: B018  (computed here, not in the head's time)
+        output = pipeline.base.trunk({name: features[name] for name in names})
+        output.bev  # noqa: B018  (computed here, not in the head's time)
 
     def run(networks: Pipeline, plain: bool) -> Tensor:
         return refined_plans(networks.base, output, noise, plain=plain)

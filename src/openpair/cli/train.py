@@ -44,8 +44,12 @@ class Train:
     preset: str = "demo"
     """Where the settings start from: demo, quick or published, with TransFuser, our tree and our reward model. Append
     _diffusiondrive; one of _parallel_ir (the published tree), _no_tree_offsets, _no_tree_whole, _group_12, _group_9,
-    _group_5 (other sets of leaves); _rwm (the published reward model); or several, in order. Networks that installed
-    packages register are appended by their names."""
+    _group_5 (other sets of leaves); _rwm (the published reward model); or several, in order; and at the
+    end _known (no sensors, see --input). Networks that installed packages register are appended by their names."""
+
+    input: Literal["sensors", "known"] = "sensors"
+    """What networks read: sensors, or the truth (agents, lanes, lights, edges of the road), without vision and a
+    twentieth of the cost. "known" is the same as _known at the end of the preset."""
 
     dataset: str = "world"
     """What kind of data: world, navsim, or another that is registered."""
@@ -84,7 +88,10 @@ class Train:
     @staticmethod
     def defaults(args: Sequence[str]) -> Train:
         """The command's defaults, with the settings of the preset that ``args`` ask for."""
-        return Train("parallel", Path("runs/unnamed"), config=preset(option(args, "--preset") or "demo"))
+        name = option(args, "--preset") or "demo"
+        if option(args, "--input") == "known" and not name.endswith("_known"):
+            name += "_known"
+        return Train("parallel", Path("runs/unnamed"), config=preset(name))
 
     def run(self) -> int:
         """Prepare data, train, say where the networks are."""

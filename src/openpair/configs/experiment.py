@@ -16,6 +16,7 @@ from openpair.errors import OpenPairError
 from openpair.features.config import FeatureConfig
 from openpair.kinds import PARTS
 from openpair.nn.registered import preset_of
+from openpair.nn.vector_encoder import VectorTrunkConfig
 from openpair.planning.changes import NO_CHANGES, PlannerChanges
 from openpair.policies.base import PolicyConfig
 from openpair.policies.transfuser import TransfuserConfig
@@ -290,6 +291,34 @@ def with_group_size(config: ExperimentConfig, size: int) -> ExperimentConfig:
     return replace(config, networks=replace(config.networks, sampler=sampler))
 
 
+def with_known(config: ExperimentConfig) -> ExperimentConfig:
+    """The same experiment without vision: networks read the truth by the vector encoder.
+
+    Networks are so small that half the trees of the demo cost less than a twentieth of a step with sensors, the exact
+    reward aside. Raises OpenPairError for networks that read sensors alone.
+    """
+    size = VectorTrunkConfig() if is_small(config) else VectorTrunkConfig(d_model=128, d_ffn=512, layers=3, heads=8)
+    networks = config.networks
+    known = NetworkConfig(
+        policy=networks.policy.on_truth(size),
+        sampler=networks.sampler.on_truth(size),
+        reward_model=networks.reward_model.on_truth(size),
+    )
+    return replace(
+        config,
+        features=FeatureConfig.truth(),
+        networks=known,
+        imitation=replace(config.imitation, precision="float32"),
+        reinforcement=replace(
+            config.reinforcement, precision="float32", trees_per_scene=min(config.reinforcement.trees_per_scene, 4)
+        ),
+        reward_model=replace(config.reward_model, precision="float32"),
+        sequential=replace(config.sequential, precision="float32"),
+        sequential_regularised=replace(config.sequential_regularised, precision="float32"),
+        iterative=replace(config.iterative, precision="float32"),
+    )
+
+
 def is_small(config: ExperimentConfig) -> bool:
     """Whether an experiment's networks are the demo's size."""
     return config.features != FeatureConfig.published()
@@ -324,6 +353,13 @@ NAMED_VARIATIONS: dict[str, dict[str, Variation]] = {
 }
 """Presets of networks that are called otherwise than their kind, by part."""
 
+
+KNOWN = "_known"
+"""What a preset ends with where networks read the truth."""
+
+SENSORS_ONLY = ("diffusiondrive", "rwm")
+"""Networks that read sensors alone."""
+
 WITHOUT_PRESET = ("transfuser", "kinematic", "pose_aware", "flat")
 """The networks of every base, and those of :data:`NAMED_VARIATIONS`."""
 
@@ -336,28 +372,30 @@ def variations(part: str) -> dict[str, Variation]:
 
 
 def preset_names() -> tuple[str, ...]:
-    """Every preset: demo, demo_diffusiondrive, demo_diffusiondrive_group_9_rwm ..."""
+    """Every preset: demo, demo_known, demo_diffusiondrive, demo_diffusiondrive_group_9_rwm ..."""
     chosen = product(*(("", *(f"_{name}" for name in variations(part))) for part in PARTS))
     suffixes = ["".join(names) for names in chosen]
+    suffixes += [suffix + KNOWN for suffix in suffixes if not any(f"_{name}" in suffix for name in SENSORS_ONLY)]
     return tuple(base + suffix for base in BASES for suffix in suffixes)
 
 
 def preset(name: str) -> ExperimentConfig:
-    """An experiment by name: of :data:`BASES`, followed by :func:`variations`, at most one for each part, in order.
+    """An experiment by name: of :data:`BASES`, followed by :func:`variations`, at most one for each part, in
+    order, and by :data:`KNOWN`.
 
     Raises OpenPairError for an unknown one.
     """
-    base, _, rest = name.partition("_")
+    base, _, rest = name.removesuffix(KNOWN).partition("_")
     changes = _changes(f"_{rest}" if rest else "", list(PARTS))
     if base not in BASES or changes is None:
-        known = [f"_{variation}" for part in PARTS for variation in variations(part)]
+        known = [f"_{variation}" for part in PARTS for variation in variations(part)] + [KNOWN]
         raise OpenPairError(
             f"there is no preset '{name}'",
             where="--preset",
             fix=f"Give {', '.join(BASES)}, followed by any of {', '.join(known)}, in order",
         )
     config = BASES[base]()
-    for change in changes:
+    for change in changes + ([with_known] if name.endswith(KNOWN) else []):
         config = change(config)
     return replace(config, name=name)
 

@@ -5,12 +5,8 @@ from __future__ import annotations
 import torch
 from torch import Tensor, nn
 
-from openpair.datatypes.bev_grid import BevGrid
 from openpair.datatypes.columns import NUM_POSES, PoseIndex
-from openpair.nn.bev_lookup import lookup
-
-LOOK_SIDEWAYS_M = (-2.0, 0.0, 2.0)
-"""Points beside a plan's poses at which a refiner looks at the ground [m], to the left."""
+from openpair.nn.ground import Ground, beside
 
 
 class TrajectoryHead(nn.Module):
@@ -30,15 +26,15 @@ class TrajectoryRefiner(nn.Module):
 
     Args:
         d_model: size of the ego query.
-        bev_channels: channels of the bird's-eye-view map.
+        channels: numbers that a look at the ground gives.
         hidden: hidden size.
-        grid: the rectangle of that map.
+        beside_m: where it looks, to the left of the plan's poses [m].
     """
 
-    def __init__(self, d_model: int, bev_channels: int, hidden: int, grid: BevGrid) -> None:
+    def __init__(self, d_model: int, channels: int, hidden: int, beside_m: tuple[float, ...]) -> None:
         super().__init__()
-        self.grid = grid
-        numbers = NUM_POSES * (len(LOOK_SIDEWAYS_M) * bev_channels + 4)
+        self.beside_m = beside_m
+        numbers = NUM_POSES * (len(beside_m) * channels + 4)
         last = nn.Linear(hidden, NUM_POSES * len(PoseIndex))
         nn.init.zeros_(last.weight)
         nn.init.zeros_(last.bias)
@@ -46,13 +42,11 @@ class TrajectoryRefiner(nn.Module):
             nn.Linear(d_model + numbers, hidden), nn.ReLU(), nn.Linear(hidden, hidden), nn.ReLU(), last
         )
 
-    def forward(self, plan: Tensor, query: Tensor, bev: Tensor) -> Tensor:
-        """Plan (B, 8, 3), taken as a constant for the lookup; ego query (B, D); map (B, C, X, Y)."""
+    def forward(self, plan: Tensor, query: Tensor, ground: Ground) -> Tensor:
+        """Plan (B, 8, 3), taken as a constant for the look; ego query (B, D)."""
         at = plan.detach().float()
         heading = at[..., 2]
-        left = torch.stack((-heading.sin(), heading.cos()), dim=-1)
-        points = torch.stack([at[..., :2] + side * left for side in LOOK_SIDEWAYS_M], dim=2)
-        seen = lookup(bev, points.flatten(1, 2), self.grid).flatten(1)
+        seen = ground.look_along(beside(at, self.beside_m)).transpose(1, 2).flatten(1)
         numbers = torch.stack((at[..., 0] / 30, at[..., 1] / 10, heading.cos(), heading.sin()), dim=-1).flatten(1)
         change = self.mlp(torch.cat((query, seen.to(query.dtype), numbers.to(query.dtype)), dim=-1))
         return plan + change.unflatten(-1, (NUM_POSES, len(PoseIndex)))

@@ -8,6 +8,7 @@ from typing import Any, ClassVar
 from torch import Tensor, nn
 
 from openpair.errors import OpenPairError
+from openpair.nn.vector_encoder import VectorTrunkConfig
 from openpair.registry import Registry
 
 
@@ -22,6 +23,10 @@ class RegisteredConfig:
     """
 
     kinds: ClassVar[Registry]
+
+    def on_truth(self, trunk: VectorTrunkConfig) -> Any:
+        """The same network without vision, with this encoder of the truth. Raises OpenPairError where it has none."""
+        raise OpenPairError(f"a {type(self).__name__} reads sensors alone", where="--input known")
 
     @property
     def kind(self) -> str:

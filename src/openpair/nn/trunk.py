@@ -1,6 +1,7 @@
-"""From features to scene queries: backbone, token decoder and perception heads, shared by policies and samplers.
+"""From features to scene queries, shared by policies, samplers and reward models: the encoder is exchangeable.
 
-Each network builds its own trunk; only the code is shared. Parameter names are those of the released checkpoints.
+Of sensors: backbone, token decoder and perception heads; parameter names are those of the released checkpoints. Of the
+truth (the known track): the vector encoder. Each network builds its own trunk; only the code is shared.
 """
 
 from __future__ import annotations
@@ -15,8 +16,10 @@ from openpair.datatypes.bev_grid import FRONT_MAP_GRID, BevGrid
 from openpair.errors import OpenPairError
 from openpair.nn.backbone import BackboneFeatures, TransfuserBackboneConfig
 from openpair.nn.backbones import BackboneConfig, build_backbone, features_read
+from openpair.nn.ground import BevGround, Ground
 from openpair.nn.heads import AgentHead
 from openpair.nn.perception_loss import agent_loss, bev_semantic_loss
+from openpair.nn.vector_encoder import VectorEncoder, VectorOutput, VectorTrunkConfig, forecast_loss
 
 STATUS_SIZE = 8
 
@@ -52,6 +55,20 @@ class TrunkConfig:
     agent_box_weight: float = 1.0
     bev_semantic_weight: float = 10.0
 
+    @property
+    def ground_channels(self) -> int:
+        """Numbers that a look at a pose gives: channels of the bird's-eye-view map."""
+        return self.backbone.bev_channels
+
+    @property
+    def looks_beside_m(self) -> tuple[float, ...]:
+        """Where a plan's correction looks at the ground, to the left of its poses [m]."""
+        return (-2.0, 0.0, 2.0)
+
+
+SceneTrunkConfig = TrunkConfig | VectorTrunkConfig
+"""What a network's encoder reads and how large it is."""
+
 
 def crop(bev: Tensor, grid: BevGrid, part: BevGrid) -> Tensor:
     """The cells of a map (B, C, X, Y) over ``grid`` that lie in the rectangle of ``part``.
@@ -83,22 +100,44 @@ class TrunkOutput:
 
     Attributes:
         queries: (B, 1 + A, D) decoded queries: the ego's, then the agents'.
-        keyval: (B, h * w + n + 1, D) bird's-eye-view tokens (row by row), image tokens where the backbone has any, and
-            the status token, as the decoder sees them.
-        backbone: the maps they were made from.
+        keyval: (B, K, D) tokens as the decoder sees them. Sensors: bird's-eye-view tokens (row by row), image tokens
+            where the backbone has any, and the status token. Truth: agents, lanes, edges and the status.
+        backbone: the maps they were made from; None without sensors.
+        vectors: what the vector encoder yields; None with sensors.
     """
 
     queries: Tensor
     keyval: Tensor
-    backbone: BackboneFeatures
+    backbone: BackboneFeatures | None
+    vectors: VectorOutput | None = None
+
+    @property
+    def bev(self) -> Tensor:
+        """(B, C, X, Y) bird's-eye-view map, which only encoders of sensors have."""
+        assert self.backbone is not None
+        return self.backbone.bev
+
+    @property
+    def queries_there(self) -> Tensor | None:
+        """(B, 1 + A) bool, False for padding; None where there is none."""
+        return None if self.vectors is None else self.vectors.queries_there
+
+    @property
+    def keyval_there(self) -> Tensor | None:
+        """(B, K) bool, likewise."""
+        return None if self.vectors is None else self.vectors.keyval_there
 
 
 class PerceptionTrunk(nn.Module):
-    """Features -> queries, with agents and semantic map as perception outputs."""
+    """Features -> queries, with auxiliary outputs: agents and semantic map of sensors, the agents' forecast of the
+    truth. The configuration's class says which of both it reads."""
 
-    def __init__(self, config: TrunkConfig) -> None:
+    def __init__(self, config: SceneTrunkConfig) -> None:
         super().__init__()
         self.trunk_config = config
+        self.vectors = VectorEncoder(config) if isinstance(config, VectorTrunkConfig) else None
+        if isinstance(config, VectorTrunkConfig):
+            return
         self._backbone = build_backbone(config.backbone)
         rows, columns = self._backbone.fused_size
         extra = self._backbone.num_tokens
@@ -122,13 +161,18 @@ class PerceptionTrunk(nn.Module):
     @property
     def reads(self) -> frozenset[str]:
         """Names of the features that the network reads."""
+        if isinstance(self.trunk_config, VectorTrunkConfig):
+            return VectorEncoder.reads
         return features_read(self.trunk_config.backbone)
 
-    def trunk(self, camera_feature: Tensor, lidar_feature: Tensor | None, status_feature: Tensor) -> TrunkOutput:
-        """Run backbone and decoder; features as in :class:`openpair.policies.base.ImitationPolicy`."""
-        maps = self._backbone(camera_feature, lidar_feature)
+    def trunk(self, features: Mapping[str, Tensor]) -> TrunkOutput:
+        """Run encoder and decoder; features as in :class:`openpair.policies.base.ImitationPolicy`."""
+        if self.vectors is not None:
+            seen: VectorOutput = self.vectors(features)
+            return TrunkOutput(seen.queries, seen.keyval, None, seen)
+        maps = self._backbone(features["camera_feature"], features.get("lidar_feature"))
         bev_tokens = self._bev_downscale(maps.fused).flatten(2).transpose(1, 2)
-        status_token = self._status_encoding(status_feature)[:, None]
+        status_token = self._status_encoding(features["status_feature"])[:, None]
         parts = [bev_tokens, status_token]
         if maps.image_tokens is not None:
             parts.insert(1, self._image_projection(maps.image_tokens))
@@ -136,17 +180,32 @@ class PerceptionTrunk(nn.Module):
         queries = self._query_embedding.weight.expand(keyval.shape[0], -1, -1)
         return TrunkOutput(self._tf_decoder(queries, keyval), keyval, maps)
 
+    def ground(self, output: TrunkOutput) -> Ground:
+        """What plans see of the ground where they lead."""
+        if isinstance(self.trunk_config, VectorTrunkConfig):
+            assert output.vectors is not None
+            return output.vectors.surroundings
+        return BevGround(output.bev, self.trunk_config.backbone.lidar_grid)
+
     def perceive(self, output: TrunkOutput) -> dict[str, Tensor]:
-        """``agent_states`` (B, A, 5), logits ``agent_labels`` (B, A) and ``bev_semantic_map`` (B, classes, H, W)."""
+        """Sensors: ``agent_states`` (B, A, 5), logits ``agent_labels`` (B, A) and ``bev_semantic_map`` (B, classes, H,
+        W). Truth: ``agent_forecast`` (B, A, 8, 3)."""
+        if isinstance(self.trunk_config, VectorTrunkConfig):
+            assert self.vectors is not None and output.vectors is not None
+            return {"agent_forecast": self.vectors.forecast(output.vectors)}
         states, labels = self._agent_head(output.queries[:, 1:])
-        bev = output.backbone.bev
+        bev = output.bev
         if self.trunk_config.align_map:
             bev = crop(bev, self.trunk_config.backbone.lidar_grid, self.trunk_config.map_grid)
         semantic_map = self._bev_semantic_head(bev)
         return {"agent_states": states, "agent_labels": labels, "bev_semantic_map": semantic_map}
 
     def perception_terms(self, outputs: Mapping[str, Tensor], targets: Mapping[str, Tensor]) -> dict[str, Tensor]:
-        """Unweighted losses ``agent_class``, ``agent_box``, ``bev_ce`` and their weighted sum ``perception``."""
+        """Unweighted losses (of sensors ``agent_class``, ``agent_box``, ``bev_ce``; of the truth ``forecast_m``) and
+        their weighted sum ``perception``."""
+        if isinstance(self.trunk_config, VectorTrunkConfig):
+            error = forecast_loss(outputs["agent_forecast"], targets["agent_future"], targets["agent_future_seen"])
+            return {"forecast_m": error, "perception": self.trunk_config.forecast_weight * error}
         agent_class, agent_box = agent_loss(
             outputs["agent_states"], outputs["agent_labels"], targets["agent_states"], targets["agent_labels"]
         )

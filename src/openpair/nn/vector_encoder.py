@@ -15,7 +15,7 @@ from torch import Tensor, nn
 
 from openpair.datatypes.columns import NUM_HISTORY_FRAMES, NUM_POSES, AgentCategory
 from openpair.datatypes.known_input import KNOWN_FEATURES, KnownConfig
-from openpair.nn.surroundings import Surroundings, constant_velocity
+from openpair.nn.surroundings import CHANNELS, Surroundings, constant_velocity
 
 STATUS_SIZE = 8
 TRACK_NUMBERS = NUM_HISTORY_FRAMES * 7 + 2 + len(AgentCategory)
@@ -34,13 +34,23 @@ class VectorTrunkConfig:
         forecast_weight: weight of the agents' forecast among the auxiliary losses [1/m].
     """
 
-    d_model: int = 96
-    d_ffn: int = 192
+    d_model: int = 64
+    d_ffn: int = 128
     layers: int = 2
     heads: int = 4
     dropout: float = 0.0
     points: int = KnownConfig().points
-    forecast_weight: float = 1.0
+    forecast_weight: float = 0.5
+
+    @property
+    def ground_channels(self) -> int:
+        """Numbers that a look at a pose gives."""
+        return CHANNELS
+
+    @property
+    def looks_beside_m(self) -> tuple[float, ...]:
+        """Where a plan's correction looks, to the left of its poses [m]; what lies beside is in the numbers already."""
+        return (0.0,)
 
 
 @dataclass(frozen=True)
@@ -52,6 +62,7 @@ class VectorOutput:
         queries_there: (B, 1 + A) bool; False for padding.
         keyval: (B, A + L + E + 1, D) tokens of agents, lanes, edges and the status.
         keyval_there: (B, A + L + E + 1) bool.
+        agents_now: (B, A, 5) x, y [m], heading [rad], velocity x, y [m/s], ego rear-axle frame.
         surroundings: the same truth for looks from a plan's poses; agents go on at constant velocity.
     """
 
@@ -59,6 +70,7 @@ class VectorOutput:
     queries_there: Tensor
     keyval: Tensor
     keyval_there: Tensor
+    agents_now: Tensor
     surroundings: Surroundings
 
 
@@ -96,16 +108,17 @@ class VectorEncoder(nn.Module):
         queries = torch.cat((self.ego_query + status, tracks), dim=1)
         queries_there = torch.cat((one, agents_there), dim=1)
         decoded = self.decoder(queries, keyval, tgt_key_padding_mask=~queries_there, memory_key_padding_mask=~there)
-        return VectorOutput(decoded, queries_there, keyval, there, surroundings)
+        return VectorOutput(decoded, queries_there, keyval, there, features["known_agents"][:, :, -1], surroundings)
 
-    def forecast(self, output: VectorOutput, features_now: Tensor) -> Tensor:
-        """Agents now (B, A, 5) -> (B, A, 8, 3) x [m], y [m], heading [rad] of their next 4 s, ego rear-axle frame: what
-        the network changes of going on at constant velocity, in each agent's own axes."""
+    def forecast(self, output: VectorOutput) -> Tensor:
+        """(B, A, 8, 3) x [m], y [m], heading [rad] of the agents' next 4 s, ego rear-axle frame: what the network
+        changes of going on at constant velocity, in each agent's own axes."""
+        now = output.agents_now
         change = self.forecast_head(output.queries[:, 1:]).unflatten(-1, (NUM_POSES, 3)).float()
-        c, s = features_now[..., 2, None].cos(), features_now[..., 2, None].sin()
+        c, s = now[..., 2, None].cos(), now[..., 2, None].sin()
         along, across, turn = (3.0 * change[..., 0], change[..., 1], 0.3 * change[..., 2])
         moved = torch.stack((c * along - s * across, s * along + c * across, turn), dim=-1)
-        return constant_velocity(features_now) + moved
+        return constant_velocity(now) + moved
 
 
 def forecast_loss(forecast: Tensor, future: Tensor, seen: Tensor) -> Tensor:

@@ -180,7 +180,7 @@ class DiffusionDrive(PerceptionTrunk, ImitationPolicy):
 
     def _see(self, features: Mapping[str, Tensor]) -> tuple[TrunkOutput, list[Tensor]]:
         """What the trunk makes of the features, and the value maps of each layer."""
-        output = self.trunk(features["camera_feature"], features.get("lidar_feature"), features["status_feature"])
+        output = self.trunk(features)
         return output, self._trajectory_head.diff_decoder.values(self._scene_map(output))
 
     def _scene_map(self, output: TrunkOutput) -> Tensor:
@@ -191,10 +191,10 @@ class DiffusionDrive(PerceptionTrunk, ImitationPolicy):
         """
         rows, columns = self._backbone.fused_size
         first: Any = self.bev_proj[0]
-        from_tokens, from_fine = first.weight.split((output.keyval.shape[-1], output.backbone.bev.shape[1]), dim=1)
+        from_tokens, from_fine = first.weight.split((output.keyval.shape[-1], output.bev.shape[1]), dim=1)
         tokens = F.linear(output.keyval[:, : rows * columns], from_tokens, first.bias)
         tokens = tokens.transpose(1, 2).unflatten(2, (rows, columns)).contiguous(memory_format=torch.channels_last)
-        fine = output.backbone.bev
+        fine = output.bev
         coarse = F.interpolate(tokens, size=fine.shape[-2:], mode="bilinear", align_corners=False)
         scene = coarse.permute(0, 2, 3, 1) + F.linear(fine.permute(0, 2, 3, 1), from_fine)
         for layer in self.bev_proj[1:]:

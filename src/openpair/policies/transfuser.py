@@ -13,7 +13,8 @@ from openpair.nn.backbone import TransfuserBackboneConfig
 from openpair.nn.ground_lift import ground_views
 from openpair.nn.heads import TrajectoryHead, TrajectoryRefiner
 from openpair.nn.presets import InputLayout, small_trunk
-from openpair.nn.trunk import PerceptionTrunk, TrunkConfig, TrunkOutput
+from openpair.nn.trunk import PerceptionTrunk, SceneTrunkConfig, TrunkConfig, TrunkOutput
+from openpair.nn.vector_encoder import VectorTrunkConfig
 from openpair.policies.base import ImitationPolicy, PolicyConfig
 from openpair.policies.transfuser_loss import trajectory_l1
 from openpair.sensors.rig import standard_cameras
@@ -32,7 +33,7 @@ class TransfuserConfig(PolicyConfig):
         refinements: times that a plan is corrected by a look at the ground along it; none in the published network.
     """
 
-    trunk: TrunkConfig = field(default_factory=TrunkConfig)
+    trunk: SceneTrunkConfig = field(default_factory=TrunkConfig)
     trajectory_weight: float = 10.0
     refinements: int = 0
 
@@ -53,6 +54,9 @@ class TransfuserConfig(PolicyConfig):
         trunk = small_trunk(layout or InputLayout(ground_views(standard_cameras())))
         return TransfuserConfig(trunk=trunk, refinements=2)
 
+    def on_truth(self, trunk: VectorTrunkConfig) -> TransfuserConfig:
+        return replace(self, trunk=trunk, refinements=2)
+
 
 class Transfuser(PerceptionTrunk, ImitationPolicy):
     """TransFuser. Outputs ``trajectory`` (B, 8, 3) and those of :meth:`PerceptionTrunk.perceive`; with refinements also
@@ -69,9 +73,8 @@ class Transfuser(PerceptionTrunk, ImitationPolicy):
         trunk = self_config.trunk
         self._trajectory_head = TrajectoryHead(trunk.d_model, trunk.d_ffn)
         if self_config.refinements:
-            backbone = trunk.backbone
             self._refiners = nn.ModuleList(
-                TrajectoryRefiner(trunk.d_model, backbone.bev_channels, trunk.d_ffn, backbone.lidar_grid)
+                TrajectoryRefiner(trunk.d_model, trunk.ground_channels, trunk.d_ffn, trunk.looks_beside_m)
                 for _ in range(self_config.refinements)
             )
 
@@ -94,14 +97,16 @@ class Transfuser(PerceptionTrunk, ImitationPolicy):
         return self._plans(self._see(features))[-1]
 
     def _see(self, features: Mapping[str, Tensor]) -> TrunkOutput:
-        return self.trunk(features["camera_feature"], features.get("lidar_feature"), features["status_feature"])
+        return self.trunk(features)
 
     def _plans(self, output: TrunkOutput) -> list[Tensor]:
         """The first plan (B, 8, 3) and those after each correction."""
         query = output.queries[:, 0]
         plans = [self._trajectory_head(query)]
-        for refiner in self._refiners if self.config.refinements else ():
-            plans.append(refiner(plans[-1], query, output.backbone.bev))
+        if self.config.refinements:
+            ground = self.ground(output)
+            for refiner in self._refiners:
+                plans.append(refiner(plans[-1], query, ground))
         return plans
 
     def loss(self, outputs: Mapping[str, Tensor], targets: Mapping[str, Tensor]) -> dict[str, Tensor]:

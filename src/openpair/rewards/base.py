@@ -14,6 +14,7 @@ from openpair.datatypes.columns import Protocol
 from openpair.datatypes.sub_metrics import EXTENDED_COMFORT, multipliers, sub_metrics, weights
 from openpair.kinds import REWARD_MODELS
 from openpair.nn.registered import RegisteredConfig, RegisteredNetwork
+from openpair.nn.surroundings import Surroundings
 
 HEAD_NAMES = tuple(metric.head for metric in sub_metrics(Protocol.V2_2) if metric.head is not None)
 """Sub-scores that a reward model predicts, in the order of its rows: NC, DAC, DDC, TLC, EP, TTC, LK, HC, EC."""
@@ -44,12 +45,16 @@ class RewardContext:
         status: (B, 8) the status feature.
         perception: outputs of the auxiliary perception and forecast heads by name.
         bev: (B, C, X, Y) bird's-eye-view features, where the model looks them up along the candidates.
+        surroundings: the truth with a forecast of the agents, where the model sees that instead.
+        tokens_there: (B, K) bool, False for tokens that are padding; None where none is.
     """
 
     tokens: Tensor
     status: Tensor
     perception: dict[str, Tensor] = field(default_factory=dict)
     bev: Tensor | None = None
+    surroundings: Surroundings | None = None
+    tokens_there: Tensor | None = None
 
 
 class RewardModel(RegisteredNetwork, ABC):

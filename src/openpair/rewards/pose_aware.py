@@ -2,8 +2,9 @@
 
 The published model pools the scene before it rates a candidate; this one samples bird's-eye-view features under the
 car's footprint at each pose, and a learned forecast of the others at that pose's time. Both are supervised densely
-(semantic map, future occupancy), so that it learns from few scenes. Candidates do not see each other: a score does not
-depend on the set.
+(semantic map, future occupancy), so that it learns from few scenes. On the known track it sees agents (where it expects
+them at that time), lanes and edges of the road in the frame of each pose (:mod:`openpair.nn.surroundings`). Candidates
+do not see each other: a score does not depend on the set.
 """
 
 from __future__ import annotations
@@ -23,7 +24,9 @@ from openpair.errors import OpenPairError
 from openpair.nn.bev_lookup import lookup
 from openpair.nn.ground_lift import ground_views
 from openpair.nn.presets import InputLayout, small_trunk
-from openpair.nn.trunk import STATUS_SIZE, PerceptionTrunk, TrunkConfig, TrunkOutput, crop
+from openpair.nn.surroundings import CORNERS
+from openpair.nn.trunk import STATUS_SIZE, PerceptionTrunk, SceneTrunkConfig, TrunkConfig, TrunkOutput, crop
+from openpair.nn.vector_encoder import VectorTrunkConfig
 from openpair.rewards.base import HEAD_NAMES, RewardContext, RewardModel, RewardNetworkConfig, total_score
 from openpair.rewards.candidate_geometry import (
     NUM_FOOTPRINT_POINTS,
@@ -49,7 +52,7 @@ class PoseAwareConfig(RewardNetworkConfig):
     """Size and losses.
 
     Attributes:
-        trunk: encoder, decoder and perception heads; needs ``align_map``.
+        trunk: encoder, decoder and perception heads; of sensors it needs ``align_map``.
         protocol: which total the sub-scores are combined to; the experiment's.
         extended_comfort: v2.2: whether that total counts extended comfort; it is learned only where the reward has it.
         static_channels: channels looked up at every pose.
@@ -64,7 +67,7 @@ class PoseAwareConfig(RewardNetworkConfig):
 
     RETIRED: ClassVar[frozenset[str]] = frozenset({"blend"})
 
-    trunk: TrunkConfig
+    trunk: SceneTrunkConfig
     protocol: Protocol = Protocol.V1_1
     static_channels: int = 16
     dynamic_channels: int = 8
@@ -93,9 +96,13 @@ class PoseAwareConfig(RewardNetworkConfig):
         """Sub-scores are combined as the experiment's reward combines them."""
         return replace(self, protocol=protocol, extended_comfort=extended_comfort)
 
+    def on_truth(self, trunk: VectorTrunkConfig) -> PoseAwareConfig:
+        return replace(self, trunk=trunk)
+
 
 class PoseAwareRewardModel(PerceptionTrunk, RewardModel):
-    """Perception outputs are those of the trunk and ``future_occupancy`` (B, 8, X, Y) logits over the LiDAR grid."""
+    """Perception outputs are those of the trunk; of sensors also ``future_occupancy`` (B, 8, X, Y), logits over the
+    LiDAR grid."""
 
     kind: ClassVar[str] = "pose_aware"
     config_class = PoseAwareConfig
@@ -103,24 +110,19 @@ class PoseAwareRewardModel(PerceptionTrunk, RewardModel):
     def __init__(self, config: PoseAwareConfig | None = None) -> None:
         own = config or PoseAwareConfig.small()
         super().__init__(own.trunk)
-        if not own.trunk.align_map:
+        if isinstance(own.trunk, TrunkConfig) and not own.trunk.align_map:
             raise OpenPairError(
                 "this reward model needs a semantic map that lines up with its features",
                 where="align_map",
                 fix="set align_map and a map_grid within the LiDAR raster",
             )
         self.config = own
-        d, hidden, bev = own.trunk.d_model, own.pose_hidden, own.trunk.backbone.bev_channels
-        self.static_projection = nn.Conv2d(bev, own.static_channels, 1)
-        self.forecast = nn.Sequential(
-            nn.Conv2d(bev, 2 * bev, 3, padding=1),
-            nn.ReLU(),
-            nn.Conv2d(2 * bev, NUM_POSES * own.dynamic_channels, 1),
-            nn.ReLU(),
-        )
-        self.occupancy_head = nn.Conv2d(NUM_POSES * own.dynamic_channels, NUM_POSES, 1, groups=NUM_POSES)
-        channels = own.static_channels + own.trunk.map_classes + own.dynamic_channels + 1
-        self.pose_encoder = nn.Linear(POINTS * channels + NUM_MOTION_NUMBERS, hidden)
+        d, hidden = own.trunk.d_model, own.pose_hidden
+        if isinstance(own.trunk, TrunkConfig):
+            seen = self._build_maps(own.trunk)
+        else:
+            seen = own.trunk.ground_channels + CORNERS
+        self.pose_encoder = nn.Linear(seen + NUM_MOTION_NUMBERS, hidden)
         self.time_embedding = nn.Embedding(NUM_POSES, hidden)
         self.pose_mixer = nn.Sequential(nn.ReLU(), nn.Linear(hidden, hidden), nn.ReLU())
         self.hazard_head = nn.Linear(hidden, len(HAZARDS))
@@ -132,6 +134,19 @@ class PoseAwareRewardModel(PerceptionTrunk, RewardModel):
         self.residual_head = nn.Linear(d, 1)
         self._start_hopeful()
 
+    def _build_maps(self, trunk: TrunkConfig) -> int:
+        """Layers that make maps to look up from bird's-eye-view features; returns how many numbers a pose then sees."""
+        own, bev = self.config, trunk.backbone.bev_channels
+        self.static_projection = nn.Conv2d(bev, own.static_channels, 1)
+        self.forecast = nn.Sequential(
+            nn.Conv2d(bev, 2 * bev, 3, padding=1),
+            nn.ReLU(),
+            nn.Conv2d(2 * bev, NUM_POSES * own.dynamic_channels, 1),
+            nn.ReLU(),
+        )
+        self.occupancy_head = nn.Conv2d(NUM_POSES * own.dynamic_channels, NUM_POSES, 1, groups=NUM_POSES)
+        return POINTS * (own.static_channels + trunk.map_classes + own.dynamic_channels + 1)
+
     def _start_hopeful(self) -> None:
         """Start where most candidates pass every test, as most do."""
         nn.init.constant_(self.hazard_head.bias, -4.0)
@@ -140,9 +155,14 @@ class PoseAwareRewardModel(PerceptionTrunk, RewardModel):
         nn.init.zeros_(self.residual_head.bias)
 
     def encode(self, features: Mapping[str, Tensor]) -> RewardContext:
-        """Context whose ``bev`` (B, static + classes + 8 * (dynamic + 1), X, Y) holds what candidates look up."""
-        output = self.trunk(features["camera_feature"], features.get("lidar_feature"), features["status_feature"])
-        bev = output.backbone.bev
+        """Context with what candidates see: of sensors ``bev`` (B, static + classes + 8 * (dynamic + 1), X, Y)."""
+        output = self.trunk(features)
+        if output.vectors is not None:
+            perception = self.perceive(output)
+            around = output.vectors.surroundings.with_future(perception["agent_forecast"])
+            status, there = features["status_feature"], output.keyval_there
+            return RewardContext(output.keyval.float(), status, perception, surroundings=around, tokens_there=there)
+        bev = output.bev
         semantic = self._bev_semantic_head[:3](bev)
         dynamic = self.forecast(bev)
         occupancy = self.occupancy_head(dynamic)
@@ -153,8 +173,10 @@ class PoseAwareRewardModel(PerceptionTrunk, RewardModel):
 
     def _perceive(self, output: TrunkOutput, semantic: Tensor) -> dict[str, Tensor]:
         """Perception outputs; the semantic map before it is resized is shared with the lookup."""
+        trunk = self.config.trunk
+        assert isinstance(trunk, TrunkConfig)
         states, labels = self._agent_head(output.queries[:, 1:])
-        part = crop(semantic, self.config.trunk.backbone.lidar_grid, self.config.trunk.map_grid)
+        part = crop(semantic, trunk.backbone.lidar_grid, trunk.map_grid)
         return {"agent_states": states, "agent_labels": labels, "bev_semantic_map": self._bev_semantic_head[3](part)}
 
     def score(self, context: RewardContext, candidates: Tensor) -> dict[str, Tensor]:
@@ -167,7 +189,10 @@ class PoseAwareRewardModel(PerceptionTrunk, RewardModel):
         status = context.status[:, None].expand(-1, count, -1)
         summary = torch.cat((poses.amax(dim=2), poses.mean(dim=2), motion.flatten(2), status), dim=-1)
         query = F.relu(self.candidate_encoder(summary))
-        attended, _ = self.look_at_scene(query, context.tokens, context.tokens, need_weights=False)
+        absent = None if context.tokens_there is None else ~context.tokens_there
+        attended, _ = self.look_at_scene(
+            query, context.tokens, context.tokens, key_padding_mask=absent, need_weights=False
+        )
         candidate = self.candidate_mixer(self.norm(query + attended))
 
         logits = self.reward_head(candidate).transpose(1, 2)
@@ -195,10 +220,13 @@ class PoseAwareRewardModel(PerceptionTrunk, RewardModel):
         return out
 
     def _look_up(self, context: RewardContext, candidates: Tensor) -> Tensor:
-        """(B, N, 8, 3) -> (B, N, 8, points * channels) features under the car and ahead of it."""
-        assert context.bev is not None
-        own, grid = self.config, self.config.trunk.backbone.lidar_grid
-        num_static = own.static_channels + own.trunk.map_classes
+        """(B, N, 8, 3) -> (B, N, 8, points * channels) features under the car and ahead of it, or what is around."""
+        if context.surroundings is not None:
+            return context.surroundings.look_closely(candidates)
+        own, trunk = self.config, self.config.trunk
+        assert context.bev is not None and isinstance(trunk, TrunkConfig)
+        grid = trunk.backbone.lidar_grid
+        num_static = own.static_channels + trunk.map_classes
         static, dynamic = context.bev[:, :num_static], context.bev[:, num_static:].unflatten(1, (NUM_POSES, -1))
         groups = [footprint_points(candidates), *(points_ahead(candidates, seconds) for seconds in AHEAD_S)]
         points = torch.cat(groups, dim=3)
@@ -225,7 +253,7 @@ class PoseAwareRewardModel(PerceptionTrunk, RewardModel):
                 outputs["future_occupancy"], targets["future_occupancy"], own.occupied_weight
             )
             loss = loss + own.forecast_weight * terms["forecast"]
-        if "bev_semantic_map" in targets and "agent_states" in targets:
+        if {"bev_semantic_map", "agent_states"} <= targets.keys() or "agent_future" in targets:
             perception = self.perception_terms(outputs, targets)
             loss = loss + own.perception_weight * perception.pop("perception")
             terms.update(perception)

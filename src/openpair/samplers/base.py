@@ -28,6 +28,7 @@ from torch import Tensor
 from openpair.datatypes.tree import TrajectoryTree, TreeLayout
 from openpair.errors import OpenPairError
 from openpair.kinds import SAMPLERS
+from openpair.nn.ground import Ground
 from openpair.nn.registered import RegisteredConfig, RegisteredNetwork
 
 
@@ -45,13 +46,15 @@ class SamplerContext:
         tokens: (B, K, D) scene tokens that the tree attends to.
         status: (B, 8) the status feature.
         perception: outputs of the auxiliary perception heads by name, empty where the sampler has none.
-        bev: (B, C, X, Y) bird's-eye-view features, where the sampler looks them up at its poses.
+        ground: what the sampler sees of the ground at its poses, where it looks there.
+        tokens_there: (B, K) bool, False for tokens that are padding; None where none is.
     """
 
     tokens: Tensor
     status: Tensor
     perception: dict[str, Tensor] = field(default_factory=dict)
-    bev: Tensor | None = None
+    ground: Ground | None = None
+    tokens_there: Tensor | None = None
 
 
 class Sampler(RegisteredNetwork, ABC):

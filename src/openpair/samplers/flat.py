@@ -16,12 +16,12 @@ from torch import Tensor, nn
 
 from openpair.datatypes.columns import NUM_POSES, POSE_INTERVAL_S
 from openpair.datatypes.tree import TrajectoryTree, flat_layout
-from openpair.nn.bev_lookup import lookup
 from openpair.nn.ground_lift import ground_views
 from openpair.nn.plan_offsets import NUM_LEVELS, KinematicLimits, drive, root_path
 from openpair.nn.presets import InputLayout, small_trunk
 from openpair.nn.sibling_decoder import SiblingDecoder
-from openpair.nn.trunk import STATUS_SIZE, TrunkConfig
+from openpair.nn.trunk import STATUS_SIZE, SceneTrunkConfig, TrunkConfig
+from openpair.nn.vector_encoder import VectorTrunkConfig
 from openpair.samplers.base import SamplerConfig, SamplerContext
 from openpair.samplers.kinematic_tree import TREE_LIMITS
 from openpair.samplers.trunk_sampler import TrunkSampler
@@ -60,7 +60,7 @@ class FlatSamplerConfig(SamplerConfig):
         aux_perception: train the trunk's perception heads along.
     """
 
-    trunk: TrunkConfig = field(default_factory=TrunkConfig)
+    trunk: SceneTrunkConfig = field(default_factory=TrunkConfig)
     num_leaves: int = 15
     reference: Literal["root", "straight"] = "root"
     limits: KinematicLimits = field(default_factory=lambda: TREE_LIMITS)
@@ -92,6 +92,9 @@ class FlatSamplerConfig(SamplerConfig):
     def whole(self) -> FlatSamplerConfig:
         """The same size, predicting whole trajectories instead of offsets of a root."""
         return replace(self, reference="straight", limits=WIDE_LIMITS, lateral_mps=10.0, start_spread=(0.5, 0.3))
+
+    def on_truth(self, trunk: VectorTrunkConfig) -> FlatSamplerConfig:
+        return replace(self, trunk=trunk, d_ffn=trunk.d_ffn)
 
 
 def straight_on(status: Tensor) -> Tensor:
@@ -128,7 +131,7 @@ class FlatSampler(TrunkSampler):
         super().__init__(own.trunk)
         self.config = own
         d = own.trunk.d_model
-        seen = NUM_POSES * own.trunk.backbone.bev_channels
+        seen = NUM_POSES * own.trunk.ground_channels
         self.reference_encoder = nn.Sequential(
             nn.Linear(PATH_NUMBERS + seen + STATUS_SIZE, d), nn.ReLU(), nn.Linear(d, d)
         )
@@ -180,13 +183,13 @@ class FlatSampler(TrunkSampler):
 
     def _mean(self, context: SamplerContext, reference: Tensor) -> Tensor:
         """References (B, 8, 3) -> mean actions (B, L, 8)."""
-        assert context.bev is not None
+        assert context.ground is not None
         heading = reference[..., 2]
         numbers = torch.stack((reference[..., 0] / 30, reference[..., 1] / 10, heading.cos(), heading.sin()), dim=-1)
-        seen = lookup(context.bev, reference[..., :2], self.config.trunk.backbone.lidar_grid).flatten(1)
+        seen = context.ground.look_along(reference[:, None]).flatten(1)
         state = self.reference_encoder(torch.cat((numbers.flatten(1), seen, context.status.float()), dim=-1))
         queries = state[:, None, None] + self.leaf_embedding.weight
-        features = self.decoder(queries, self.decoder.project_context(context.tokens))[:, 0]
+        features = self.decoder(queries, self.decoder.project_context(context.tokens, context.tokens_there))[:, 0]
         mean: Tensor = self.action_head(features) + self.leaf_bias
         return mean
 

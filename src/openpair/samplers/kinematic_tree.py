@@ -7,21 +7,22 @@ bird's-eye-view features along it.
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
-from typing import ClassVar
+from dataclasses import dataclass, field, replace
+from typing import ClassVar, Literal
 
 import torch
 from torch import Tensor, nn
 
 from openpair.datatypes.columns import NUM_POSES
+from openpair.datatypes.settings import later
 from openpair.datatypes.tree import Intention, TrajectoryTree, TreeLayout, layout_from_codes
 from openpair.errors import OpenPairError
-from openpair.nn.bev_lookup import lookup
 from openpair.nn.ground_lift import ground_views
 from openpair.nn.plan_offsets import NUM_LEVELS, KinematicLimits, RootPath, drive, root_path
 from openpair.nn.presets import InputLayout, small_trunk
 from openpair.nn.sibling_decoder import ContextKeysValues, SiblingDecoder
-from openpair.nn.trunk import STATUS_SIZE, TrunkConfig
+from openpair.nn.trunk import STATUS_SIZE, SceneTrunkConfig, TrunkConfig
+from openpair.nn.vector_encoder import VectorTrunkConfig
 from openpair.samplers.base import SamplerConfig, SamplerContext
 from openpair.samplers.levels import NUM_INTENTIONS, Level, leaf_slots, levels_of
 from openpair.samplers.trunk_sampler import TrunkSampler
@@ -89,11 +90,13 @@ class KinematicTreeConfig(SamplerConfig):
         hold_turn: center and behind go on turning as the level before did, so that a turn begun grows with the square
             of time, as the errors of imitation do; False: they straighten out parallel to the root.
         aux_perception: train the trunk's perception heads along.
+        looks: "nodes": every node looks at the ground along its parent's path. "root": all look along the root alone,
+            and know how far their path lies from it, which is cheaper where a look costs more than a lookup.
     """
 
     RETIRED: ClassVar[frozenset[str]] = frozenset({"strength"})
 
-    trunk: TrunkConfig = field(default_factory=TrunkConfig)
+    trunk: SceneTrunkConfig = field(default_factory=TrunkConfig)
     codes: tuple[str, ...] = SIDE_AND_SPEED_CODES
     limits: KinematicLimits = field(default_factory=lambda: TREE_LIMITS)
     layers: int = 5
@@ -105,6 +108,7 @@ class KinematicTreeConfig(SamplerConfig):
     reversal_bias: float | None = -2.0
     hold_turn: bool = True
     aux_perception: bool = True
+    looks: Literal["nodes", "root"] = later("nodes")
 
     @staticmethod
     def published() -> KinematicTreeConfig:
@@ -117,6 +121,9 @@ class KinematicTreeConfig(SamplerConfig):
         trunk = small_trunk(layout or InputLayout(ground_views(standard_cameras())))
         return KinematicTreeConfig(trunk=trunk, layers=1, heads=4, d_ffn=256, head_hidden=128)
 
+    def on_truth(self, trunk: VectorTrunkConfig) -> KinematicTreeConfig:
+        return replace(self, trunk=trunk, looks="root", d_ffn=trunk.d_ffn)
+
 
 def reverses(layout: TreeLayout) -> Tensor:
     """(M,) bool: nodes at or below one that brakes after its path accelerated, or the other way round."""
@@ -126,6 +133,26 @@ def reverses(layout: TreeLayout) -> Tensor:
             path = code[: depth + 1]
             mixed[node] = Intention.CENTER in path and Intention.BEHIND in path
     return mixed
+
+
+@dataclass(frozen=True)
+class RootLook:
+    """What nodes see along the root.
+
+    Attributes:
+        root: (B, 1, 8, 3).
+        encoded: (B, 1, D) of what lies along it.
+    """
+
+    root: Tensor
+    encoded: Tensor
+
+    def aside(self, paths: Tensor) -> Tensor:
+        """Paths (B, G, 8, 3) -> (B, G, 8, 2) how far they lie ahead and to the left of the root's poses, in units of
+        10 m and 3 m."""
+        c, s = self.root[..., 2].cos(), self.root[..., 2].sin()
+        x, y = (paths[..., :2] - self.root[..., :2]).unbind(dim=-1)
+        return torch.stack(((c * x + s * y) / 10, (c * y - s * x) / 3), dim=-1)
 
 
 class KinematicTree(TrunkSampler):
@@ -151,10 +178,10 @@ class KinematicTree(TrunkSampler):
         super().__init__(own.trunk)
         self.config = own
         d = own.trunk.d_model
-        bev_channels = own.trunk.backbone.bev_channels
-        self.path_encoder = nn.Sequential(
-            nn.Linear(PATH_NUMBERS + NUM_POSES * bev_channels + STATUS_SIZE, d), nn.ReLU(), nn.Linear(d, d)
-        )
+        seen, from_root = NUM_POSES * own.trunk.ground_channels, own.looks == "root"
+        numbers = PATH_NUMBERS + (2 * NUM_POSES if from_root else seen) + STATUS_SIZE
+        self.path_encoder = nn.Sequential(nn.Linear(numbers, d), nn.ReLU(), nn.Linear(d, d))
+        self.root_encoder = nn.Linear(seen, d) if from_root else None
         self.intention_embedding = nn.Embedding(NUM_INTENTIONS, d)
         self.level_embedding = nn.Embedding(NUM_LEVELS, d)
         self.siblings = SiblingDecoder(d, own.heads, own.d_ffn, own.layers, own.dropout)
@@ -199,13 +226,14 @@ class KinematicTree(TrunkSampler):
         root = root.detach()
         curve = root_path(root)
         noise = self.draw_noise(root, num_samples, sigma if actions is None else 0.0, generator)
-        context_kv = self.siblings.project_context(context.tokens)
+        context_kv = self.siblings.project_context(context.tokens, context.tokens_there)
+        along_root = self._look_along_root(context, root)
 
         paths, speeds = root[:, None, None], curve.speed[:, None, None]
         offsets = root.new_zeros(batch, num_samples, 1, NUM_LEVELS, ACTION_SIZE)
         means, taken = [], []
         for depth, level in enumerate(self.levels):
-            mean = self._level_mean(context, context_kv, paths, speeds, level, depth)
+            mean = self._level_mean(context, context_kv, along_root, paths, speeds, level, depth)
             mean = mean + self.node_bias[level.nodes]
             if strength != 1.0:
                 start = self.prior_mean[level.nodes]
@@ -226,6 +254,7 @@ class KinematicTree(TrunkSampler):
         self,
         context: SamplerContext,
         context_kv: ContextKeysValues,
+        along_root: RootLook | None,
         paths: Tensor,
         speeds: Tensor,
         level: Level,
@@ -234,24 +263,38 @@ class KinematicTree(TrunkSampler):
         """Paths (B, S, nodes above, 8, 3), speeds (B, S, nodes above, 8) -> mean (B, S, m, 2) of this level's nodes."""
         paths, speeds = paths[:, :, level.parent_slot], speeds[:, :, level.parent_slot]
         samples = paths.shape[1]
-        state = self._encode_paths(context, paths.flatten(1, 2), speeds.flatten(1, 2))
+        state = self._encode_paths(context, along_root, paths.flatten(1, 2), speeds.flatten(1, 2))
         state = state + self.level_embedding.weight[depth]
         features = self.siblings(state[:, :, None] + self.intention_embedding.weight, context_kv)
         raw = torch.stack([head(features[:, :, i]) for i, head in enumerate(self.action_heads)], dim=2)
         return raw.unflatten(1, (samples, -1)).flatten(2, 3)[:, :, level.sibling_position]
 
-    def _encode_paths(self, context: SamplerContext, paths: Tensor, speeds: Tensor) -> Tensor:
+    def _look_along_root(self, context: SamplerContext, root: Tensor) -> RootLook | None:
+        """What all nodes see, where they look along the root."""
+        if self.root_encoder is None:
+            return None
+        assert context.ground is not None
+        seen = context.ground.look_along(root[:, None]).flatten(2)
+        return RootLook(root[:, None], self.root_encoder(seen.to(self.root_encoder.weight.dtype)))
+
+    def _encode_paths(
+        self, context: SamplerContext, along_root: RootLook | None, paths: Tensor, speeds: Tensor
+    ) -> Tensor:
         """Paths (B, G, 8, 3) with speeds (B, G, 8) -> (B, G, D)."""
-        assert context.bev is not None
+        assert context.ground is not None
         batch, groups = paths.shape[:2]
         heading = paths[..., 2]
         numbers = torch.stack(
             (paths[..., 0] / 30, paths[..., 1] / 10, heading.cos(), heading.sin(), speeds / 10), dim=-1
         ).flatten(2)
-        seen = lookup(context.bev, paths[..., :2].flatten(1, 2), self.config.trunk.backbone.lidar_grid)
-        seen = seen.reshape(batch, groups, -1)
+        seen = (along_root.aside(paths) if along_root else context.ground.look_along(paths)).reshape(batch, groups, -1)
         status = context.status[:, None].expand(-1, groups, -1)
-        encoded: Tensor = self.path_encoder(torch.cat((numbers.to(seen.dtype), seen, status.to(seen.dtype)), dim=-1))
+        first, *rest = self.path_encoder
+        encoded: Tensor = first(torch.cat((numbers.to(seen.dtype), seen, status.to(seen.dtype)), dim=-1))
+        if along_root is not None:
+            encoded = encoded + along_root.encoded
+        for layer in rest:
+            encoded = layer(encoded)
         return encoded
 
     def leaves_of(self, root: Tensor, actions: Tensor) -> Tensor:

@@ -7,7 +7,7 @@ leaves need are expanded (23 parents instead of 85 for the published 15 leaves).
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from itertools import product
 from typing import ClassVar
 
@@ -19,7 +19,8 @@ from openpair.nn.ground_lift import ground_views
 from openpair.nn.heads import TrajectoryHead
 from openpair.nn.presets import InputLayout, small_trunk
 from openpair.nn.sibling_decoder import SiblingDecoder
-from openpair.nn.trunk import TrunkConfig
+from openpair.nn.trunk import SceneTrunkConfig, TrunkConfig
+from openpair.nn.vector_encoder import VectorTrunkConfig
 from openpair.samplers.base import SamplerConfig, SamplerContext
 from openpair.samplers.levels import NUM_INTENTIONS, Level, leaf_slots, levels_of
 from openpair.samplers.published_geometry import displace, step_scale
@@ -53,7 +54,7 @@ class ParallelIRConfig(SamplerConfig):
         aux_perception: train the trunk's perception heads along.
     """
 
-    trunk: TrunkConfig = field(default_factory=TrunkConfig)
+    trunk: SceneTrunkConfig = field(default_factory=TrunkConfig)
     codes: tuple[str, ...] = PUBLISHED_CODES
     layers: int = 5
     heads: int = 8
@@ -73,6 +74,9 @@ class ParallelIRConfig(SamplerConfig):
         """The demo's size (:func:`openpair.nn.presets.small_trunk`), for the standard cameras unless said."""
         trunk = small_trunk(layout or InputLayout(ground_views(standard_cameras())))
         return ParallelIRConfig(trunk=trunk, layers=2, heads=4, d_ffn=256, dropout=0.0, head_hidden=128)
+
+    def on_truth(self, trunk: VectorTrunkConfig) -> ParallelIRConfig:
+        return replace(self, trunk=trunk, d_ffn=trunk.d_ffn)
 
 
 class ActionHead(nn.Module):
@@ -193,7 +197,7 @@ class ParallelIR(TrunkSampler):
         root = root.detach()
         scale = step_scale(root)
         noise = self.draw_noise(root, num_samples, sigma if actions is None else 0.0, generator)
-        context_kv = self.branch_tree.shared_attn.project_context(context.tokens)
+        context_kv = self.branch_tree.shared_attn.project_context(context.tokens, context.tokens_there)
 
         paths = root[:, None, None].expand(-1, num_samples, 1, -1, -1)
         means, taken, logits = [], [], []

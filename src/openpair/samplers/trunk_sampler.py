@@ -15,16 +15,18 @@ class TrunkSampler(PerceptionTrunk, Sampler):
     """Base of samplers whose configuration has ``trunk`` and ``aux_perception``.
 
     Attributes:
-        looks_up: whether the sampler looks up bird's-eye-view features at its poses.
+        looks_up: whether the sampler looks at the ground at its poses.
     """
 
     looks_up: ClassVar[bool] = True
 
     def encode(self, features: Mapping[str, Tensor], *, perceive: bool = True) -> SamplerContext:
-        output = self.trunk(features["camera_feature"], features.get("lidar_feature"), features["status_feature"])
+        output = self.trunk(features)
         perception = self.perceive(output) if perceive and self.config.aux_perception else {}
-        bev = output.backbone.bev.float() if self.looks_up else None
-        return SamplerContext(output.queries.float(), features["status_feature"], perception, bev)
+        ground = self.ground(output) if self.looks_up else None
+        return SamplerContext(
+            output.queries.float(), features["status_feature"], perception, ground, output.queries_there
+        )
 
     def forward(self, *, expert_feature: Tensor, **features: Tensor) -> dict[str, Tensor]:
         """Features and ``expert_feature`` (B, 8, 3), the root -> ``selected`` (B, L, 8, 3), ``root`` and perception."""
