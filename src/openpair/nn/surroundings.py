@@ -43,7 +43,8 @@ HALF_LENGTH_M, HALF_WIDTH_M = 0.5 * LENGTH_M, 0.5 * WIDTH_M
 
 @dataclass(frozen=True)
 class Surroundings(Ground):
-    """The truth around the ego, ego rear-axle frame of now; padding is marked.
+    """The truth around the ego, ego rear-axle frame of now; padding is marked. At least :data:`NEAR_AGENTS` rows of
+    agents and :data:`NEAR_LANES` of lanes.
 
     Attributes:
         future: (B, A, 8, 3) x [m], y [m], heading [rad] of each agent at the times of the plan's poses.
@@ -114,7 +115,7 @@ class Surroundings(Ground):
         offset = table[:, None, :, :, :2] - centre[:, :, :, None]
         away = offset.square().sum(dim=-1).sqrt() - 0.5 * self.size[:, None, None, :, 0]
         away = away.masked_fill(~self.agents_there[:, None, None], FAR_M)
-        nearest = away.topk(min(NEAR_AGENTS, away.shape[-1]), dim=-1, largest=False)
+        nearest = away.topk(NEAR_AGENTS, dim=-1, largest=False)
         index = nearest.indices[..., None].expand(-1, -1, -1, -1, table.shape[-1])
         near = table[:, None].expand(-1, groups, -1, -1, -1).gather(3, index)
         there = (nearest.values < 0.5 * FAR_M).float()
@@ -162,7 +163,7 @@ class Surroundings(Ground):
         c, s = heading.cos(), heading.sin()
         cos, sin = turned(found.direction[..., 0, :, :], c, s)
         away = found.squared[..., 0, :] + 4.0 * (1.0 - cos) + FAR_M * ~pieces.there
-        best = away.topk(min(NEAR_LANES, away.shape[-1]), dim=-1, largest=False).indices
+        best = away.topk(NEAR_LANES, dim=-1, largest=False).indices
         x, y = turned(found.point[..., 0, :, :] - centre[..., None, :], c, s)
         kinds = take(self.lane_kinds, pieces.index)
         numbers = torch.stack((x / 3, y / 3, cos, sin, pieces.there.float()), dim=-1)
