@@ -48,8 +48,8 @@ class Train:
     end _known (no sensors, see --input). Networks that installed packages register are appended by their names."""
 
     input: Literal["sensors", "known"] = "sensors"
-    """What networks read: sensors, or the truth (agents, lanes, lights, edges of the road), without vision and a
-    twentieth of the cost. "known" is the same as _known at the end of the preset."""
+    """What networks read: sensors, or the truth (agents, lanes, lights, edges of the road), without vision and at a
+    small part of the cost. "known" is the same as _known at the end of the preset."""
 
     dataset: str = "world"
     """What kind of data: world, navsim, or another that is registered."""

@@ -294,8 +294,8 @@ def with_group_size(config: ExperimentConfig, size: int) -> ExperimentConfig:
 def with_known(config: ExperimentConfig) -> ExperimentConfig:
     """The same experiment without vision: networks read the truth by the vector encoder.
 
-    Networks are so small that half the trees of the demo cost less than a twentieth of a step with sensors, the exact
-    reward aside. Raises OpenPairError for networks that read sensors alone.
+    Networks are small and draw at most 4 trees a scene, so that the exact reward is half of a step of reinforcement.
+    Raises OpenPairError for networks that read sensors alone.
     """
     size = VectorTrunkConfig() if is_small(config) else VectorTrunkConfig(d_model=128, d_ffn=512, layers=3, heads=8)
     networks = config.networks
