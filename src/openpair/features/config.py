@@ -145,8 +145,7 @@ class FeatureConfig:
             return replace(self, known=known)
         if not (self.cameras or self.lidar):
             return replace(other, known=known)
-        every = {"cameras": True, "lidar": True, "known": True}
-        if replace(self, **every) != replace(other, **every):
+        if replace(self, cameras=True, lidar=True, known=True) != replace(other, cameras=True, lidar=True, known=True):
             return None
         return replace(self, cameras=self.cameras or other.cameras, lidar=self.lidar or other.lidar, known=known)
 

@@ -90,9 +90,10 @@ class VectorEncoder(nn.Module):
         self.ego_query = nn.Parameter(torch.randn(d) * d**-0.5)
         layer = nn.TransformerDecoderLayer(d, config.heads, config.d_ffn, config.dropout, batch_first=True)
         self.decoder = nn.TransformerDecoder(layer, config.layers)
-        self.forecast_head = nn.Sequential(nn.Linear(d, d), nn.ReLU(), nn.Linear(d, NUM_POSES * 3))
-        nn.init.zeros_(self.forecast_head[-1].weight)
-        nn.init.zeros_(self.forecast_head[-1].bias)
+        last = nn.Linear(d, NUM_POSES * 3)
+        nn.init.zeros_(last.weight)
+        nn.init.zeros_(last.bias)
+        self.forecast_head = nn.Sequential(nn.Linear(d, d), nn.ReLU(), last)
 
     def forward(self, features: Mapping[str, Tensor]) -> VectorOutput:
         """Features by name -> tokens and queries."""

@@ -18,7 +18,7 @@ from openpair.datatypes.tree import Intention, TrajectoryTree, layout_from_codes
 from openpair.nn.ground_lift import ground_views
 from openpair.nn.heads import TrajectoryHead
 from openpair.nn.presets import InputLayout, small_trunk
-from openpair.nn.sibling_decoder import SiblingDecoder
+from openpair.nn.sibling_decoder import ContextKeysValues, SiblingDecoder
 from openpair.nn.trunk import SceneTrunkConfig, TrunkConfig
 from openpair.nn.vector_encoder import VectorTrunkConfig
 from openpair.samplers.base import SamplerConfig, SamplerContext
@@ -115,7 +115,7 @@ class BranchTree(nn.Module):
             nn.Linear(d, d // 2), nn.ReLU(), nn.Linear(d // 2, d // 8), nn.ReLU(), nn.Linear(d // 8, 1)
         )
 
-    def siblings(self, parent_poses: Tensor, context: list[tuple[Tensor, Tensor]]) -> Tensor:
+    def siblings(self, parent_poses: Tensor, context: ContextKeysValues) -> Tensor:
         """Poses (B, G, 3) of parents at their level -> (B, G, 4, D) features of their children."""
         queries = self.anchor_encoder(parent_poses)[..., None, :] + self.branch_type_embed.weight
         features: Tensor = self.shared_attn(queries, context)
@@ -217,7 +217,7 @@ class ParallelIR(TrunkSampler):
         return GrownTree(tree, logits)
 
     def _level_mean(
-        self, paths: Tensor, level: Level, depth: int, context_kv: list[tuple[Tensor, Tensor]]
+        self, paths: Tensor, level: Level, depth: int, context_kv: ContextKeysValues
     ) -> tuple[Tensor, Tensor]:
         """Paths (B, S, nodes above, 8, 3) -> mean (B, S, m, 2) of this level's nodes, logits (B, S, p, 4)."""
         batch, samples = paths.shape[:2]
