@@ -15,7 +15,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from conftest import shared_folder
+from shared_data import shared_folder
 
 from openpair.datasets.navsim.dataset import NavsimDataset
 from openpair.datasets.navsim.maps import read_map

@@ -23,11 +23,12 @@ from metric_cache_writer import CacheWriter, installed
 from numpy.typing import NDArray
 from shapely.geometry import MultiPolygon, Polygon
 
-sys.path.insert(0, str(Path(__file__).parents[1] / "scoring"))
+for helpers in ("scoring", "front_door"):
+    sys.path.insert(0, str(Path(__file__).parents[1] / helpers))
 
-from conftest import shared_folder
 from docs_examples import python_block
 from scoring_golden import IN_REPOSITORY, load
+from shared_data import shared_folder
 
 from openpair.datasets.navsim import metric_cache
 from openpair.datasets.navsim.metric_cache import find_metric_caches, read_metric_cache, surface_from_wkb
