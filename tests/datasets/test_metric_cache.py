@@ -23,8 +23,8 @@ from metric_cache_writer import CacheWriter, installed
 from numpy.typing import NDArray
 from shapely.geometry import MultiPolygon, Polygon
 
-for helpers in ("scoring", "front_door"):
-    sys.path.insert(0, str(Path(__file__).parents[1] / helpers))
+sys.path.insert(0, str(Path(__file__).parents[1] / "scoring"))
+sys.path.insert(0, str(Path(__file__).parents[1] / "front_door"))
 
 from docs_examples import python_block
 from scoring_golden import IN_REPOSITORY, load

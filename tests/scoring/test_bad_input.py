@@ -177,12 +177,12 @@ def test_bad_case_files(tmp_path: Path) -> None:
         read_case(tmp_path / "absent.npz")
     text = tmp_path / "text.npz"
     text.write_text("not an archive")
-    with pytest.raises(OpenPairError, match=r"not an \.npz archive"):
+    with pytest.raises(OpenPairError, match="the case cannot be read"):
         read_case(text)
     good = IN_REPOSITORY / "v1" / "case006.npz"
     cut = tmp_path / "cut.npz"
     cut.write_bytes(good.read_bytes()[:20_000])
-    with pytest.raises(OpenPairError, match=r"not an \.npz archive"):
+    with pytest.raises(OpenPairError, match="the case cannot be read"):
         read_case(cut)
     pickled = tmp_path / "pickled.npz"
     np.savez(pickled, in_version=np.array([{"a": 1}], dtype=object))
