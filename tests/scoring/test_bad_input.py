@@ -186,7 +186,7 @@ def test_bad_case_files(tmp_path: Path) -> None:
         read_case(cut)
     pickled = tmp_path / "pickled.npz"
     np.savez(pickled, in_version=np.array([{"a": 1}], dtype=object))
-    with pytest.raises(OpenPairError, match=r"not an \.npz archive of plain arrays"):
+    with pytest.raises(OpenPairError, match="an array of objects"):
         read_case(pickled)
     case = load(good)
     with pytest.raises(OpenPairError, match=r"case006: the case was cut for protocol v1\.1, not v2\.2"):
