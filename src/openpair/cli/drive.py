@@ -116,8 +116,11 @@ class Drive:
             Protocol(self.protocol),
             self.seed,
         )
-        config = {"root": None if self.root is None else str(self.root), "agents_given": list(names)}
-        config["max_drives"] = self.max_drives
+        config = {
+            "root": None if self.root is None else str(self.root),
+            "agents_given": list(names),
+            "max_drives": self.max_drives,
+        }
         workers = self.workers or os.cpu_count() or 1
         try:
             with ProgressView() as view:
