@@ -50,11 +50,20 @@ class Drive:
     """Folder of the dataset; may be left out for the world that comes with OpenPaIR."""
 
     split: str | None = None
-    """Part of the dataset; world: train, val or test (the default)."""
+    """Part of the dataset; world: train, val, test (the default), or long: routes of a minute."""
 
     agent: Annotated[tuple[str, ...], tyro.conf.UseAppendAction] = ()
     """Who drives, as for 'openpair eval'; repeat it for several. Files of plans and agents that let the true score
     pick cannot drive. Default: human and pdm_closed."""
+
+    base: Path | None = None
+    """--agent released: its imitation policy."""
+
+    tree: Path | None = None
+    """--agent released: its tree sampler."""
+
+    rwm: Path | None = None
+    """--agent released: its reward world model."""
 
     traffic: Literal["replay", "reactive"] = "replay"
     """replay: the others do what was recorded. reactive: vehicles keep their distance to the ego and to each other,
@@ -92,6 +101,7 @@ class Drive:
         from openpair.datatypes.columns import Protocol
         from openpair.driving.runner import DriveTask, run_drives
         from openpair.evaluation.sources import DatasetSource, parse_agents
+        from openpair.planning.networks import NetworkFiles
         from openpair.pools import Processes, Ray, WorkersDied
         from openpair.progress import ProgressView
 
@@ -100,14 +110,17 @@ class Drive:
         names = self.agent or DEFAULT_AGENTS
         task = DriveTask(
             DatasetSource(self.dataset, self.root, self._options()),
-            parse_agents(names, changes=self.planner),
+            parse_agents(names, NetworkFiles(self.base, self.tree, self.rwm), self.planner),
             self.traffic,
             self.replan,
             Protocol(self.protocol),
             self.seed,
         )
-        config = {"root": None if self.root is None else str(self.root), "agents_given": list(names)}
-        config["max_drives"] = self.max_drives
+        config = {
+            "root": None if self.root is None else str(self.root),
+            "agents_given": list(names),
+            "max_drives": self.max_drives,
+        }
         workers = self.workers or os.cpu_count() or 1
         try:
             with ProgressView() as view:

@@ -85,8 +85,8 @@ def score_plans(drive: Drive, prepare: Callable[[Scene], ScoringScene], protocol
             except OpenPairError as error:
                 found[plan.step] = PlanScore(plan.step, None, None, str(error))
     batch = score_batch(prepared, [plan.poses[None] for plan in plans], human_filter=False)
-    for index, error in batch.errors.items():
-        found[plans[index].step] = PlanScore(plans[index].step, None, None, str(error))
+    for index, reason in batch.errors.items():
+        found[plans[index].step] = PlanScore(plans[index].step, None, None, str(reason))
     scored = {plan.step: scores for plan, scores in zip(plans, batch.scores, strict=True) if scores is not None}
     comfort = _extended_comfort(scored)
     for step, scores in scored.items():

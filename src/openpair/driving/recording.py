@@ -139,7 +139,7 @@ class Recording:
         """Agents at all steps, interpolated as the scorer does it."""
         sightings = collect_sightings([frame.agents for frame in self.frames], where=f"log {self.log_name}")
         tracks = replay_tracks(sightings)
-        height = {}
+        height: dict[str, float] = {}
         for frame in self.frames:
             for token, z in zip(frame.agents.track_tokens, frame.agents.center_z.tolist(), strict=True):
                 height.setdefault(token, z)

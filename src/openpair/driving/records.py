@@ -80,8 +80,12 @@ SCORES = tuple(name for name in COLUMNS if name not in (*COUNTS[4:], *TEXTS))
 
 def drive_row(drive: Drive, judgement: Judgement | None, plans: list[PlanScore]) -> DriveRow:
     """The row of a drive; ``judgement`` is None where it failed."""
-    place = {"log": drive.recording.log_name, "agent": drive.agent, "seconds": round(drive.seconds, 1)}
-    counts = {"plans": len(plans), "plans_scored": sum(plan.score is not None for plan in plans), "end": drive.end}
+    place: dict[str, Any] = {"log": drive.recording.log_name, "agent": drive.agent, "seconds": round(drive.seconds, 1)}
+    counts: dict[str, Any] = {
+        "plans": len(plans),
+        "plans_scored": sum(plan.score is not None for plan in plans),
+        "end": drive.end,
+    }
     if judgement is None:
         return DriveRow(**place, **counts, error=drive.error)
     names = set(COLUMNS) & {field.name for field in fields(Judgement)}

@@ -258,7 +258,7 @@ def _check_index(index: dict[str, Any]) -> None:
     """Raises KeyError, TypeError or ValueError for an index that is laid out otherwise."""
     _ = index["hash"], index["sumo"]
     for town in index["towns"]:
-        if town["split"] not in SPLITS or not all(isinstance(town[name], str) for name in ("name", "sha256")):
+        if town["split"] not in (*SPLITS, LONG) or not all(isinstance(town[name], str) for name in ("name", "sha256")):
             raise ValueError("a town without name, split or hash")
         if Path(town["name"]).name != town["name"]:
             raise ValueError("a town whose name is a path")
