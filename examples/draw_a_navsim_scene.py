@@ -10,13 +10,13 @@ import argparse
 from pathlib import Path
 
 import cv2
+from openpair.visualization.bev import draw_scene, svg_file
+from openpair.visualization.gallery_scene import GalleryScene, ScoredPlan
 
 import openpair
 from openpair.datasets.world.materialise import materialise_world
 from openpair.datasets.world.unpack import unpack_world
-from openpair.visualization.bev import draw_scene, svg_file
 from openpair.visualization.camera_strip import camera_strip
-from openpair.visualization.gallery_scene import GalleryScene, ScoredPlan
 
 
 def main() -> None:

@@ -111,7 +111,8 @@ def total_score(sim_rewards: Tensor, protocol: Protocol, *, extended_comfort: bo
     """
     row = {metric: sim_rewards[..., HEAD_NAMES.index(head), :] for metric, head in HEAD_OF_METRIC[protocol].items()}
     shares = {name: w for name, w in weights(protocol).items() if extended_comfort or name != EXTENDED_COMFORT}
-    weighted = sum(weight * row[name] for name, weight in shares.items()) / sum(shares.values())
+    none = torch.zeros_like(sim_rewards[..., 0, :])
+    weighted = sum((weight * row[name] for name, weight in shares.items()), none) / sum(shares.values())
     product = torch.ones_like(weighted)
     for name in multipliers(protocol):
         product = product * row[name]
