@@ -10,13 +10,13 @@ import argparse
 from pathlib import Path
 
 import cv2
-from openpair.visualization.bev import draw_scene, svg_file
-from openpair.visualization.gallery_scene import GalleryScene, ScoredPlan
 
 import openpair
 from openpair.datasets.world.materialise import materialise_world
 from openpair.datasets.world.unpack import unpack_world
 from openpair.visualization.camera_strip import camera_strip
+from openpair.visualization.drawing import draw_scene, svg_file
+from openpair.visualization.scene_view import view_scene
 
 
 def main() -> None:
@@ -37,8 +37,10 @@ def main() -> None:
     print(f"scene {token} of log {scene.log_name}: {len(scene.frames)} frames, {len(scene.current.agents)} agents now")
     print(f"cameras {', '.join(sensors.images)}; {len(sensors.lidar_points)} LiDAR points")
 
-    human = ScoredPlan("human", scene.human_trajectory())
-    drawing = svg_file(draw_scene(GalleryScene(scene, title=token, human=human)))
+    prepared = openpair.prepare_scene(scene, openpair.Protocol.V2_2)
+    view = view_scene(prepared, [("human", scene.human_trajectory())], surroundings=scene)
+    print(f"the human's plan scores {view.plans[0].explanation.score:.2f} EPDMS")
+    drawing = svg_file(draw_scene(view))
     above, cameras = options.out.with_suffix(".svg"), options.out.with_suffix(".jpg")
     above.write_text(drawing)
     cv2.imwrite(str(cameras), camera_strip(sensors)[..., ::-1])  # OpenCV wants blue, green, red

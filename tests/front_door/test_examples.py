@@ -33,6 +33,6 @@ def test_the_script_runs(name: str, tmp_path: Path) -> None:
     if name == "draw_a_navsim_scene":
         drawing = (tmp_path / "picture.svg").read_text()
         assert all(
-            f'class="{what}"' in drawing for what in ("road", "route", "lanes", "agent car", "plan human", "ego")
+            f'class="{what}"' in drawing for what in ("road", "route", "lanes", "agent car", "drive human", "ego")
         )
         assert (tmp_path / "picture.jpg").stat().st_size > 10_000
