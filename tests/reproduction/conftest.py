@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from openpair.datasets.world.dataset import WorldDataset
-from openpair.reproduction.plan_files import write_plans
+from openpair.evaluation.plans_file import write_plans
 from openpair.reproduction.scoring import score_seed
 from openpair.training.data import DataSpec
 
