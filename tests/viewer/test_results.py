@@ -102,6 +102,12 @@ def test_what_cannot_be_opened_is_one_sentence(copied, damage, said):
         open_results(copied)
 
 
+def test_a_folder_of_drives_says_how_they_are_shown(tmp_path):
+    (tmp_path / "drives.csv").write_text("log,agent\n")
+    with pytest.raises(OpenPairError, match="openpair drive' again with --video"):
+        open_results(tmp_path)
+
+
 def test_a_damaged_file_of_plans_is_said_in_the_scene(copied, open_desk):
     plans_path(copied, "mine").write_bytes(b"no plans")
     desk = open_desk(copied)

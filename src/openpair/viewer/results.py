@@ -1,4 +1,4 @@
-"""Opens results of eval, compare, demo, reproduce and drive, and folders of NAVSIM's CSV files."""
+"""Opens results of eval, compare, demo and reproduce, and folders of NAVSIM's CSV files."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ from openpair.viewer.columns import DataOrigin, PlansReader, Result, agent_colum
 DRIVES_FILE = "drives.csv"
 RUN_FOLDER = "run"
 AVERAGES = ("average", "average_all_frames", "extended_pdm_score_combined", "extended_pdm_score_stage_one")
-_KNOWN = "a folder of 'openpair eval', 'demo', 'reproduce' or 'drive', a file of 'compare', or NAVSIM's CSV files"
+_KNOWN = "a folder of 'openpair eval', 'demo' or 'reproduce', a file of 'compare --out', or NAVSIM's CSV files"
 
 
 def open_results(path: Path, *, protocol: Protocol | None = None, dataset: str | None = None) -> list[Result]:
@@ -56,7 +56,11 @@ def open_results(path: Path, *, protocol: Protocol | None = None, dataset: str |
     if any(path.glob("seed-*")):
         return _reproduction(path, protocol or Protocol.V1_1)
     if (path / DRIVES_FILE).is_file():
-        return []
+        raise OpenPairError(
+            "these are drives, which are shown as animations",
+            where=path,
+            fix="Run 'openpair drive' again with --video",
+        )
     if any(path.glob("*.csv")):
         return [
             _navsim_csv(file, path, dataset or "navsim")
