@@ -118,7 +118,7 @@ class View:
             )
         mapping = origin.config.get("mapping")
         name, options = Eval(
-            "navsim" if origin.dataset.startswith("navsim") else origin.dataset,  # type: ignore[arg-type]
+            "navsim" if origin.dataset.startswith("navsim") else origin.dataset,
             Path(),
             root=root,
             split=self.split or origin.split,
