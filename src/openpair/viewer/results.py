@@ -18,9 +18,6 @@ from openpair.errors import OpenPairError
 from openpair.evaluation.comparison import read_results
 from openpair.evaluation.plans_file import plans_path, read_plans
 from openpair.evaluation.records import PARTIAL_FILE, SCORES_FILE, SUMMARY_FILE, ScoreRow, read_scores
-from openpair.reproduction.plan_files import read_agent_plans
-from openpair.reproduction.scoring import PLANS, scores_path, seed_folder
-from openpair.reproduction.seed_scores import scored_seeds
 from openpair.viewer.columns import DataOrigin, PlansReader, Result, agent_columns
 
 DRIVES_FILE = "drives.csv"
@@ -161,6 +158,10 @@ def _compared(path: Path) -> list[Result]:
 
 def _reproduction(run: Path, protocol: Protocol) -> list[Result]:
     """Every scored seed of ``openpair reproduce``."""
+    # Here alone: these modules import torch, which takes memory that other results do not need.
+    from openpair.reproduction.scoring import PLANS, scores_path, seed_folder
+    from openpair.reproduction.seed_scores import scored_seeds
+
     results = []
     for seed in scored_seeds(run):
         path = scores_path(run, seed, protocol.value)
@@ -184,6 +185,8 @@ def _reproduced_plans(folder: Path, agent: str) -> PlansReader | None:
 
     @cache
     def read() -> dict[str, NDArray[np.float64]]:
+        from openpair.reproduction.plan_files import read_agent_plans
+
         plans = read_agent_plans(path)
         return {token: plans.poses[row] for token, row in plans.rows.items()}
 

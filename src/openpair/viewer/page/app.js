@@ -204,6 +204,7 @@ class App {
     }
     this.table.show(i);
     const root = make("div", {class: "scene-root"});
+    if (!this.panel) this.detail.replaceChildren(make("p", {class: "wait"}, "The scene is loaded …"));
     let data;
     try {
       data = await this.source.scene(token, keys);
