@@ -111,7 +111,7 @@ def test_a_folder_of_drives_says_how_they_are_shown(tmp_path):
 def test_a_damaged_file_of_plans_is_said_in_the_scene(copied, open_desk):
     plans_path(copied, "mine").write_bytes(b"no plans")
     desk = open_desk(copied)
-    with pytest.raises(OpenPairError, match="plans.mine.npz: .*file of plans"):
+    with pytest.raises(OpenPairError, match=r"mine\.npz: .*file of plans"):
         desk.scene(desk.book.tokens[0], ["0.mine"])
 
 
