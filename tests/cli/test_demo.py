@@ -113,4 +113,4 @@ def test_a_checkpoint_of_another_network_is_refused(demo: Path, tmp_path: Path, 
         shutil.copy(source, tmp_path / "wrong" / "il" / f"policy{suffix}")
     arguments = ("--dataset", "world", "--max-scenes", 1, "--out", tmp_path / "out")
     assert run("eval", *arguments, "--agent", tmp_path / "wrong") == 2
-    assert "a checkpoint of 'kinematic', not of 'transfuser" in capsys.readouterr().err
+    assert "a checkpoint of 'kinematic', which is no imitation policy" in capsys.readouterr().err
