@@ -33,6 +33,7 @@ _NAMES = {
     "ExactReward": ("openpair.rewards.exact", "ExactReward"),
     "simulate": ("openpair.simulation.simulate", "simulate"),
     "explain": ("openpair.visualization.explanation", "explain"),
+    "show": ("openpair.viewer.notebook", "show"),
     # planning
     "load_planner": ("openpair.api", "load_planner"),
     "load_checkpoint": ("openpair.checkpoints", "load_checkpoint"),

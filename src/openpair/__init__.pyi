@@ -21,6 +21,7 @@ from openpair.scoring.score import prepare_case as prepare_case
 from openpair.scoring.score import score_batch as score_batch
 from openpair.scoring.score import score_prepared as score_prepared
 from openpair.simulation.simulate import simulate as simulate
+from openpair.viewer.notebook import show as show
 from openpair.visualization.explanation import explain as explain
 
 __version__: str
@@ -47,6 +48,7 @@ __all__ = [
     "read_metric_cache",
     "score_batch",
     "score_prepared",
+    "show",
     "simulate",
     "train",
 ]

@@ -55,7 +55,11 @@ def test_the_best_of_six_is_never_worse_than_the_chosen_plan(demo: Path) -> None
 def test_the_report_is_one_file_that_fetches_nothing(demo: Path) -> None:
     page = (demo / "report.html").read_text()
     assert "PaIR + reward model" in page
-    assert not re.search(r'(?:src|href)\s*=\s*["\']https?://', page)
+    scenes = (demo / "scenes.html").read_text()
+    for text in (page, scenes):
+        assert not re.search(r'(?:src|href)\s*=\s*["\']https?://', text)
+    linked = re.findall(r'href="scenes\.html#scene=(\w+)"', page)
+    assert linked and all(f'"{token}"' in scenes for token in linked)
 
 
 def test_checkpoints_say_how_they_were_made(demo: Path) -> None:
@@ -109,4 +113,4 @@ def test_a_checkpoint_of_another_network_is_refused(demo: Path, tmp_path: Path, 
         shutil.copy(source, tmp_path / "wrong" / "il" / f"policy{suffix}")
     arguments = ("--dataset", "world", "--max-scenes", 1, "--out", tmp_path / "out")
     assert run("eval", *arguments, "--agent", tmp_path / "wrong") == 2
-    assert "a checkpoint of 'kinematic', not of 'transfuser" in capsys.readouterr().err
+    assert "a checkpoint of 'kinematic', which is no imitation policy" in capsys.readouterr().err

@@ -47,7 +47,7 @@ def test_every_scene_and_agent_has_a_row_with_known_scores():
 
 def test_the_files_keep_the_contract(tmp_path):
     evaluation = run(toy_task(), tmp_path / "out", config={"note": "toy"})
-    assert sorted(p.name for p in (tmp_path / "out").iterdir()) == ["scores.csv", "summary.json"]
+    assert sorted(p.name for p in (tmp_path / "out").iterdir()) == ["plans", "scores.csv", "summary.json"]
     with (tmp_path / "out" / "scores.csv").open(newline="") as stream:
         table = list(csv.reader(stream))
     assert table[0] == ["dataset", "log", "token", "agent", "protocol", *metric_names(Protocol.V1_1), "score", "error"]

@@ -212,7 +212,7 @@ def test_hostile_names_stay_text(watched, copied, open_desk, tmp_path):
     (copied / "scores.csv").write_text(rows.replace(",mine,", f",{evil},").replace(first, evil))
     summary = json.loads((copied / "summary.json").read_text())
     summary["agents"][EVIL] = summary["agents"].pop("mine")
-    summary["split"] = "test"
+    summary.pop("files_sha256")
     (copied / "summary.json").write_text(json.dumps(summary))
     plans = read_plans(plans_path(copied, "mine"))
     write_plans(plans_path(copied, EVIL), list(plans.tokens), plans.poses)
@@ -246,6 +246,7 @@ def test_twelve_thousand_scenes(watched, tmp_path, result, open_desk):
     (folder / "scores.csv").write_text(scores_csv(rows, Protocol.V1_1))
     summary = json.loads((result / "summary.json").read_text())
     summary["agents"] = {name: {"kind": "checkpoint"} for name in ("il", "pair")}
+    summary.pop("files_sha256")
     (folder / "summary.json").write_text(json.dumps(summary))
     from conftest import serving
 

@@ -20,6 +20,13 @@ def missing_dataset(origin, protocol):
     raise OpenPairError("the dataset is not there", where="/nowhere", fix="Say where it is: --root")
 
 
+def forget_hashes(folder: Path) -> None:
+    """The summary no longer knows its files, so that they may be changed."""
+    summary = json.loads((folder / "summary.json").read_text())
+    summary.pop("files_sha256")
+    (folder / "summary.json").write_text(json.dumps(summary))
+
+
 def test_an_evaluation_opens_with_scores_and_plans(result, open_desk):
     (opened,) = open_results(result)
     assert [column.agent for column in opened.columns] == ["human", "constant_velocity", "mine"]
@@ -71,6 +78,7 @@ def test_failed_scenes_have_their_reason(copied, open_desk):
     cells = lines[3].split(",")
     lines[3] = ",".join([*cells[:5], *[""] * (len(cells) - 6), "the engine stalled"])
     path.write_text("\n".join(lines) + "\n")
+    forget_hashes(copied)
     desk = open_desk(copied)
     assert desk.table()["columns"][2]["errors"] == {0: "the engine stalled"}
     assert desk.scene(desk.book.tokens[0], ["0.mine"])["missing"] == [("mine", "the engine stalled")]
@@ -83,7 +91,7 @@ def test_failed_scenes_have_their_reason(copied, open_desk):
         (lambda folder: (folder / "summary.json").write_text("{"), "not a summary"),
         (lambda folder: (folder / "summary.json").write_text('{"protocol": "v0", "variant": {}, "dataset": "world",'
                                                              ' "scenes": {}}'), "another version"),
-        (lambda folder: (folder / "scores.csv").write_text("a,b\n"), "not a scores.csv"),
+        (lambda folder: (folder / "scores.csv").write_text("a,b\n"), "scores.csv"),
         (lambda folder: [path.unlink() for path in folder.glob("*.*")], "no folder of results"),
         (shutil.rmtree, "no such result"),
     ],
@@ -94,10 +102,16 @@ def test_what_cannot_be_opened_is_one_sentence(copied, damage, said):
         open_results(copied)
 
 
+def test_a_folder_of_drives_says_how_they_are_shown(tmp_path):
+    (tmp_path / "drives.csv").write_text("log,agent\n")
+    with pytest.raises(OpenPairError, match="openpair drive' again with --video"):
+        open_results(tmp_path)
+
+
 def test_a_damaged_file_of_plans_is_said_in_the_scene(copied, open_desk):
     plans_path(copied, "mine").write_bytes(b"no plans")
     desk = open_desk(copied)
-    with pytest.raises(OpenPairError, match="not a readable file of plans"):
+    with pytest.raises(OpenPairError, match=r"mine\.npz: .*file of plans"):
         desk.scene(desk.book.tokens[0], ["0.mine"])
 
 

@@ -33,7 +33,8 @@ class Demo:
     Needs no data and no GPU: everything happens on the embedded world that comes with OpenPaIR. The same command
     resumes an interrupted demo.
 
-    Writes OUT/report.html (one file, opens offline), OUT/scores.csv, OUT/summary.json and, in OUT/run, the networks.
+    Writes OUT/report.html and OUT/scenes.html (each one file, opens offline), OUT/scores.csv, OUT/summary.json and, in
+    OUT/run, the networks.
     """
 
     out: Path = Path("demo")
@@ -89,9 +90,11 @@ class Demo:
                 on_progress=view.update,
             )
         seconds = time.perf_counter() - started
-        report = write_demo_report(plan, evaluation, self.out / "report.html", seconds=seconds, per_kind=self.gallery)
+        report = self.out / "report.html"
+        worst = write_demo_report(plan, evaluation, report, seconds=seconds, per_kind=self.gallery)
         print_table(results_table(evaluation.summary))
         print(f"report: {report}   ({seconds / 60:.1f} minutes)")
+        print(f"every scene: openpair view {self.out}   where PaIR loses most to imitation: {worst}")
         return evaluation.exit_status()
 
     def _agents(self) -> tuple[AgentSource, ...]:

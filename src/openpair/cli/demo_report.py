@@ -17,7 +17,12 @@ from openpair.planning.scene_planner import load_planner
 from openpair.preparation.prepare import prepare_scene
 from openpair.sensors.render import render_scene
 from openpair.training.curve_file import read_curve
+from openpair.viewer.book import Book
+from openpair.viewer.charts import runs_of
+from openpair.viewer.desk import Desk
+from openpair.viewer.export import export_scenes
 from openpair.viewer.inside import look_inside
+from openpair.viewer.results import open_results
 from openpair.visualization.report import write_report
 from openpair.visualization.report_data import (
     BranchCurves,
@@ -51,8 +56,15 @@ KIND_TITLES = {
 }
 
 
-def write_demo_report(plan: RunPlan, evaluation: Evaluation, path: Path, *, seconds: float, per_kind: int) -> Path:
-    """Write the report of a finished demo as one HTML file and return its path."""
+SCENES_PAGE = "scenes.html"
+"""Beside the report: its scenes in a table, as 'openpair view' shows them."""
+
+
+def write_demo_report(plan: RunPlan, evaluation: Evaluation, path: Path, *, seconds: float, per_kind: int) -> str:
+    """Write the report of a finished demo as one HTML file, and its scenes as another beside it.
+
+    Returns the address of the scene where PaIR loses most to imitation; that of the page where it never loses.
+    """
     summary = evaluation.summary
     examples = example_scenes(evaluation.rows, "pair", "il", per_kind=per_kind, seed=plan.config.seed)
     data = ReportData(
@@ -76,9 +88,23 @@ def write_demo_report(plan: RunPlan, evaluation: Evaluation, path: Path, *, seco
             "whether the method works here, not how it does on recorded data.",
             "One seed. Intervals come from resampling logs; they do not cover the randomness of training.",
         ),
+        scenes_link=SCENES_PAGE if examples else "",
     )
     write_report(data, path)
-    return path
+    return _write_scenes(path.parent, examples)
+
+
+def _write_scenes(out: Path, examples: list[Example]) -> str:
+    """The page of the examples, with IL, PaIR and the human; returns the address to begin with."""
+    path = out / SCENES_PAGE
+    if not examples:
+        return str(path)
+    book = Book(open_results(out), lambda origin, protocol: WorldDataset("test"))
+    desk = Desk(book, runs_of(out))
+    keys = [f"0.{name}" for name in ("pair", "il", "human")]
+    export_scenes(desk, path, [example.token for example in examples], keys, title="OpenPaIR demo")
+    worst = min(examples, key=lambda example: example.difference)
+    return f"{path}#scene={worst.token}" if worst.difference < 0 else str(path)
 
 
 def _headline(evaluation: Evaluation) -> str:

@@ -26,8 +26,9 @@ FAILURES_SHOWN = 10
 class Eval:
     """Evaluate agents on a dataset, exactly as NAVSIM scores plans.
 
-    Writes OUT/scores.csv (one row per scene and agent, every sub-metric, the score, or the reason why there is none)
-    and OUT/summary.json (protocol, scenes expected, scored and failed, means with 95% intervals by log, versions).
+    Writes OUT/scores.csv (one row per scene and agent, every sub-metric, the score, or the reason why there is none),
+    OUT/plans/ (the plans, for 'openpair view') and OUT/summary.json (protocol, scenes expected, scored and failed,
+    means with 95% intervals by log, versions).
     The same command resumes an interrupted evaluation. The number of workers never changes a result.
 
     Exit status: 0 all scenes scored, 2 bad input or nothing could be scored, 3 some scenes failed.

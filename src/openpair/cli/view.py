@@ -106,8 +106,8 @@ class View:
 
     def _open_dataset(self, origin: DataOrigin, protocol: Protocol) -> Dataset:
         """Where a result's scenes come from. Raises OpenPairError where that is not there."""
-        from openpair.cli.eval import Eval
-        from openpair.evaluation.sources import DatasetSource
+        from openpair.datasets.choice import SceneChoice, choose_scenes
+        from openpair.datasets.registry import open_dataset
 
         root = self.root or (None if origin.root is None else Path(origin.root))
         if root is not None and not root.is_dir():
@@ -117,16 +117,10 @@ class View:
                 fix="Say where it is: --root DIR",
             )
         mapping = origin.config.get("mapping")
-        name, options = Eval(
-            "navsim" if origin.dataset.startswith("navsim") else origin.dataset,  # type: ignore[arg-type]
-            Path(),
-            root=root,
-            split=self.split or origin.split,
-            stages=2 if origin.stages == 2 else 1,
-            mapping=None if mapping is None else Path(mapping),
-            protocol=protocol.value,
-        ).dataset_and_options()
-        return DatasetSource(name, root, options).open()
+        choice = SceneChoice(self.split or origin.split, mapping=None if mapping is None else Path(mapping))
+        dataset = "navsim" if origin.dataset.startswith("navsim") else origin.dataset
+        name, options = choose_scenes(dataset, root, choice, stages=2 if origin.stages == 2 else 1)
+        return open_dataset(name, root, **options)
 
     def _agents(self, book: Book) -> tuple[Column, Column | None]:
         """The agent looked at, and the one it is compared with."""

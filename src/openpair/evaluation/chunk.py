@@ -164,6 +164,14 @@ class ChunkEvaluator:
             digests=[digests.get(key.token, "") for key in chunk.counted],
             truth_agents=tuple(agent.name for agent in self.agents if agent.uses_truth),
             mapping_rows=mapping_rows,
+            plans={
+                name: {
+                    key.token: judged[key.token].plans[name].tolist()
+                    for key in chunk.counted
+                    if name in judged[key.token].plans
+                }
+                for name in names
+            },
         )
 
     def _plan_all(

@@ -62,6 +62,7 @@ class Judged:
         start: (3,) pose of the rear axle now, global frame; None where it could not be prepared.
         states: v2.2: agent -> (41, 11) simulated states of the plan that counts; scored agents alone.
         endpoints: agent -> (3,) last pose of that plan, global frame.
+        plans: agent -> (8, 3) that plan, ego rear-axle frame.
     """
 
     log: str
@@ -70,6 +71,7 @@ class Judged:
     start: NDArray[np.float64] | None = None
     states: dict[str, NDArray[np.float64]] = field(default_factory=dict)
     endpoints: dict[str, NDArray[np.float64]] = field(default_factory=dict)
+    plans: dict[str, NDArray[np.float64]] = field(default_factory=dict)
 
 
 def unjudged(place: Place, agents: Iterable[str], reason: str) -> Judged:
@@ -112,6 +114,7 @@ def _judged(place: Place, scene: ScoringScene, plans: Plans, scores: PlanScores 
         metrics = {name: float(scores.metrics[name][best]) for name in metric_names(place.protocol)}
         row = result.rows[agent] = place.row(agent, float(scores.score[best]), metrics)
         if not row.failed:
+            result.plans[agent] = plan[best - begin]
             result.endpoints[agent] = local_to_global(plan[best - begin, -1], pose)
             if place.protocol is Protocol.V2_2:
                 result.states[agent] = np.asarray(scores.evidence["simulated_states"][best])

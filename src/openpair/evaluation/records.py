@@ -103,12 +103,14 @@ class ChunkResult:
         truth_agents: agents whose plan was picked by the true score.
         mapping_rows: two stages: "combined", "stage_one" and "stage_two" -> one row per agent, named by the mapping's
             first-stage token.
+        plans: agent -> token -> (8, 3) the plan that was scored; ego rear-axle frame.
     """
 
     rows: list[ScoreRow]
     digests: list[str]
     truth_agents: tuple[str, ...] = ()
     mapping_rows: dict[str, list[ScoreRow]] = field(default_factory=dict)
+    plans: dict[str, dict[str, list[list[float]]]] = field(default_factory=dict)
 
 
 class PartialResults:
@@ -153,6 +155,7 @@ class PartialResults:
                 list(data["digests"]),
                 tuple(data["truth_agents"]),
                 {name: _rows_from_json(rows) for name, rows in data["mapping_rows"].items()},
+                data["plans"],
             )
         except (ValueError, KeyError, TypeError, AttributeError):
             return  # a damaged line is a chunk to compute again
@@ -181,6 +184,7 @@ def _chunk_line(chunk: int, result: ChunkResult) -> str:
         "digests": result.digests,
         "truth_agents": result.truth_agents,
         "mapping_rows": {name: _rows_to_json(rows) for name, rows in result.mapping_rows.items()},
+        "plans": result.plans,
     }
     return json.dumps(data, allow_nan=False)
 

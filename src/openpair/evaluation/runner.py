@@ -17,13 +17,15 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 from openpair.datasets.base import Dataset, SceneKey
 from openpair.datatypes.columns import Protocol
 from openpair.errors import OpenPairError
 from openpair.evaluation.chunk import Chunk, ChunkEvaluator, Task, one_torch_thread
 from openpair.evaluation.identity import fingerprint
 from openpair.evaluation.judge import STAGES
-from openpair.evaluation.plans_file import read_plans
+from openpair.evaluation.plans_file import plans_path, read_plans, write_plans
 from openpair.evaluation.prepared import PrepareFromStore
 from openpair.evaluation.records import (
     MAPPINGS_FILE,
@@ -141,6 +143,7 @@ def evaluate(
                 files[MAPPINGS_FILE] = scores_csv(mapping_rows["combined"], task.protocol)
             for name, text in files.items():
                 write_atomically(out_dir / name, text)
+            _keep_plans(out_dir, ordered)
             write_atomically(out_dir / SUMMARY_FILE, summary_json(summary, files))
             partial_results.delete()
     return Evaluation(rows, summary, seconds)
@@ -159,6 +162,17 @@ def _folder(out_dir: Path | None) -> Iterator[None]:
     finally:
         if created and out_dir.is_dir() and not any(out_dir.iterdir()):
             out_dir.rmdir()
+
+
+def _keep_plans(out_dir: Path, chunks: Sequence[ChunkResult]) -> None:
+    """Write the plans that were scored, one file for each agent that planned something."""
+    for agent in dict.fromkeys(name for chunk in chunks for name in chunk.plans):
+        plans = {token: plan for chunk in chunks for token, plan in chunk.plans.get(agent, {}).items()}
+        path = plans_path(out_dir, agent)
+        if plans:
+            write_plans(path, list(plans), np.array(list(plans.values())))
+        else:
+            path.unlink(missing_ok=True)  # of an earlier evaluation
 
 
 def _tell(on_progress: OnProgress, finished: Iterable[ChunkResult], total: int) -> None:

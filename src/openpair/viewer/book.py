@@ -210,7 +210,8 @@ class Book:
             result = self._result_of(self._place(token))
             scene, prepared = self._prepared(result, token)
             sensors = self.dataset(result).load_sensors(scene, size=CAMERA_SIZE)
-            return {"camera": camera_data(sensors), "lidar": lidar_part(sensors.lidar_points, SceneView(prepared, ()))}
+            points = np.zeros((0, 3)) if sensors.lidar_points is None else sensors.lidar_points
+            return {"camera": camera_data(sensors), "lidar": lidar_part(points, SceneView(prepared, ()))}
 
     def camera(self, token: str) -> dict[str, Any] | None:
         """The camera strip alone; None where the dataset has no images of the scene."""

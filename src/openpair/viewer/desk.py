@@ -1,4 +1,4 @@
-"""Everything that the page can ask for: the table, scenes, sensors, what networks think, charts, drives."""
+"""Everything that the page can ask for: the table, scenes, sensors, what networks think, charts."""
 
 from __future__ import annotations
 

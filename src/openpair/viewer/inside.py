@@ -57,10 +57,10 @@ def look_inside(agent: ScenePlanner, dataset: Dataset, scene: Scene, prepared: S
     import torch
 
     from openpair.planning.inputs import features_of
-    from openpair.rewards.base import HEAD_NAMES, HEAD_OF_METRIC
+    from openpair.rewards.base import HEAD_NAMES, HEAD_OF_METRIC, RewardModel
 
     model = agent.planner.networks.reward_model
-    if model is None or agent.planner.config.candidates == "none":
+    if not isinstance(model, RewardModel) or agent.planner.config.candidates == "none":
         raise OpenPairError(f"'{agent.name}' plans without candidates, so there is nothing to choose between")
     choice = agent.choose([scene])
     config = agent.planner.networks.features

@@ -1,4 +1,4 @@
-"""Opens results of eval, compare, demo, reproduce and drive, and folders of NAVSIM's CSV files."""
+"""Opens results of eval, compare, demo and reproduce, and folders of NAVSIM's CSV files."""
 
 from __future__ import annotations
 
@@ -18,15 +18,12 @@ from openpair.errors import OpenPairError
 from openpair.evaluation.comparison import read_results
 from openpair.evaluation.plans_file import plans_path, read_plans
 from openpair.evaluation.records import PARTIAL_FILE, SCORES_FILE, SUMMARY_FILE, ScoreRow, read_scores
-from openpair.reproduction.plan_files import read_agent_plans
-from openpair.reproduction.scoring import PLANS, scores_path, seed_folder
-from openpair.reproduction.seed_scores import scored_seeds
 from openpair.viewer.columns import DataOrigin, PlansReader, Result, agent_columns
 
 DRIVES_FILE = "drives.csv"
 RUN_FOLDER = "run"
 AVERAGES = ("average", "average_all_frames", "extended_pdm_score_combined", "extended_pdm_score_stage_one")
-_KNOWN = "a folder of 'openpair eval', 'demo', 'reproduce' or 'drive', a file of 'compare', or NAVSIM's CSV files"
+_KNOWN = "a folder of 'openpair eval', 'demo' or 'reproduce', a file of 'compare --out', or NAVSIM's CSV files"
 
 
 def open_results(path: Path, *, protocol: Protocol | None = None, dataset: str | None = None) -> list[Result]:
@@ -56,7 +53,11 @@ def open_results(path: Path, *, protocol: Protocol | None = None, dataset: str |
     if any(path.glob("seed-*")):
         return _reproduction(path, protocol or Protocol.V1_1)
     if (path / DRIVES_FILE).is_file():
-        return []
+        raise OpenPairError(
+            "these are drives, which are shown as animations",
+            where=path,
+            fix="Run 'openpair drive' again with --video",
+        )
     if any(path.glob("*.csv")):
         return [
             _navsim_csv(file, path, dataset or "navsim")
@@ -157,6 +158,10 @@ def _compared(path: Path) -> list[Result]:
 
 def _reproduction(run: Path, protocol: Protocol) -> list[Result]:
     """Every scored seed of ``openpair reproduce``."""
+    # Here alone: these modules import torch, which takes memory that other results do not need.
+    from openpair.reproduction.scoring import PLANS, scores_path, seed_folder
+    from openpair.reproduction.seed_scores import scored_seeds
+
     results = []
     for seed in scored_seeds(run):
         path = scores_path(run, seed, protocol.value)
@@ -180,6 +185,8 @@ def _reproduced_plans(folder: Path, agent: str) -> PlansReader | None:
 
     @cache
     def read() -> dict[str, NDArray[np.float64]]:
+        from openpair.reproduction.plan_files import read_agent_plans
+
         plans = read_agent_plans(path)
         return {token: plans.poses[row] for token, row in plans.rows.items()}
 

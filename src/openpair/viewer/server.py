@@ -1,7 +1,7 @@
 """The page's server: one address with a random token, on this machine alone, that reads and never writes.
 
 Nothing it serves is named by a path: pages and scripts are built from the package, and everything else is looked up by
-token among the scenes, agents and drives that are open. So no request can reach another file.
+token among the scenes and agents that are open. So no request can reach another file.
 """
 
 from __future__ import annotations

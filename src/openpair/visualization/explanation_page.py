@@ -5,19 +5,12 @@ from __future__ import annotations
 import textwrap
 from pathlib import Path
 
-import jinja2
-from markupsafe import Markup
-
-from openpair import __version__
 from openpair.files import write_atomically
-from openpair.visualization.assets import PAGE, bundle, json_text, page_policy, read_asset
 from openpair.visualization.drawing import draw_scene, svg_file
 from openpair.visualization.explanation import Explanation, plain
 from openpair.visualization.findings import Finding
-from openpair.visualization.scene_data import scene_data
+from openpair.visualization.scene_page import scene_page
 from openpair.visualization.scene_view import DrawnPlan, SceneView
-
-STYLES = ("theme.css", "report.css", "scene.css", "scene_panel.css")
 
 
 def explanation_text(explanation: Explanation, width: int = 100) -> str:
@@ -55,24 +48,15 @@ def view_of(explanation: Explanation) -> SceneView:
 
 def explanation_page(explanation: Explanation) -> str:
     """Text of the page. No address outside itself occurs in it."""
-    environment = jinja2.Environment(
-        autoescape=True, trim_blocks=True, lstrip_blocks=True, undefined=jinja2.StrictUndefined
-    )
-    scenes = json_text({"one": scene_data(view_of(explanation))})
-    script = f"const SCENES = {scenes};\n{bundle(PAGE / 'explanation.js')}"
-    style = "".join(map(read_asset, STYLES))
     score = f"{explanation.score_name} {plain(explanation.score)}"
-    return environment.from_string(read_asset("explanation.html.j2")).render(
-        policy=page_policy([script], [style]),
+    return scene_page(
+        view_of(explanation),
         title=f"{score}: {explanation.scene.token}, {explanation.label}",
         heading=score,
         headline=explanation.headline(),
-        token=explanation.scene.token,
         about=f"{explanation.label}, NAVSIM {explanation.protocol.value}",
         caption=_caption(explanation),
-        style=Markup(style),
-        version=__version__,
-        script=Markup(script),
+        all_reasons=True,
     )
 
 

@@ -17,10 +17,10 @@ from openpair.evaluation.tables import difference_text, interval, percent, resul
 from openpair.files import write_atomically
 from openpair.visualization.assets import PAGE, bundle, json_text, page_policy, read_asset
 from openpair.visualization.charts import interval_bar, line_chart, nice_ticks
-from openpair.visualization.explanation_page import STYLES
 from openpair.visualization.glossary import formula, glossary
 from openpair.visualization.report_data import Comparison, ReportData, difference, verdict
 from openpair.visualization.scene_data import scene_data
+from openpair.visualization.scene_page import STYLES
 from openpair.visualization.scene_view import GalleryScene
 
 

@@ -24,7 +24,7 @@ class App {
       return;
     }
     this.columns = new Map(this.data.columns.map((column) => [column.key, column]));
-    const title = this.data.results.map((result) => result.name).join(" and ") || "Drives";
+    const title = this.data.results.map((result) => result.name).join(" and ");
     document.getElementById("title").textContent = title;
     document.title = `${title}: scenes`;
     this.place = new Map(this.data.token.map((token, i) => [token, i]));
@@ -106,10 +106,12 @@ class App {
     const token = this.address.get("scene");
     if (tab !== "scenes") return;
     if (token) this.open(token);
-    else {
-      this.close();
-      if (this.rows?.length && matchMedia("(min-width: 861px)").matches) this.open(this.data.token[this.rows[0]]);
-    }
+    else { this.close(); this.openFirst(); }
+  }
+
+  // Where there is room for both, the first scene of the table is open from the start.
+  openFirst() {
+    if (this.rows?.length && matchMedia("(min-width: 861px)").matches) this.open(this.data.token[this.rows[0]]);
   }
 
   refresh() {
@@ -202,6 +204,7 @@ class App {
     }
     this.table.show(i);
     const root = make("div", {class: "scene-root"});
+    if (!this.panel) this.detail.replaceChildren(make("p", {class: "wait"}, "The scene is loaded …"));
     let data;
     try {
       data = await this.source.scene(token, keys);
@@ -284,7 +287,10 @@ class App {
     this.masks = state.masks;
     const known = state.masks.filter((mask) => mask !== null).length;
     this.scanNote.textContent = state.problem ? `What happens in the scenes is not known: ${state.problem}` : state.done ? "" : `looking through the scenes: ${known} of ${this.data.token.length}`;
-    if (this.address.get("what")) this.refresh(); else this.table.masks = this.masks, this.table.later();
+    if (this.address.get("what")) {
+      this.refresh();
+      if (!this.openToken && this.address.get("tab") === "scenes") this.openFirst();
+    } else this.table.masks = this.masks, this.table.later();
     if (!state.done) setTimeout(() => this.scan(), known < 200 ? 400 : 1500);
   }
 

@@ -38,6 +38,4 @@ export class Source {
   async happenings() { return this.data ? this.data.happenings : this.get("data/happenings"); }
 
   async charts() { return this.data ? this.data.charts : this.get("data/charts"); }
-
-  async drive(name) { return this.data ? this.data.drives[name] : this.get(`data/drive/${encodeURIComponent(name)}`); }
 }

@@ -2,4 +2,4 @@ import {applyTheme} from "./dom.js";
 import {showScenes} from "./scene_panel.js";
 
 applyTheme();
-showScenes(SCENES, {all: true});
+showScenes({one: SHOWN.scene}, SHOWN.options);
