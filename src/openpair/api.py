@@ -23,7 +23,7 @@ from openpair.evaluation.runner import Evaluation
 from openpair.evaluation.runner import evaluate as evaluate_task
 from openpair.evaluation.sources import AgentContext, AgentSource, DatasetSource, parse_agent, ready_agent
 from openpair.planning.changes import NO_CHANGES, PlannerChanges
-from openpair.planning.networks import NetworkFiles
+from openpair.planning.network_files import NetworkFiles
 from openpair.planning.scene_planner import ScenePlanner
 from openpair.planning.scene_planner import load_planner as load_scene_planner
 from openpair.pools import OnProgress, silent

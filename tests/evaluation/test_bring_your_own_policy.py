@@ -17,7 +17,8 @@ from openpair.evaluation.plugins import agent_of
 from openpair.evaluation.records import read_scores
 from openpair.evaluation.sources import AgentContext, AgentSource, parse_agent
 from openpair.features.config import FeatureConfig
-from openpair.planning.networks import REWARD_MODEL_FILE, SAMPLER_FILE, features_note
+from openpair.planning.network_files import REWARD_MODEL_FILE, SAMPLER_FILE
+from openpair.planning.networks import features_note
 from openpair.planning.scene_planner import ScenePlanner
 from openpair.rewards.pose_aware import PoseAwareConfig, PoseAwareRewardModel
 from openpair.samplers.kinematic_tree import KinematicTree, KinematicTreeConfig

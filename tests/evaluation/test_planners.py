@@ -20,7 +20,8 @@ from openpair.evaluation.sources import AgentContext, AgentSource, parse_agent, 
 from openpair.features.config import FeatureConfig
 from openpair.planning.changes import PlannerChanges
 from openpair.planning.memory import driven_on, ego_motion
-from openpair.planning.networks import POLICY_FILE, REWARD_MODEL_FILE, SAMPLER_FILE, features_note
+from openpair.planning.network_files import POLICY_FILE, REWARD_MODEL_FILE, SAMPLER_FILE
+from openpair.planning.networks import features_note
 from openpair.planning.planner_file import StoredPlanner
 from openpair.planning.scene_planner import ScenePlanner
 from openpair.policies.transfuser import Transfuser, TransfuserConfig

@@ -15,7 +15,8 @@ from openpair.interop.export import PlannerGraph, example_features, export_plann
 from openpair.nn.backbone import TransfuserBackboneConfig
 from openpair.nn.trunk import TrunkConfig
 from openpair.planning.config import PlannerConfig
-from openpair.planning.networks import POLICY_FILE, REWARD_MODEL_FILE, SAMPLER_FILE, TrainedNetworks, features_note
+from openpair.planning.network_files import POLICY_FILE, REWARD_MODEL_FILE, SAMPLER_FILE
+from openpair.planning.networks import TrainedNetworks, features_note
 from openpair.policies.diffusion_drive import DiffusionDrive, DiffusionDriveConfig
 from openpair.policies.transfuser import Transfuser, TransfuserConfig
 from openpair.rewards.pose_aware import PoseAwareConfig, PoseAwareRewardModel

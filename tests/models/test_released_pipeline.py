@@ -17,7 +17,8 @@ from openpair.evaluation.records import read_scores
 from openpair.evaluation.sources import AgentContext, AgentSource, parse_agent
 from openpair.features.config import FeatureConfig
 from openpair.planning.inputs import features_of
-from openpair.planning.networks import NetworkFiles, load_networks
+from openpair.planning.network_files import NetworkFiles
+from openpair.planning.networks import load_networks
 from openpair.planning.scene_planner import ScenePlanner
 from openpair.samplers.parallel_ir import PUBLISHED_CODES
 

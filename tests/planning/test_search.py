@@ -8,9 +8,9 @@ import pytest
 import torch
 from torch import Tensor
 
-from openpair.planning.config import PlannerConfig
+from openpair.planning.config import PlannerConfig, SearchConfig
 from openpair.planning.planner import choose
-from openpair.planning.search import SearchConfig, changes, neighbours_of_best, search
+from openpair.planning.search import changes, neighbours_of_best, search
 from openpair.rewards.base import HEAD_NAMES, RewardContext, RewardModel
 from openpair.samplers.perturbations import control_candidates
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import torch
 
 from openpair.rl.plan_policy import change_solver, local_difference, log_density, mean_action, mean_kl, moved
-from openpair.samplers.perturbations import PerturbationConfig
+from openpair.samplers.perturbation_config import PerturbationConfig
 
 STRAIGHT = torch.stack((torch.arange(1, 9) * 4.0, torch.zeros(8), torch.zeros(8)), dim=-1)[None]
 EXPLORATION = PerturbationConfig()

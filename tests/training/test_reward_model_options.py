@@ -19,7 +19,7 @@ from openpair.configs.experiment import PoolConfig
 from openpair.configs.runs import choices_proposer
 from openpair.datatypes.tree import flat_layout
 from openpair.rewards.base import HEAD_NAMES, RewardContext, RewardModel
-from openpair.samplers.perturbations import RootNoise
+from openpair.samplers.perturbation_config import RootNoise
 from openpair.training.batch import SceneBatch
 from openpair.training.candidate_pool import CandidatePool
 from openpair.training.reward_model import (

@@ -18,7 +18,8 @@ from openpair.benchmarks.models_targets import Target, markdown, measure_targets
 from openpair.benchmarks.networks import count_operations, example_inputs, fresh_network
 from openpair.checkpoints import network_kinds
 from openpair.errors import OpenPairError
-from openpair.nn.inference import InferenceMode, prepared_for_inference
+from openpair.nn.inference import prepared_for_inference
+from openpair.nn.inference_mode import InferenceMode
 
 MAIN_OUTPUTS = ("best_trajectory", "trajectory", "selected", "sim_logits")
 """What a network is for: plans [m, rad] or values of candidates. The first that it has is compared."""

@@ -16,7 +16,8 @@ from torch import Tensor
 from openpair.benchmarks.models_targets import replace_section
 from openpair.datatypes.columns import Protocol
 from openpair.datatypes.scores import SHORT_NAMES
-from openpair.samplers.perturbations import PerturbationConfig, RootNoise, noisy_roots
+from openpair.samplers.perturbation_config import PerturbationConfig, RootNoise
+from openpair.samplers.perturbations import noisy_roots
 
 Sampler = Callable[[Mapping[str, Tensor], Tensor], Tensor]
 """Features and roots (B, 8, 3) -> leaves (B, L, 8, 3)."""

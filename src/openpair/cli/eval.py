@@ -10,14 +10,14 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 import tyro
 
 from openpair.errors import OpenPairError
-from openpair.evaluation.runner import EXIT_NOTHING_SCORED, EXIT_SOME_FAILED, Evaluation
-from openpair.evaluation.summary import Failure, Summary
 from openpair.planning.changes import NO_CHANGES, PlannerChanges
 
 if TYPE_CHECKING:
     from openpair.evaluation.chunk import Task
     from openpair.evaluation.prepared import PrepareFromStore
-    from openpair.planning.networks import NetworkFiles
+    from openpair.evaluation.runner import Evaluation
+    from openpair.evaluation.summary import Failure, Summary
+    from openpair.planning.network_files import NetworkFiles
 
 FAILURES_SHOWN = 10
 
@@ -195,7 +195,7 @@ class Eval:
 
     def released(self) -> NetworkFiles:
         """The files of the agent ``released``. Raises OpenPairError for one that is not there."""
-        from openpair.planning.networks import NetworkFiles
+        from openpair.planning.network_files import NetworkFiles
 
         for option, path in (("--base", self.base), ("--tree", self.tree), ("--rwm", self.rwm)):
             if path is not None and not path.is_file():
@@ -214,6 +214,7 @@ class Eval:
         return choose_scenes(self.dataset, self.root, choice, stages=self.stages)
 
     def _print(self, evaluation: Evaluation) -> None:
+        from openpair.evaluation.runner import EXIT_NOTHING_SCORED, EXIT_SOME_FAILED
         from openpair.evaluation.tables import print_table, results_table
 
         status = evaluation.exit_status()

@@ -54,8 +54,8 @@ class Export:
         import torch
 
         from openpair.interop.export import PlannerGraph, example_features, export_planner
-        from openpair.planning.networks import NetworkFiles, load_networks
-        from openpair.planning.scene_planner import planner_of
+        from openpair.planning.network_files import NetworkFiles, planner_of
+        from openpair.planning.networks import load_networks
 
         given = NetworkFiles(self.base, self.tree, self.rwm, "plain")
         if (self.run_folder is None) == (not given.by_part()):

@@ -25,7 +25,7 @@ from openpair.rewards.pose_aware import PoseAwareConfig
 from openpair.samplers.base import SamplerConfig
 from openpair.samplers.flat import FlatSamplerConfig
 from openpair.samplers.kinematic_tree import KinematicTreeConfig, codes_of_group_size
-from openpair.samplers.perturbations import RootNoise
+from openpair.samplers.perturbation_config import RootNoise
 from openpair.training.fine_tuning import FineTuningConfig
 from openpair.training.imitation import ImitationConfig
 from openpair.training.loop import LoopConfig

@@ -8,25 +8,13 @@ from __future__ import annotations
 
 import importlib.util
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import numpy as np
-import torch
-from numpy.typing import NDArray
-from torch import Tensor, nn
-
-from openpair.datatypes.scene import Scene
 from openpair.errors import OpenPairError
 from openpair.evaluation.agents import Agent, CheckpointAgent, PlansFileAgent
 from openpair.evaluation.plans_file import read_plans
-from openpair.features.config import FeatureConfig
-from openpair.planning.config import MODES
-from openpair.planning.networks import TrainedNetworks
-from openpair.planning.planner import Planner
-from openpair.planning.scene_planner import ScenePlanner, SeenScenes, seen_scenes
-from openpair.policies.base import ImitationPolicy
 from openpair.registry import Registry
 
 if TYPE_CHECKING:
@@ -82,13 +70,10 @@ def agent_of(thing: Any, context: AgentContext, name: str) -> Agent:
     """
     if isinstance(thing, (str, Path)):
         return PlansFileAgent(read_plans(Path(thing)), name=name)
-    if isinstance(thing, nn.Module):
-        config = getattr(thing, "features", FeatureConfig.published())
-        seen = seen_scenes(context.dataset, config)
-        if isinstance(thing, ImitationPolicy):
-            networks = TrainedNetworks(config, policy=thing.eval())
-            return ScenePlanner(Planner(networks, MODES["il"], seed=context.seed), seen, name)
-        return module_agent(thing, seen, name)
+    if _is_module(thing):
+        from openpair.evaluation.module_agent import module_agent
+
+        return module_agent(thing, context, name)
     if hasattr(thing, "plan"):
         return CheckpointAgent(
             thing.plan,
@@ -102,14 +87,7 @@ def agent_of(thing: Any, context: AgentContext, name: str) -> Agent:
     raise OpenPairError(f"agent '{name}' is a {type(thing).__name__}, which does not plan", where=name, fix=_FIX)
 
 
-def module_agent(module: nn.Module, seen: SeenScenes, name: str) -> Agent:
-    """A torch module as an agent."""
-    module.eval()
-
-    @torch.no_grad()
-    def plan_batch(scenes: Sequence[Scene]) -> NDArray[np.float64]:
-        output = module(**seen.features(scenes))
-        plans = output if isinstance(output, Tensor) else output["trajectory"]
-        return plans.double().cpu().numpy()
-
-    return CheckpointAgent(lambda scene: plan_batch([scene])[0], name, batch_pipeline=plan_batch)
+def _is_module(thing: Any) -> bool:
+    """Whether it is a torch module; whoever made one has imported torch."""
+    torch = sys.modules.get("torch")
+    return torch is not None and isinstance(thing, torch.nn.Module)

@@ -7,7 +7,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 from difflib import get_close_matches
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -28,8 +28,10 @@ from openpair.evaluation.plans_file import read_plans
 from openpair.evaluation.plugins import agent_of, is_python_function, load_plugin, plugin_names
 from openpair.planning.changes import NO_CHANGES, PlannerChanges
 from openpair.planning.config import PlannerConfig
-from openpair.planning.networks import NetworkFiles
-from openpair.planning.scene_planner import RootPlanner, load_planner, planner_of
+from openpair.planning.network_files import NetworkFiles, planner_of
+
+if TYPE_CHECKING:
+    from openpair.planning.scene_planner import RootPlanner
 
 RELEASED = "released"
 """Name of the planner whose networks are given one by one."""
@@ -124,6 +126,8 @@ class AgentSource:
             return agent_of(load_plugin(self.entry)(context), context, self.name)
         if self.kind == "plans" and self.path is not None:
             return PlansFileAgent(read_plans(self.path), name=self.name)
+        from openpair.planning.scene_planner import load_planner
+
         root = None if self.root is None else root_planner(self.root.build(context))
         return load_planner(
             self._planner_source(),

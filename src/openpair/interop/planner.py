@@ -16,8 +16,8 @@ from openpair.datatypes.road_map import RoadMap
 from openpair.datatypes.scene import Frame, Scene, SensorFrame
 from openpair.errors import OpenPairError
 from openpair.planning.changes import NO_CHANGES, PlannerChanges
-from openpair.planning.networks import NetworkFiles
-from openpair.planning.scene_planner import load_planner, planner_of
+from openpair.planning.network_files import NetworkFiles, planner_of
+from openpair.planning.scene_planner import load_planner
 
 
 class SensorPlanner:

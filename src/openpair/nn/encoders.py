@@ -5,7 +5,6 @@ from __future__ import annotations
 import difflib
 from typing import Any, cast
 
-import timm
 from torch import Tensor, nn
 
 from openpair.errors import OpenPairError
@@ -18,6 +17,8 @@ def build_encoder(name: str, in_channels: int, *, pretrained: bool = False) -> n
 
     Raises OpenPairError for a name timm does not know and for networks without maps at strides 4, 8, 16 and 32.
     """
+    import timm  # with torchvision the most expensive import of all, and small networks do without it
+
     if not timm.is_model(name):
         close = difflib.get_close_matches(name, timm.list_models(), n=3)
         hint = f"did you mean {', '.join(close)}?" if close else "timm.list_models() lists all names"

@@ -10,7 +10,7 @@ from __future__ import annotations
 import copy
 from collections.abc import Sequence
 from itertools import pairwise
-from typing import Literal, TypeVar
+from typing import TypeVar
 
 import torch
 import torch.nn.functional as F
@@ -19,11 +19,10 @@ from torch import Tensor, nn
 from openpair.errors import OpenPairError
 from openpair.nn.backbone import BackboneFeatures, TransfuserBackbone
 from openpair.nn.fusion import SelfAttention
+from openpair.nn.inference_mode import InferenceMode
 
 N = TypeVar("N", bound=nn.Module)
 
-InferenceMode = Literal["plain", "optimised", "bfloat16", "compiled", "compiled-bfloat16"]
-"""Ways to run a network: as it is; optimised, the same up to rounding; in bfloat16; by torch.compile."""
 
 MIN_ROWS = 16
 """Fewer rows are multiplied sooner than they are handed over to oneDNN."""

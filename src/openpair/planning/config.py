@@ -2,19 +2,40 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass, field, replace
 from difflib import get_close_matches
 from pathlib import Path
 from typing import Any, get_args
 
 from openpair.errors import OpenPairError
 from openpair.planning.changes import CandidateSource, PlannerChanges, Root
-from openpair.planning.search import SearchConfig
+from openpair.samplers.perturbation_config import PerturbationConfig
 
 WIDE = 1.8
 """Wide neighbours lie so many times as far from the root as mild ones."""
 
 BEST_OF = 6
+
+
+@dataclass(frozen=True)
+class SearchConfig:
+    """How long and how far test-time search looks (:mod:`openpair.planning.search`).
+
+    Attributes:
+        rounds: 0 searches nothing.
+        elites: m, the best plans so far that a round looks around.
+        neighbours: of each of them, in each round; an even number gives every change and its opposite.
+        width: size of the changes in the first round (standard deviations).
+        shrink: size of the changes from one round to the next.
+        seed: of the changes; they are the same for every scene, so that a plan depends on its scene alone.
+    """
+
+    rounds: int = 2
+    elites: int = 3
+    neighbours: int = 6
+    width: PerturbationConfig = field(default_factory=lambda: PerturbationConfig(0.4, 0.3, 0.1))
+    shrink: float = 0.5
+    seed: int = 0
 
 
 @dataclass(frozen=True)

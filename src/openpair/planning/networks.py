@@ -1,8 +1,4 @@
-"""The networks of a planner and the files they come from: a run folder, or files named one by one.
-
-A run folder holds ``il/policy``, ``rl/sampler`` and ``reward/reward_model`` (each .safetensors + .json), and
-``planner.json``, which says how they plan. Files named one by one may be ours, or released ones as downloaded.
-"""
+"""The networks of a planner, loaded from their files."""
 
 from __future__ import annotations
 
@@ -25,66 +21,14 @@ from openpair.checkpoints import (
 from openpair.errors import OpenPairError
 from openpair.features.config import FeatureConfig
 from openpair.kinds import PARTS
-from openpair.nn.inference import InferenceMode, prepared_for_inference
-from openpair.planning.planner_file import PLANNER_FILE, StoredPlanner
+from openpair.nn.inference import prepared_for_inference
+from openpair.planning.network_files import NetworkFiles
 from openpair.policies.base import ImitationPolicy
 from openpair.rewards.base import RewardModel
 from openpair.samplers.base import Sampler
 
-POLICY_FILE = Path("il") / "policy.safetensors"
-SAMPLER_FILE = Path("rl") / "sampler.safetensors"
-REWARD_MODEL_FILE = Path("reward") / "reward_model.safetensors"
-
 FEATURES_NOTE = "features"
 """Note of a checkpoint that holds the configuration of its features."""
-
-
-@dataclass(frozen=True)
-class NetworkFiles:
-    """Where the networks of a planner lie; None for those that it does without.
-
-    Attributes:
-        policy, sampler, reward_model: checkpoint files, ours or released.
-        mode: how networks of the published size are run.
-        planner: file of the planner's settings.
-    """
-
-    policy: Path | None = None
-    sampler: Path | None = None
-    reward_model: Path | None = None
-    mode: InferenceMode = "optimised"
-    planner: Path | None = None
-
-    @staticmethod
-    def find(path: Path) -> NetworkFiles:
-        """Those of a run folder, or a single policy's file. Raises OpenPairError for a folder without any."""
-        path = path.resolve()
-        if path.is_file():
-            return NetworkFiles(policy=path)
-        named = (path / file for file in (POLICY_FILE, SAMPLER_FILE, REWARD_MODEL_FILE, PLANNER_FILE))
-        policy, sampler, reward_model, planner = (file if file.exists() else None for file in named)
-        found = NetworkFiles(policy, sampler, reward_model, planner=planner)
-        if not found.by_part():
-            raise OpenPairError(
-                "the folder holds no trained network",
-                where=path,
-                fix=f"Give a folder that 'openpair train' or 'openpair demo' wrote, with {POLICY_FILE}",
-            )
-        return found
-
-    def by_part(self) -> dict[str, Path]:
-        """Part ("policy" ...) -> file, for those that there are."""
-        return {part: file for part in PARTS if (file := getattr(self, part)) is not None}
-
-    def all_files(self) -> list[Path]:
-        """Every file that decides how the planner plans: each checkpoint, its JSON, the planner's settings."""
-        pairs = [(file, file.with_suffix(".json")) for file in self.by_part().values()]
-        files = [file for pair in pairs for file in dict.fromkeys(pair) if file.exists()]
-        return files if self.planner is None else [*files, self.planner]
-
-    def stored_planner(self) -> StoredPlanner:
-        """The planner's settings; defaults where no file names any. Raises OpenPairError for a damaged file."""
-        return StoredPlanner() if self.planner is None else StoredPlanner.read(self.planner)
 
 
 @dataclass(frozen=True)

@@ -17,12 +17,11 @@ from openpair.datasets.base import Dataset, predecessor_of
 from openpair.datatypes.scene import Scene
 from openpair.errors import OpenPairError
 from openpair.features.config import FeatureConfig
-from openpair.kinds import PARTS
 from openpair.planning.changes import NO_CHANGES, PlannerChanges
-from openpair.planning.config import PlannerConfig
 from openpair.planning.inputs import features_of
 from openpair.planning.memory import ego_motion, previous_plans
-from openpair.planning.networks import NetworkFiles, load_networks
+from openpair.planning.network_files import NetworkFiles, planner_of
+from openpair.planning.networks import load_networks
 from openpair.planning.planner import Choice, Planner, PlanningBatch, missing_networks
 
 RootPlanner = Callable[[Sequence[Scene]], NDArray[np.floating]]
@@ -153,34 +152,6 @@ class ScenePlanner:
             return None
         plans = self._choose(list(earlier.values()), None).plan
         return previous_plans(len(scenes), list(earlier), plans, torch.from_numpy(np.stack(moved)))
-
-
-def planner_of(
-    files: NetworkFiles,
-    mode: str | None,
-    changes: PlannerChanges = NO_CHANGES,
-    *,
-    given_root: bool = False,
-    where: str | Path,
-) -> tuple[str, PlannerConfig]:
-    """Mode and settings that networks plan with: those of the mode, as stored beside the networks, with changes.
-
-    Args:
-        files: the networks, and the file of the planner's settings.
-        mode: None takes "pair" around a given root, else the stored one where all networks are there, else "il".
-        changes: to what is stored.
-        given_root: True where another agent's plan is the root.
-        where: names the source in complaints.
-
-    Raises OpenPairError for an unknown mode, a damaged file and a mode with a root of its own where one is given.
-    """
-    stored = files.stored_planner()
-    complete = len(files.by_part()) == len(PARTS)
-    chosen = mode or ("pair" if given_root else stored.mode if complete else "il")
-    config = stored.config(chosen, where=where).changed(changes)
-    if given_root and config.root != "policy":
-        raise OpenPairError(f"mode '{chosen}' has a root of its own", where=where, fix="Give 'pair' or no mode")
-    return chosen, config
 
 
 def load_planner(

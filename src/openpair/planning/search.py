@@ -6,34 +6,12 @@ the round before. No learning, no truth; the cost is a few more candidates for t
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
-
 import torch
 from torch import Tensor
 
+from openpair.planning.config import SearchConfig
 from openpair.rewards.base import RewardContext, RewardModel
-from openpair.samplers.perturbations import PerturbationConfig, shift
-
-
-@dataclass(frozen=True)
-class SearchConfig:
-    """How long and how far.
-
-    Attributes:
-        rounds: 0 searches nothing.
-        elites: m, the best plans so far that a round looks around.
-        neighbours: of each of them, in each round; an even number gives every change and its opposite.
-        width: size of the changes in the first round (standard deviations).
-        shrink: size of the changes from one round to the next.
-        seed: of the changes; they are the same for every scene, so that a plan depends on its scene alone.
-    """
-
-    rounds: int = 2
-    elites: int = 3
-    neighbours: int = 6
-    width: PerturbationConfig = field(default_factory=lambda: PerturbationConfig(0.4, 0.3, 0.1))
-    shrink: float = 0.5
-    seed: int = 0
+from openpair.samplers.perturbations import shift
 
 
 def changes(config: SearchConfig) -> Tensor:

@@ -12,7 +12,8 @@ import torch
 from torch import Tensor
 
 from openpair.nn.relative_poses import relative_poses
-from openpair.samplers.perturbations import PerturbationConfig, shift
+from openpair.samplers.perturbation_config import PerturbationConfig
+from openpair.samplers.perturbations import shift
 
 NUM_CHANGES = 4
 """Early and late acceleration, lateral displacement at the end, and in the middle."""

@@ -23,7 +23,7 @@ from openpair.rewards.exact import ExactReward
 from openpair.rl.advantages import per_code_scene
 from openpair.rl.grpo import adapt_kl_weight, clipped_surrogate, explore_sigma
 from openpair.rl.plan_policy import change_solver, log_density, mean_action, mean_kl, moved
-from openpair.samplers.perturbations import PerturbationConfig
+from openpair.samplers.perturbation_config import PerturbationConfig
 from openpair.training.batch import SceneBatch, SceneSource, evaluation_batches
 from openpair.training.branch import Branch, Save
 from openpair.training.optimiser import OptimiserConfig, Precision, autocast

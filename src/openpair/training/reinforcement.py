@@ -32,7 +32,8 @@ from openpair.rl.advantages import SOFT_TEMPERATURE
 from openpair.rl.credit import credit
 from openpair.rl.grpo import adapt_kl_weight, clipped_surrogate, explore_sigma
 from openpair.samplers.base import Sampler, SamplerContext
-from openpair.samplers.perturbations import RootNoise, noisy_roots
+from openpair.samplers.perturbation_config import RootNoise
+from openpair.samplers.perturbations import noisy_roots
 from openpair.training.batch import EarlierSource, SceneBatch, SceneSource, evaluation_batches
 from openpair.training.branch import Branch, Save
 from openpair.training.optimiser import OptimiserConfig, Precision, autocast
