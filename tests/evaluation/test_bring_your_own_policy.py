@@ -20,8 +20,10 @@ from openpair.features.config import FeatureConfig
 from openpair.planning.network_files import REWARD_MODEL_FILE, SAMPLER_FILE
 from openpair.planning.networks import features_note
 from openpair.planning.scene_planner import ScenePlanner
-from openpair.rewards.pose_aware import PoseAwareConfig, PoseAwareRewardModel
-from openpair.samplers.kinematic_tree import KinematicTree, KinematicTreeConfig
+from openpair.rewards.pose_aware import PoseAwareRewardModel
+from openpair.rewards.pose_aware_config import PoseAwareConfig
+from openpair.samplers.kinematic_config import KinematicTreeConfig
+from openpair.samplers.kinematic_tree import KinematicTree
 
 PAGE = Path(__file__).parents[2] / "docs" / "bring_your_own_policy.md"
 SCENES = 3

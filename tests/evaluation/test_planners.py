@@ -24,9 +24,12 @@ from openpair.planning.network_files import POLICY_FILE, REWARD_MODEL_FILE, SAMP
 from openpair.planning.networks import features_note
 from openpair.planning.planner_file import StoredPlanner
 from openpair.planning.scene_planner import ScenePlanner
-from openpair.policies.transfuser import Transfuser, TransfuserConfig
-from openpair.rewards.pose_aware import PoseAwareConfig, PoseAwareRewardModel
-from openpair.samplers.kinematic_tree import KinematicTree, KinematicTreeConfig
+from openpair.policies.transfuser import Transfuser
+from openpair.policies.transfuser_config import TransfuserConfig
+from openpair.rewards.pose_aware import PoseAwareRewardModel
+from openpair.rewards.pose_aware_config import PoseAwareConfig
+from openpair.samplers.kinematic_config import KinematicTreeConfig
+from openpair.samplers.kinematic_tree import KinematicTree
 
 SCENES = 3
 KEEPS_GOING = PlannerChanges(previous_plan_bonus=1.0)

@@ -12,16 +12,18 @@ from openpair.cli.main import main
 from openpair.errors import OpenPairError
 from openpair.features.config import FeatureConfig
 from openpair.interop.export import PlannerGraph, example_features, export_planner
-from openpair.nn.backbone import TransfuserBackboneConfig
-from openpair.nn.trunk import TrunkConfig
+from openpair.nn.trunk_config import TransfuserBackboneConfig, TrunkConfig
 from openpair.planning.config import PlannerConfig
 from openpair.planning.network_files import POLICY_FILE, REWARD_MODEL_FILE, SAMPLER_FILE
 from openpair.planning.networks import TrainedNetworks, features_note
 from openpair.policies.diffusion_drive import DiffusionDrive, DiffusionDriveConfig
-from openpair.policies.transfuser import Transfuser, TransfuserConfig
-from openpair.rewards.pose_aware import PoseAwareConfig, PoseAwareRewardModel
+from openpair.policies.transfuser import Transfuser
+from openpair.policies.transfuser_config import TransfuserConfig
+from openpair.rewards.pose_aware import PoseAwareRewardModel
+from openpair.rewards.pose_aware_config import PoseAwareConfig
 from openpair.rewards.world_model import RewardWorldModel, RewardWorldModelConfig
-from openpair.samplers.kinematic_tree import KinematicTree, KinematicTreeConfig
+from openpair.samplers.kinematic_config import KinematicTreeConfig
+from openpair.samplers.kinematic_tree import KinematicTree
 from openpair.samplers.parallel_ir import ParallelIR, ParallelIRConfig
 
 BLENDING = PlannerConfig(strength=0.25, temperature=0.02, root_bonus=0.01)

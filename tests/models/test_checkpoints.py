@@ -22,9 +22,11 @@ from openpair.checkpoints import (
     to_plain,
 )
 from openpair.errors import OpenPairError
-from openpair.policies.transfuser import Transfuser, TransfuserConfig
-from openpair.rewards.pose_aware import PoseAwareConfig
-from openpair.samplers.kinematic_tree import KinematicTree, KinematicTreeConfig
+from openpair.policies.transfuser import Transfuser
+from openpair.policies.transfuser_config import TransfuserConfig
+from openpair.rewards.pose_aware_config import PoseAwareConfig
+from openpair.samplers.kinematic_config import KinematicTreeConfig
+from openpair.samplers.kinematic_tree import KinematicTree
 from openpair.samplers.parallel_ir import ParallelIRConfig
 
 

@@ -8,7 +8,8 @@ from torch import Tensor
 
 from openpair.datatypes.tree import flat_layout
 from openpair.errors import OpenPairError
-from openpair.samplers.flat import FlatSampler, FlatSamplerConfig, start_actions, straight_on
+from openpair.samplers.flat import FlatSampler, start_actions, straight_on
+from openpair.samplers.flat_config import FlatSamplerConfig
 
 BATCH = 2
 ROOT = torch.stack(

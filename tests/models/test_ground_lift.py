@@ -10,10 +10,12 @@ from openpair.datatypes.bev_grid import BevGrid
 from openpair.errors import OpenPairError
 from openpair.features.config import FeatureConfig
 from openpair.nn.bev_lookup import lookup
-from openpair.nn.ground_lift import ground_in_front_view, ground_views, lift
-from openpair.nn.lift_backbone import LiftBackbone, LiftBackboneConfig
+from openpair.nn.ground_lift import ground_in_front_view, lift
+from openpair.nn.ground_view import ground_views
+from openpair.nn.lift_backbone import LiftBackbone
 from openpair.nn.presets import InputLayout
 from openpair.nn.trunk import crop
+from openpair.nn.trunk_config import LiftBackboneConfig
 from openpair.sensors.rig import standard_cameras
 
 VIEWS = ground_views(standard_cameras())

@@ -10,12 +10,12 @@ from openpair.benchmarks.models import difference
 from openpair.benchmarks.networks import example_inputs
 from openpair.checkpoints import build_network
 from openpair.errors import OpenPairError
-from openpair.nn.backbone import TransfuserBackboneConfig
 from openpair.nn.encoders import build_encoder
 from openpair.nn.inference import FastEncoderLayer, fold, optimised_for_inference, prepared_for_inference
-from openpair.nn.trunk import TrunkConfig
+from openpair.nn.trunk_config import TransfuserBackboneConfig, TrunkConfig
 from openpair.policies.diffusion_drive import DiffusionDriveConfig
-from openpair.policies.transfuser import Transfuser, TransfuserConfig
+from openpair.policies.transfuser import Transfuser
+from openpair.policies.transfuser_config import TransfuserConfig
 from openpair.rewards.world_model import RewardWorldModelConfig
 from openpair.samplers.parallel_ir import ParallelIRConfig
 

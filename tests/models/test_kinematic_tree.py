@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import torch
 
-from openpair.samplers.kinematic_tree import KinematicTree, KinematicTreeConfig
+from openpair.samplers.kinematic_config import KinematicTreeConfig
+from openpair.samplers.kinematic_tree import KinematicTree
 from openpair.training.reinforcement import nearest_leaf_l1
 
 

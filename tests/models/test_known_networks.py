@@ -20,11 +20,15 @@ from openpair.features.build import build_targets
 from openpair.features.config import FeatureConfig
 from openpair.nn.surroundings import CHANNELS, CORNERS, Surroundings, box_gap
 from openpair.planning.inputs import features_of
-from openpair.policies.transfuser import Transfuser, TransfuserConfig
-from openpair.rewards.pose_aware import PoseAwareConfig, PoseAwareRewardModel
+from openpair.policies.transfuser import Transfuser
+from openpair.policies.transfuser_config import TransfuserConfig
+from openpair.rewards.pose_aware import PoseAwareRewardModel
+from openpair.rewards.pose_aware_config import PoseAwareConfig
 from openpair.samplers.base import Sampler
-from openpair.samplers.flat import FlatSampler, FlatSamplerConfig
-from openpair.samplers.kinematic_tree import KinematicTree, KinematicTreeConfig
+from openpair.samplers.flat import FlatSampler
+from openpair.samplers.flat_config import FlatSamplerConfig
+from openpair.samplers.kinematic_config import KinematicTreeConfig
+from openpair.samplers.kinematic_tree import KinematicTree
 from openpair.samplers.parallel_ir import ParallelIR, ParallelIRConfig
 
 KNOWN = preset("demo_known").networks

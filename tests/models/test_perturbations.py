@@ -4,10 +4,9 @@ from __future__ import annotations
 
 import torch
 
+from openpair.samplers.perturbation_config import PerturbationConfig, RootNoise
 from openpair.samplers.perturbations import (
     NUM_CONTROL_CANDIDATES,
-    PerturbationConfig,
-    RootNoise,
     as_many,
     control_candidates,
     noisy_roots,

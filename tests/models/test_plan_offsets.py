@@ -6,7 +6,8 @@ import pytest
 import torch
 from torch import Tensor
 
-from openpair.nn.plan_offsets import KinematicLimits, drive, root_path
+from openpair.nn.kinematic_limits import KinematicLimits
+from openpair.nn.plan_offsets import drive, root_path
 
 LIMITS = KinematicLimits()
 

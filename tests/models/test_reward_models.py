@@ -14,7 +14,8 @@ from openpair.datatypes.columns import Protocol
 from openpair.errors import OpenPairError
 from openpair.rewards.base import HEAD_NAMES, RewardModel, total_score
 from openpair.rewards.candidate_geometry import footprint_points, motion_numbers, points_ahead
-from openpair.rewards.pose_aware import PoseAwareConfig, PoseAwareRewardModel, look_up_in_time
+from openpair.rewards.pose_aware import PoseAwareRewardModel, look_up_in_time
+from openpair.rewards.pose_aware_config import PoseAwareConfig
 from openpair.rewards.reward_loss import calibration_loss, ranking_loss, sub_score_loss
 from openpair.rewards.world_model import RewardWorldModel, RewardWorldModelConfig
 

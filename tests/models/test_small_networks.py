@@ -8,9 +8,11 @@ import pytest
 import torch
 from torch import Tensor
 
-from openpair.policies.transfuser import Transfuser, TransfuserConfig
+from openpair.policies.transfuser import Transfuser
+from openpair.policies.transfuser_config import TransfuserConfig
 from openpair.samplers.base import Sampler
-from openpair.samplers.kinematic_tree import KinematicTree, KinematicTreeConfig
+from openpair.samplers.kinematic_config import KinematicTreeConfig
+from openpair.samplers.kinematic_tree import KinematicTree
 from openpair.samplers.parallel_ir import ParallelIR, ParallelIRConfig
 
 BATCH = 3

@@ -11,10 +11,10 @@ from torch import Tensor
 
 from openpair.checkpoints import build_network, from_plain, to_plain
 from openpair.errors import OpenPairError
-from openpair.nn.backbone import TransfuserBackbone, TransfuserBackboneConfig
-from openpair.nn.trunk import TrunkConfig
+from openpair.nn.backbone import TransfuserBackbone
+from openpair.nn.trunk_config import TransfuserBackboneConfig, TrunkConfig
 from openpair.policies.diffusion_drive import DiffusionDriveConfig
-from openpair.policies.transfuser import TransfuserConfig
+from openpair.policies.transfuser_config import TransfuserConfig
 from openpair.rewards.world_model import RewardWorldModelConfig
 from openpair.samplers.parallel_ir import ParallelIRConfig
 

@@ -8,7 +8,8 @@ import model_goldens as golden
 import pytest
 import torch
 
-from openpair.policies.transfuser import Transfuser, TransfuserConfig
+from openpair.policies.transfuser import Transfuser
+from openpair.policies.transfuser_config import TransfuserConfig
 
 pytestmark = golden.needs_goldens
 

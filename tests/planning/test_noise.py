@@ -6,7 +6,8 @@ import torch
 
 from openpair.planning.noise import drawn_for, scene_seeds
 from openpair.policies.diffusion_drive import DiffusionDrive, DiffusionDriveConfig
-from openpair.policies.transfuser import Transfuser, TransfuserConfig
+from openpair.policies.transfuser import Transfuser
+from openpair.policies.transfuser_config import TransfuserConfig
 
 
 def features(batch: int) -> dict[str, torch.Tensor]:

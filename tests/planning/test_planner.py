@@ -18,9 +18,9 @@ from openpair.planning.config import PlannerConfig
 from openpair.planning.networks import TrainedNetworks
 from openpair.planning.planner import Choice, Planner, PlanningBatch, blended, choose
 from openpair.rewards.base import RewardContext, RewardModel
-from openpair.rewards.pose_aware import PoseAwareConfig
+from openpair.rewards.pose_aware_config import PoseAwareConfig
 from openpair.samplers.base import Sampler, SamplerContext
-from openpair.samplers.kinematic_tree import KinematicTreeConfig
+from openpair.samplers.kinematic_config import KinematicTreeConfig
 
 
 def straight(speed: float, heading: float = 0.0) -> Tensor:

@@ -11,8 +11,8 @@ from torch import Tensor
 from openpair.policies.base import ImitationPolicy
 from openpair.rewards.exact import ExactScores
 from openpair.training.batch import SceneBatch
-from openpair.training.fine_tuning import FineTuningBranch, FineTuningConfig, is_imitation_step
-from openpair.training.optimiser import OptimiserConfig
+from openpair.training.config import FineTuningConfig, OptimiserConfig
+from openpair.training.fine_tuning import FineTuningBranch, is_imitation_step
 
 
 class OneSpeed(ImitationPolicy):

@@ -11,7 +11,8 @@ from torch import nn
 
 from openpair.errors import OpenPairError
 from openpair.training.branch import Branch
-from openpair.training.loop import BranchRun, LoopConfig, Progress, read_curve, run_interleaved
+from openpair.training.config import LoopConfig
+from openpair.training.loop import BranchRun, Progress, read_curve, run_interleaved
 from openpair.training.order import BatchOrder
 from openpair.training.schedule import warmup_cosine
 

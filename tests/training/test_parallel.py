@@ -16,7 +16,8 @@ from torch import equal
 
 from openpair.errors import OpenPairError
 from openpair.files import write_atomically
-from openpair.training.loop import BranchRun, Listener, LoopConfig, Progress
+from openpair.training.config import LoopConfig
+from openpair.training.loop import BranchRun, Listener, Progress
 from openpair.training.parallel import BranchJob, train_concurrently, train_interleaved
 
 

@@ -6,7 +6,8 @@ import pytest
 import torch
 
 from openpair.training import optimiser
-from openpair.training.optimiser import Precision, autocast, computes_bfloat16
+from openpair.training.config import Precision
+from openpair.training.optimiser import autocast, computes_bfloat16
 
 CPU = torch.device("cpu")
 

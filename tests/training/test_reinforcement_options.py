@@ -19,16 +19,18 @@ from openpair.rewards.exact import ExactReward, ExactScores
 from openpair.rl.advantages import ESTIMATORS
 from openpair.rl.tree_advantages import NODE_ESTIMATORS
 from openpair.samplers.base import Sampler
-from openpair.samplers.flat import FlatSampler, FlatSamplerConfig
-from openpair.samplers.kinematic_tree import (
+from openpair.samplers.flat import FlatSampler
+from openpair.samplers.flat_config import FlatSamplerConfig
+from openpair.samplers.kinematic_config import (
     CODES_OF_GROUP_SIZE,
     SIDE_AND_SPEED_CODES,
-    KinematicTree,
     KinematicTreeConfig,
     codes_of_group_size,
 )
+from openpair.samplers.kinematic_tree import KinematicTree
 from openpair.training.batch import SceneBatch
-from openpair.training.reinforcement import ReinforcementBranch, ReinforcementConfig
+from openpair.training.config import ReinforcementConfig
+from openpair.training.reinforcement import ReinforcementBranch
 
 HUMAN = torch.stack((torch.arange(1, 9) * 4.0, torch.zeros(8), torch.zeros(8)), dim=-1)
 SETTINGS = ReinforcementConfig(steps=2, batch_size=2, trees_per_scene=2, perception_weight=0.0)

@@ -22,13 +22,8 @@ from openpair.rewards.base import HEAD_NAMES, RewardContext, RewardModel
 from openpair.samplers.perturbation_config import RootNoise
 from openpair.training.batch import SceneBatch
 from openpair.training.candidate_pool import CandidatePool
-from openpair.training.reward_model import (
-    CALIBRATION_FILE,
-    RewardModelBranch,
-    RewardModelConfig,
-    refresh_step,
-    refreshes_before,
-)
+from openpair.training.config import RewardModelConfig
+from openpair.training.reward_model import CALIBRATION_FILE, RewardModelBranch, refresh_step, refreshes_before
 
 
 class LikesFar(RewardModel):

@@ -112,7 +112,8 @@ def untrained_samplers(seed: int) -> dict[str, Sampler]:
     from dataclasses import replace
 
     from openpair.samplers.base import Sampler as Network
-    from openpair.samplers.kinematic_tree import KinematicTree, KinematicTreeConfig
+    from openpair.samplers.kinematic_config import KinematicTreeConfig
+    from openpair.samplers.kinematic_tree import KinematicTree
     from openpair.samplers.parallel_ir import ParallelIR, ParallelIRConfig
 
     def leaves(network: Network) -> Sampler:

@@ -9,7 +9,7 @@ from enum import Enum
 from typing import Any
 
 from openpair.datatypes.settings import unused_settings
-from openpair.nn.registered import RegisteredConfig
+from openpair.nn.registered_config import RegisteredConfig
 
 
 def to_plain(value: Any, *, unused: bool = True) -> Any:

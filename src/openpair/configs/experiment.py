@@ -15,23 +15,25 @@ from openpair.datatypes.settings import later
 from openpair.errors import OpenPairError
 from openpair.features.config import FeatureConfig
 from openpair.kinds import PARTS
-from openpair.nn.registered import preset_of
-from openpair.nn.vector_encoder import VectorTrunkConfig
+from openpair.nn.registered_config import preset_of
+from openpair.nn.trunk_config import VectorTrunkConfig
 from openpair.planning.changes import NO_CHANGES, PlannerChanges
-from openpair.policies.base import PolicyConfig
-from openpair.policies.transfuser import TransfuserConfig
-from openpair.rewards.base import RewardNetworkConfig
-from openpair.rewards.pose_aware import PoseAwareConfig
-from openpair.samplers.base import SamplerConfig
-from openpair.samplers.flat import FlatSamplerConfig
-from openpair.samplers.kinematic_tree import KinematicTreeConfig, codes_of_group_size
+from openpair.policies.config import PolicyConfig
+from openpair.policies.transfuser_config import TransfuserConfig
+from openpair.rewards.config import RewardNetworkConfig
+from openpair.rewards.pose_aware_config import PoseAwareConfig
+from openpair.samplers.config import SamplerConfig
+from openpair.samplers.flat_config import FlatSamplerConfig
+from openpair.samplers.kinematic_config import KinematicTreeConfig, codes_of_group_size
 from openpair.samplers.perturbation_config import RootNoise
-from openpair.training.fine_tuning import FineTuningConfig
-from openpair.training.imitation import ImitationConfig
-from openpair.training.loop import LoopConfig
-from openpair.training.optimiser import OptimiserConfig
-from openpair.training.reinforcement import ReinforcementConfig
-from openpair.training.reward_model import RewardModelConfig
+from openpair.training.config import (
+    FineTuningConfig,
+    ImitationConfig,
+    LoopConfig,
+    OptimiserConfig,
+    ReinforcementConfig,
+    RewardModelConfig,
+)
 
 
 @dataclass(frozen=True)

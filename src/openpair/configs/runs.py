@@ -19,20 +19,16 @@ from openpair.configs.experiment import ExperimentConfig, PoolConfig
 from openpair.datatypes.columns import Protocol
 from openpair.errors import OpenPairError
 from openpair.kinds import POLICIES
-from openpair.nn.registered import RegisteredConfig, RegisteredNetwork
+from openpair.nn.registered import RegisteredNetwork
+from openpair.nn.registered_config import RegisteredConfig
 from openpair.nn.trunk import PerceptionTrunk
 from openpair.planning.config import WIDE, PlannerConfig
-from openpair.planning.networks import (
-    POLICY_FILE,
-    REWARD_MODEL_FILE,
-    SAMPLER_FILE,
-    features_note,
-    load_policy,
-    load_sampler,
-)
+from openpair.planning.network_files import POLICY_FILE, REWARD_MODEL_FILE, SAMPLER_FILE
+from openpair.planning.networks import features_note, load_policy, load_sampler
 from openpair.planning.planner import choose
 from openpair.policies.base import ImitationPolicy
-from openpair.rewards.base import RewardModel, RewardNetworkConfig
+from openpair.rewards.base import RewardModel
+from openpair.rewards.config import RewardNetworkConfig
 from openpair.samplers.base import Sampler
 from openpair.samplers.perturbations import as_many, control_candidates, noisy_roots, perturb
 from openpair.training.batch import SceneBatch

@@ -7,49 +7,17 @@ of the released checkpoints.
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from functools import cached_property, partial
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from openpair.datatypes.bev_grid import LIDAR_GRID, BevGrid
 from openpair.errors import OpenPairError
 from openpair.nn.encoders import build_encoder, run_stage, stage_channels, stages
 from openpair.nn.fusion import FusionTransformer
-
-
-@dataclass(frozen=True)
-class TransfuserBackboneConfig:
-    """Size of the backbone. The defaults are the published network.
-
-    Attributes:
-        image_encoder, lidar_encoder: timm names; both need the same channels per stage.
-        lidar_grid: the raster of ``lidar_feature``.
-        lidar_channels: channels of ``lidar_feature``.
-        image_tokens, lidar_tokens: (rows, columns) to which maps are pooled for fusion; ``lidar_tokens`` is also the
-            size of the fused map.
-        fusion_layers, fusion_heads, fusion_mlp_ratio: the fusion transformers.
-        dropout: in the fusion transformers, while training.
-        bev_channels: channels of the upsampled bird's-eye-view map.
-        latent: a learned raster instead of LiDAR (the camera-only "Latent TransFuser").
-        pretrained: start the image encoder from timm's ImageNet weights (downloads them).
-    """
-
-    image_encoder: str = "resnet34"
-    lidar_encoder: str = "resnet34"
-    lidar_grid: BevGrid = field(default_factory=lambda: LIDAR_GRID)
-    lidar_channels: int = 1
-    image_tokens: tuple[int, int] = (8, 32)
-    lidar_tokens: tuple[int, int] = (8, 8)
-    fusion_layers: int = 2
-    fusion_heads: int = 4
-    fusion_mlp_ratio: int = 4
-    dropout: float = 0.1
-    bev_channels: int = 64
-    latent: bool = False
-    pretrained: bool = False
+from openpair.nn.trunk_config import TransfuserBackboneConfig
 
 
 @dataclass(frozen=True)

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from openpair.nn.backbone import TransfuserBackbone, TransfuserBackboneConfig
-from openpair.nn.lift_backbone import LiftBackbone, LiftBackboneConfig
+from openpair.nn.backbone import TransfuserBackbone
+from openpair.nn.lift_backbone import LiftBackbone
+from openpair.nn.trunk_config import BackboneConfig, LiftBackboneConfig, TransfuserBackboneConfig
 
-BackboneConfig = TransfuserBackboneConfig | LiftBackboneConfig
 Backbone = TransfuserBackbone | LiftBackbone
 
 

@@ -6,49 +6,15 @@ computation. Same outputs as :class:`openpair.nn.backbone.TransfuserBackbone`.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from functools import partial
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from openpair.datatypes.bev_grid import BevGrid
 from openpair.nn.backbone import BackboneFeatures
-from openpair.nn.ground_lift import GroundView, ground_in_front_view, lift, seen_mask
-
-NEAR_GRID = BevGrid(x_min_m=-8.0, x_max_m=56.0, rows=128, columns=128)
-"""0.5 m cells over 64 x 64 m, most of it ahead: where the plans of the next 4 s go."""
-
-
-@dataclass(frozen=True)
-class LiftBackboneConfig:
-    """Size of the backbone.
-
-    Attributes:
-        views: calibration of the front view.
-        lidar_grid: raster of ``lidar_feature``; rows and columns are multiples of 16.
-        lidar_channels: channels of ``lidar_feature``.
-        stem_stride: stride of the first image layer: 1 for images 64 rows high, 2 for 128.
-        image_widths: channels of four image stages, each half as large as the one before.
-        lift_channels: channels that each of the first three image stages puts onto the ground.
-        image_tokens: (rows, columns) to which the last image stage is pooled for the decoder (lights, far traffic);
-            (0, 0) for none.
-        widths: channels of four stages of the ground encoder, at strides 2, 4, 8, 16 of the raster.
-        blocks: residual blocks of these stages.
-        bev_channels: channels of the fine output map, at stride 2.
-    """
-
-    views: tuple[GroundView, ...]
-    lidar_grid: BevGrid = NEAR_GRID
-    lidar_channels: int = 1
-    stem_stride: int = 1
-    image_widths: tuple[int, int, int, int] = (16, 24, 32, 64)
-    lift_channels: int = 16
-    image_tokens: tuple[int, int] = (2, 16)
-    widths: tuple[int, int, int, int] = (24, 48, 96, 128)
-    blocks: tuple[int, int, int, int] = (1, 1, 1, 1)
-    bev_channels: int = 32
+from openpair.nn.ground_lift import ground_in_front_view, lift, seen_mask
+from openpair.nn.trunk_config import LiftBackboneConfig
 
 
 class LiftBackbone(nn.Module):

@@ -6,9 +6,8 @@ from dataclasses import dataclass
 
 from openpair.datatypes.bev_grid import BevGrid
 from openpair.errors import OpenPairError
-from openpair.nn.ground_lift import GroundView
-from openpair.nn.lift_backbone import NEAR_GRID, LiftBackboneConfig
-from openpair.nn.trunk import TrunkConfig
+from openpair.nn.ground_view import GroundView
+from openpair.nn.trunk_config import NEAR_GRID, LiftBackboneConfig, TrunkConfig
 
 
 @dataclass(frozen=True)

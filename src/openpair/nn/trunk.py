@@ -7,67 +7,22 @@ truth (the known track): the vector encoder. Each network builds its own trunk; 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
 import torch
 from torch import Tensor, nn
 
-from openpair.datatypes.bev_grid import FRONT_MAP_GRID, BevGrid
+from openpair.datatypes.bev_grid import BevGrid
 from openpair.errors import OpenPairError
-from openpair.nn.backbone import BackboneFeatures, TransfuserBackboneConfig
-from openpair.nn.backbones import BackboneConfig, build_backbone, features_read
+from openpair.nn.backbone import BackboneFeatures
+from openpair.nn.backbones import build_backbone, features_read
 from openpair.nn.ground import BevGround, Ground
 from openpair.nn.heads import AgentHead
 from openpair.nn.perception_loss import agent_loss, bev_semantic_loss
-from openpair.nn.vector_encoder import VectorEncoder, VectorOutput, VectorTrunkConfig, forecast_loss
+from openpair.nn.trunk_config import SceneTrunkConfig, VectorTrunkConfig
+from openpair.nn.vector_encoder import VectorEncoder, VectorOutput, forecast_loss
 
 STATUS_SIZE = 8
-
-
-@dataclass(frozen=True)
-class TrunkConfig:
-    """Size of the trunk. The defaults are the published network.
-
-    Attributes:
-        backbone: the sensor backbone.
-        d_model, d_ffn, layers, heads, dropout: the token decoder.
-        num_agents: agent queries.
-        agent_range_m: agent positions are limited to +- this [m].
-        map_grid: raster of the semantic map that the head predicts. The published map covers the 32 m ahead while the
-            features cover +-32 m.
-        map_classes: classes of that map.
-        align_map: cut the features to the rectangle of ``map_grid`` before the head; False in the published network.
-        agent_class_weight, agent_box_weight, bev_semantic_weight: weights of the perception losses.
-    """
-
-    backbone: BackboneConfig = field(default_factory=TransfuserBackboneConfig)
-    d_model: int = 256
-    d_ffn: int = 1024
-    layers: int = 3
-    heads: int = 8
-    dropout: float = 0.0
-    num_agents: int = 30
-    agent_range_m: float = 32.0
-    map_grid: BevGrid = field(default_factory=lambda: FRONT_MAP_GRID)
-    map_classes: int = 7
-    align_map: bool = False
-    agent_class_weight: float = 10.0
-    agent_box_weight: float = 1.0
-    bev_semantic_weight: float = 10.0
-
-    @property
-    def ground_channels(self) -> int:
-        """Numbers that a look at a pose gives: channels of the bird's-eye-view map."""
-        return self.backbone.bev_channels
-
-    @property
-    def looks_beside_m(self) -> tuple[float, ...]:
-        """Where a plan's correction looks at the ground, to the left of its poses [m]."""
-        return (-2.0, 0.0, 2.0)
-
-
-SceneTrunkConfig = TrunkConfig | VectorTrunkConfig
-"""What a network's encoder reads and how large it is."""
 
 
 def crop(bev: Tensor, grid: BevGrid, part: BevGrid) -> Tensor:

@@ -14,43 +14,15 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from openpair.datatypes.columns import NUM_HISTORY_FRAMES, NUM_POSES, AgentCategory
-from openpair.datatypes.known_input import KNOWN_FEATURES, KnownConfig
-from openpair.nn.surroundings import CHANNELS, Surroundings, constant_velocity
+from openpair.datatypes.known_input import KNOWN_FEATURES
+from openpair.nn.surroundings import Surroundings, constant_velocity
+from openpair.nn.trunk_config import VectorTrunkConfig
 
 STATUS_SIZE = 8
 TRACK_NUMBERS = NUM_HISTORY_FRAMES * 7 + 2 + len(AgentCategory)
 LANE_NUMBERS, EDGE_NUMBERS = 5, 0
 PLACE_NUMBERS = 4
 """Where a piece lies: x, y of its middle, cosine and sine of its direction."""
-
-
-@dataclass(frozen=True)
-class VectorTrunkConfig:
-    """Size of the encoder.
-
-    Attributes:
-        d_model, d_ffn, layers, heads, dropout: of the tokens and of the decoder that attends to them.
-        points: of a piece of a polyline (:class:`openpair.features.known.KnownConfig`).
-        forecast_weight: weight of the agents' forecast among the auxiliary losses [1/m].
-    """
-
-    d_model: int = 64
-    d_ffn: int = 128
-    layers: int = 2
-    heads: int = 4
-    dropout: float = 0.0
-    points: int = KnownConfig().points
-    forecast_weight: float = 0.5
-
-    @property
-    def ground_channels(self) -> int:
-        """Numbers that a look at a pose gives."""
-        return CHANNELS
-
-    @property
-    def looks_beside_m(self) -> tuple[float, ...]:
-        """Where a plan's correction looks, to the left of its poses [m]; what lies beside is in the numbers already."""
-        return (0.0,)
 
 
 @dataclass(frozen=True)

@@ -9,20 +9,14 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any, ClassVar, Protocol
 
 import torch
 from torch import Tensor
 
 from openpair.errors import OpenPairError
-from openpair.kinds import POLICIES
-from openpair.nn.registered import RegisteredConfig, RegisteredNetwork
-
-
-class PolicyConfig(RegisteredConfig):
-    """Base of the configurations of imitation policies."""
-
-    kinds = POLICIES
+from openpair.nn.registered import RegisteredNetwork
+from openpair.policies.config import PolicyConfig
 
 
 class HumanPlans(Protocol):
@@ -43,6 +37,8 @@ class ImitationPolicy(RegisteredNetwork, ABC):
 
     Attributes:
     """
+
+    config_class: ClassVar[type[PolicyConfig]]
 
     @classmethod
     def from_training(cls, config: Any, train: HumanPlans, *, seed: int, fitted: Path | None = None) -> ImitationPolicy:

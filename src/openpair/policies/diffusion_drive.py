@@ -14,11 +14,13 @@ from torch import Tensor, nn
 from openpair.datatypes.columns import NUM_POSES
 from openpair.datatypes.settings import later
 from openpair.errors import OpenPairError
-from openpair.nn.ground_lift import ground_views
+from openpair.nn.ground_view import ground_views
 from openpair.nn.presets import InputLayout, small_trunk
-from openpair.nn.trunk import PerceptionTrunk, TrunkConfig, TrunkOutput
+from openpair.nn.trunk import PerceptionTrunk, TrunkOutput
+from openpair.nn.trunk_config import TrunkConfig
 from openpair.policies.anchors import fit_anchors, read_anchors
-from openpair.policies.base import HumanPlans, ImitationPolicy, PolicyConfig
+from openpair.policies.base import HumanPlans, ImitationPolicy
+from openpair.policies.config import PolicyConfig
 from openpair.policies.diffusion_head import DiffusionHead, focal_loss
 from openpair.policies.truncated_diffusion import (
     add_noise,

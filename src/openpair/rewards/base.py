@@ -12,9 +12,9 @@ from torch import Tensor
 
 from openpair.datatypes.columns import Protocol
 from openpair.datatypes.sub_metrics import EXTENDED_COMFORT, multipliers, sub_metrics, weights
-from openpair.kinds import REWARD_MODELS
-from openpair.nn.registered import RegisteredConfig, RegisteredNetwork
+from openpair.nn.registered import RegisteredNetwork
 from openpair.nn.surroundings import Surroundings
+from openpair.rewards.config import RewardNetworkConfig
 
 HEAD_NAMES = tuple(metric.head for metric in sub_metrics(Protocol.V2_2) if metric.head is not None)
 """Sub-scores that a reward model predicts, in the order of its rows: NC, DAC, DDC, TLC, EP, TTC, LK, HC, EC."""
@@ -24,16 +24,6 @@ HEAD_OF_METRIC: dict[Protocol, dict[str, str]] = {
     for protocol in Protocol
 }
 """Which head learns which sub-metric of a protocol. v1.1's comfort has the place of history comfort."""
-
-
-class RewardNetworkConfig(RegisteredConfig):
-    """Base of the configurations of learned reward models."""
-
-    kinds = REWARD_MODELS
-
-    def for_reward(self, protocol: Protocol, *, extended_comfort: bool) -> RewardNetworkConfig:
-        """The same model for an experiment with this reward; a model whose total depends on it overrides this."""
-        return self
 
 
 @dataclass(frozen=True)
@@ -65,6 +55,7 @@ class RewardModel(RegisteredNetwork, ABC):
             scores the sets of a scene one by one, as they come at inference.
     """
 
+    config_class: ClassVar[type[RewardNetworkConfig]]
     sees_the_set: ClassVar[bool] = False
 
     @abstractmethod

@@ -10,7 +10,6 @@ do not see each other: a score does not depend on the set.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
 from typing import ClassVar
 
 import torch
@@ -18,16 +17,13 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from openpair.datatypes.bev_grid import BevGrid
-from openpair.datatypes.columns import NUM_POSES, Protocol
-from openpair.datatypes.settings import later
+from openpair.datatypes.columns import NUM_POSES
 from openpair.errors import OpenPairError
 from openpair.nn.bev_lookup import lookup
-from openpair.nn.ground_lift import ground_views
-from openpair.nn.presets import InputLayout, small_trunk
 from openpair.nn.surroundings import CORNERS
-from openpair.nn.trunk import STATUS_SIZE, PerceptionTrunk, SceneTrunkConfig, TrunkConfig, TrunkOutput, crop
-from openpair.nn.vector_encoder import VectorTrunkConfig
-from openpair.rewards.base import HEAD_NAMES, RewardContext, RewardModel, RewardNetworkConfig, total_score
+from openpair.nn.trunk import STATUS_SIZE, PerceptionTrunk, TrunkOutput, crop
+from openpair.nn.trunk_config import TrunkConfig
+from openpair.rewards.base import HEAD_NAMES, RewardContext, RewardModel, total_score
 from openpair.rewards.candidate_geometry import (
     NUM_FOOTPRINT_POINTS,
     NUM_MOTION_NUMBERS,
@@ -35,8 +31,8 @@ from openpair.rewards.candidate_geometry import (
     motion_numbers,
     points_ahead,
 )
+from openpair.rewards.pose_aware_config import PoseAwareConfig
 from openpair.rewards.reward_loss import calibration_loss, occupancy_loss, ranking_loss, sub_score_loss
-from openpair.sensors.rig import standard_cameras
 
 HAZARDS = ("NC", "DAC", "TLC", "TTC", "LK")
 """Sub-scores that a single bad moment loses: their logits come from a sum of hazards over the poses."""
@@ -45,59 +41,6 @@ AHEAD_S = (0.5, 1.0)
 """Times ahead of each pose at which the way in front is looked at (time to collision)."""
 
 POINTS = NUM_FOOTPRINT_POINTS + len(AHEAD_S)
-
-
-@dataclass(frozen=True)
-class PoseAwareConfig(RewardNetworkConfig):
-    """Size and losses.
-
-    Attributes:
-        trunk: encoder, decoder and perception heads; of sensors it needs ``align_map``.
-        protocol: which total the sub-scores are combined to; the experiment's.
-        extended_comfort: v2.2: whether that total counts extended comfort; it is learned only where the reward has it.
-        static_channels: channels looked up at every pose.
-        dynamic_channels: channels looked up at the pose's time.
-        pose_hidden: hidden size per pose.
-        heads: attention heads of a candidate's look at the scene tokens.
-        sub_score_weight, calibration_weight, ranking_weight, forecast_weight, perception_weight: weights of the losses;
-            perception comes weighted by the trunk already.
-        occupied_weight: weight of occupied cells in the forecast's loss; few cells are.
-        ranking_temperature: temperature of the ranking loss, in units of score.
-    """
-
-    RETIRED: ClassVar[frozenset[str]] = frozenset({"blend"})
-
-    trunk: SceneTrunkConfig
-    protocol: Protocol = Protocol.V1_1
-    static_channels: int = 16
-    dynamic_channels: int = 8
-    pose_hidden: int = 96
-    heads: int = 4
-    sub_score_weight: float = 1.0
-    calibration_weight: float = 1.0
-    ranking_weight: float = 1.0
-    forecast_weight: float = 1.0
-    perception_weight: float = 0.1
-    occupied_weight: float = 4.0
-    ranking_temperature: float = 0.1
-    extended_comfort: bool = later(False)
-
-    @staticmethod
-    def published() -> PoseAwareConfig:
-        """On the published backbone and features, with the map head's cells where they are."""
-        return PoseAwareConfig(trunk=TrunkConfig(align_map=True), static_channels=32, pose_hidden=192, heads=8)
-
-    @staticmethod
-    def small(layout: InputLayout | None = None) -> PoseAwareConfig:
-        """The demo's size (:func:`openpair.nn.presets.small_trunk`), for the standard cameras unless said."""
-        return PoseAwareConfig(trunk=small_trunk(layout or InputLayout(ground_views(standard_cameras()))))
-
-    def for_reward(self, protocol: Protocol, *, extended_comfort: bool) -> PoseAwareConfig:
-        """Sub-scores are combined as the experiment's reward combines them."""
-        return replace(self, protocol=protocol, extended_comfort=extended_comfort)
-
-    def on_truth(self, trunk: VectorTrunkConfig) -> PoseAwareConfig:
-        return replace(self, trunk=trunk)
 
 
 class PoseAwareRewardModel(PerceptionTrunk, RewardModel):

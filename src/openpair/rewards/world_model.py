@@ -15,12 +15,13 @@ from torch import Tensor, nn
 
 from openpair.datatypes.bev_grid import BevGrid
 from openpair.datatypes.columns import NUM_POSES
-from openpair.nn.backbone import TransfuserBackboneConfig
-from openpair.nn.backbones import BackboneConfig, build_backbone, features_read
-from openpair.nn.ground_lift import ground_views
+from openpair.nn.backbones import build_backbone, features_read
+from openpair.nn.ground_view import ground_views
 from openpair.nn.presets import InputLayout, small_trunk
 from openpair.nn.trunk import STATUS_SIZE
-from openpair.rewards.base import HEAD_NAMES, RewardContext, RewardModel, RewardNetworkConfig
+from openpair.nn.trunk_config import BackboneConfig, TransfuserBackboneConfig
+from openpair.rewards.base import HEAD_NAMES, RewardContext, RewardModel
+from openpair.rewards.config import RewardNetworkConfig
 from openpair.rewards.reward_loss import calibration_loss, ranking_loss, sub_score_loss
 from openpair.sensors.rig import standard_cameras
 

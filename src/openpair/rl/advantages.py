@@ -10,14 +10,13 @@ from collections.abc import Callable
 import torch
 from torch import Tensor
 
+from openpair.rl.config import SOFT_TEMPERATURE
+
 SCENE_STD_FLOOR = 0.05
 """Scenes whose plans differ by less than a few hundredths teach little."""
 
 STD_FLOOR = 1e-4
 """Added to a standard deviation before dividing: a group of equal rewards gets advantage 0, not NaN."""
-
-SOFT_TEMPERATURE = 0.1
-"""Of :func:`best_of_set_soft`: a leaf 0.1 below the best has 37% of its weight."""
 
 
 def group_normalised(rewards: Tensor, human_reward: Tensor) -> Tensor:

@@ -10,7 +10,8 @@ from torch import Tensor
 
 from openpair.datatypes.tree import TreeLayout
 from openpair.errors import OpenPairError
-from openpair.rl.advantages import ESTIMATORS, SOFT_TEMPERATURE, best_of_set_soft, mixed
+from openpair.rl.advantages import ESTIMATORS, best_of_set_soft, mixed
+from openpair.rl.config import SOFT_TEMPERATURE
 from openpair.rl.tree_advantages import NODE_ESTIMATORS
 
 

@@ -27,15 +27,9 @@ from torch import Tensor
 
 from openpair.datatypes.tree import TrajectoryTree, TreeLayout
 from openpair.errors import OpenPairError
-from openpair.kinds import SAMPLERS
 from openpair.nn.ground import Ground
-from openpair.nn.registered import RegisteredConfig, RegisteredNetwork
-
-
-class SamplerConfig(RegisteredConfig):
-    """Base of the configurations of samplers. They offer ``codes``, the names of the leaves (tuple of str)."""
-
-    kinds = SAMPLERS
+from openpair.nn.registered import RegisteredNetwork
+from openpair.samplers.config import SamplerConfig
 
 
 @dataclass(frozen=True)
@@ -67,6 +61,7 @@ class Sampler(RegisteredNetwork, ABC):
         prior_mean: (M, A) mean of every node before training.
     """
 
+    config_class: ClassVar[type[SamplerConfig]]
     has_strength: ClassVar[bool] = False
     layout: TreeLayout
     action_mask: Tensor

@@ -15,13 +15,13 @@ import torch
 from torch import Tensor, nn
 
 from openpair.datatypes.tree import Intention, TrajectoryTree, layout_from_codes
-from openpair.nn.ground_lift import ground_views
+from openpair.nn.ground_view import ground_views
 from openpair.nn.heads import TrajectoryHead
 from openpair.nn.presets import InputLayout, small_trunk
 from openpair.nn.sibling_decoder import ContextKeysValues, SiblingDecoder
-from openpair.nn.trunk import SceneTrunkConfig, TrunkConfig
-from openpair.nn.vector_encoder import VectorTrunkConfig
-from openpair.samplers.base import SamplerConfig, SamplerContext
+from openpair.nn.trunk_config import SceneTrunkConfig, TrunkConfig, VectorTrunkConfig
+from openpair.samplers.base import SamplerContext
+from openpair.samplers.config import SamplerConfig
 from openpair.samplers.levels import NUM_INTENTIONS, Level, leaf_slots, levels_of
 from openpair.samplers.published_geometry import displace, step_scale
 from openpair.samplers.trunk_sampler import TrunkSampler

@@ -10,7 +10,8 @@ import torch
 from torch import Tensor
 
 from openpair.datatypes.columns import POSE_INTERVAL_S
-from openpair.nn.plan_offsets import NUM_LEVELS, KinematicLimits, drive, root_path
+from openpair.nn.kinematic_limits import KinematicLimits
+from openpair.nn.plan_offsets import NUM_LEVELS, drive, root_path
 from openpair.samplers.perturbation_config import PerturbationConfig, RootNoise
 
 NUM_CONTROL_CANDIDATES = 15

@@ -11,8 +11,9 @@ import torch
 from torch import Tensor, nn
 
 from openpair.training.batch import SceneBatch, SceneSource
+from openpair.training.config import OptimiserConfig
 from openpair.training.loader import BatchLoader
-from openpair.training.optimiser import OptimiserConfig, make_optimiser, update
+from openpair.training.optimiser import make_optimiser, update
 from openpair.training.order import BatchOrder
 
 Save = Callable[[Path, nn.Module, dict[str, float]], None]

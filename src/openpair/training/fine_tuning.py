@@ -13,8 +13,6 @@ so both spend the same number of scene evaluations.
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
-
 import torch
 from torch import Tensor
 
@@ -23,53 +21,10 @@ from openpair.rewards.exact import ExactReward
 from openpair.rl.advantages import per_code_scene
 from openpair.rl.grpo import adapt_kl_weight, clipped_surrogate, explore_sigma
 from openpair.rl.plan_policy import change_solver, log_density, mean_action, mean_kl, moved
-from openpair.samplers.perturbation_config import PerturbationConfig
 from openpair.training.batch import SceneBatch, SceneSource, evaluation_batches
 from openpair.training.branch import Branch, Save
-from openpair.training.optimiser import OptimiserConfig, Precision, autocast
-
-
-@dataclass(frozen=True)
-class FineTuningConfig:
-    """Settings of a sequential scheme.
-
-    Attributes:
-        steps: optimiser steps with reinforcement; phases of imitation come on top.
-        batch_size: scenes per step.
-        samples_per_scene: plans drawn, scored and compared per scene.
-        exploration: size of the smooth changes that one unit of noise makes.
-        sigma_start, sigma_end: noise at the first and the last step, in units of ``exploration``.
-        updates_per_batch: optimiser steps on the same samples.
-        clip_range: of the probability ratio.
-        kl_weight: start value of the dynamic weight of the KL to the imitation policy; 0 leaves it out.
-        kl_target: KL that the dynamic weight aims at [nat].
-        imitation_weight: weight of the imitation loss beside the reward: the regulariser.
-        imitation_phase: iterative scheme: after as many steps of reinforcement follow as many of pure imitation.
-        optimiser: learning rate and schedule.
-        precision: of the forward pass.
-        validation_scenes: at most so many scenes are used to validate.
-    """
-
-    steps: int = 350
-    batch_size: int = 16
-    samples_per_scene: int = 60
-    exploration: PerturbationConfig = field(default_factory=PerturbationConfig)
-    sigma_start: float = 1.0
-    sigma_end: float = 0.5
-    updates_per_batch: int = 1
-    clip_range: float = 0.2
-    kl_weight: float = 0.0
-    kl_target: float = 1.0
-    imitation_weight: float = 0.0
-    imitation_phase: int = 0
-    optimiser: OptimiserConfig = field(default_factory=lambda: OptimiserConfig(learning_rate=1e-4))
-    precision: Precision = "float32"
-    validation_scenes: int = 128
-
-    @property
-    def total_steps(self) -> int:
-        """Optimiser steps in all, phases of imitation included."""
-        return self.steps * (2 if self.imitation_phase else 1)
+from openpair.training.config import FineTuningConfig
+from openpair.training.optimiser import autocast
 
 
 def is_imitation_step(index: int, phase: int) -> bool:

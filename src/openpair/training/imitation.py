@@ -2,31 +2,13 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
-
 import torch
 
 from openpair.policies.base import ImitationPolicy
 from openpair.training.batch import SceneSource, evaluation_batches
 from openpair.training.branch import Branch, Save
-from openpair.training.optimiser import OptimiserConfig, Precision, autocast
-
-
-@dataclass(frozen=True)
-class ImitationConfig:
-    """Settings of the imitation branch.
-
-    Attributes:
-        steps: optimiser steps.
-        batch_size: scenes per step.
-        optimiser: learning rate and schedule.
-        precision: of the forward pass.
-    """
-
-    steps: int = 1500
-    batch_size: int = 16
-    optimiser: OptimiserConfig = field(default_factory=OptimiserConfig)
-    precision: Precision = "float32"
+from openpair.training.config import ImitationConfig
+from openpair.training.optimiser import autocast
 
 
 class ImitationBranch(Branch):

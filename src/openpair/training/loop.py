@@ -15,23 +15,9 @@ import torch
 from openpair.errors import OpenPairError
 from openpair.files import write_atomically
 from openpair.training.branch import Branch
+from openpair.training.config import LoopConfig
 from openpair.training.curve_file import CURVE_FILE, read_curve
 from openpair.training.state import ResumePoint, load_state, save_state
-
-
-@dataclass(frozen=True)
-class LoopConfig:
-    """How often a run logs, validates and saves.
-
-    Attributes:
-        log_every: steps between two logged means of the training figures.
-        validate_every: steps between two validations; 0 validates only at the end.
-        save_every: steps between two saved states.
-    """
-
-    log_every: int = 20
-    validate_every: int = 0
-    save_every: int = 100
 
 
 @dataclass(frozen=True)

@@ -3,36 +3,13 @@
 from __future__ import annotations
 
 from contextlib import AbstractContextManager
-from dataclasses import dataclass
 from functools import cache
-from typing import Literal
 
 import torch
 from torch import Tensor, nn
 
+from openpair.training.config import OptimiserConfig, Precision
 from openpair.training.schedule import warmup_cosine
-
-
-@dataclass(frozen=True)
-class OptimiserConfig:
-    """AdamW with warm-up and cosine decay.
-
-    Attributes:
-        learning_rate: peak learning rate.
-        weight_decay: decoupled weight decay; not applied to biases, norms and embeddings (tensors of one dimension).
-        warmup_steps: steps of linear warm-up.
-        final_fraction: share of the peak rate that is left at the last step.
-        clip_norm: gradients are scaled down to this norm.
-    """
-
-    learning_rate: float = 1e-3
-    weight_decay: float = 1e-2
-    warmup_steps: int = 50
-    final_fraction: float = 0.02
-    clip_norm: float = 5.0
-
-
-Precision = Literal["float32", "bfloat16"]
 
 
 def make_optimiser(network: nn.Module, config: OptimiserConfig) -> torch.optim.AdamW:

@@ -17,77 +17,21 @@ Departures from the paper, each measured in docs/log.md:
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
-from typing import Literal
-
 import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from openpair.datatypes.settings import later
 from openpair.datatypes.tree import TrajectoryTree
 from openpair.rewards.exact import ExactReward, PreviousDrive
-from openpair.rl.advantages import SOFT_TEMPERATURE
 from openpair.rl.credit import credit
 from openpair.rl.grpo import adapt_kl_weight, clipped_surrogate, explore_sigma
 from openpair.samplers.base import Sampler, SamplerContext
-from openpair.samplers.perturbation_config import RootNoise
 from openpair.samplers.perturbations import noisy_roots
 from openpair.training.batch import EarlierSource, SceneBatch, SceneSource, evaluation_batches
 from openpair.training.branch import Branch, Save
-from openpair.training.optimiser import OptimiserConfig, Precision, autocast
-
-
-@dataclass(frozen=True)
-class ReinforcementConfig:
-    """Settings of the reinforcement branch.
-
-    Attributes:
-        steps: batches of scenes; each is drawn, scored and learned from ``updates_per_batch`` times.
-        batch_size: scenes per step.
-        trees_per_scene: S, trees drawn per scene.
-        updates_per_batch: optimiser steps on the same trees; from the second on the clipped ratio differs from 1.
-        advantage: name of the estimator, of leaves (:data:`openpair.rl.advantages.ESTIMATORS`) or of nodes
-            (:data:`openpair.rl.tree_advantages.NODE_ESTIMATORS`).
-        soft_temperature: ``best_of_set_soft``: temperature of the soft best, in units of score.
-        per_code_weight: ``mixed``: share of the per-code advantage beside the best of the set.
-        clip_range: of the probability ratio.
-        sigma_start: exploration at the first step, raw action units.
-        sigma_end: exploration at the last step.
-        kl_weight: start value of the dynamic KL weight.
-        kl_target: KL per node that the dynamic weight aims at [nat].
-        kl_reference: ``prior``: the policy at the start of training; ``old``: the policy before the update (the paper),
-            which holds nothing back where ``updates_per_batch`` is 1.
-        imitation_weight: weight of the L1 between the human plan and the nearest leaf of the tree at its mean [1/m].
-        perception_weight: weight of the encoder's perception losses.
-        root_noise: how far the human plan is moved before it becomes the root.
-        optimiser: learning rate and schedule.
-        precision: of the encoder's forward pass.
-        validation_scenes: at most so many scenes are used to validate.
-        strength: share of the way to what was learned that leaves go where the tree is judged at its mean.
-    """
-
-    steps: int = 800
-    batch_size: int = 16
-    trees_per_scene: int = 4
-    updates_per_batch: int = 1
-    advantage: str = "covering"
-    soft_temperature: float = later(SOFT_TEMPERATURE)
-    per_code_weight: float = later(0.0)
-    clip_range: float = 0.2
-    sigma_start: float = 0.8
-    sigma_end: float = 0.4
-    kl_weight: float = 0.1
-    kl_target: float = 3.0
-    kl_reference: Literal["prior", "old"] = "prior"
-    imitation_weight: float = 0.0
-    perception_weight: float = 0.1
-    root_noise: RootNoise = field(default_factory=RootNoise)
-    optimiser: OptimiserConfig = field(default_factory=OptimiserConfig)
-    precision: Precision = "float32"
-    validation_scenes: int = 128
-    strength: float = later(1.0)
+from openpair.training.config import ReinforcementConfig
+from openpair.training.optimiser import autocast
 
 
 class ReinforcementBranch(Branch):

@@ -5,49 +5,24 @@ from __future__ import annotations
 import json
 import math
 from collections.abc import Callable
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
 import torch
 from torch import Tensor
 
-from openpair.datatypes.settings import later
 from openpair.files import write_atomically
 from openpair.rewards.base import RewardModel
 from openpair.rewards.calibration import RewardReport, reward_report
 from openpair.training.batch import SceneSource, evaluation_batches
 from openpair.training.branch import Branch, Save
 from openpair.training.candidate_pool import CandidatePool
-from openpair.training.optimiser import OptimiserConfig, Precision, autocast
+from openpair.training.config import RewardModelConfig
+from openpair.training.optimiser import autocast
 
 CALIBRATION_FILE = "calibration.json"
 """Beside the finished reward model: calibration, order and regret on the validation scenes."""
-
-
-@dataclass(frozen=True)
-class RewardModelConfig:
-    """Settings of the reward model's training.
-
-    Attributes:
-        steps: optimiser steps.
-        batch_size: scenes per step.
-        sets_per_step: candidate sets of a scene that a step looks at.
-        refreshes: how often in the course of training a part of the pool is replaced by sets around what the model
-            chooses at that moment (closed loop), evenly spread over the steps; 0 leaves the pool as it is.
-        start_from_sampler: begin with the encoder of the RL branch instead of a fresh one. It has learned to perceive
-            already, and knows nothing of any imitation policy.
-        optimiser: learning rate and schedule.
-        precision: of the encoder's forward pass.
-    """
-
-    steps: int = 1000
-    batch_size: int = 16
-    sets_per_step: int = 2
-    start_from_sampler: bool = True
-    optimiser: OptimiserConfig = field(default_factory=OptimiserConfig)
-    precision: Precision = "float32"
-    refreshes: int = later(0)
 
 
 Refresh = Callable[[RewardModel, int, bool], CandidatePool]
