@@ -39,3 +39,8 @@ REWARD_MODELS = Registry(
 
 PARTS = {"policy": POLICIES, "sampler": SAMPLERS, "reward_model": REWARD_MODELS}
 """The three parts of a planner -> the networks that can play them."""
+
+
+def network_kinds() -> tuple[str, ...]:
+    """Names of all registered networks: policies, samplers, reward models."""
+    return tuple(dict.fromkeys(name for kinds in PARTS.values() for name in kinds.names()))

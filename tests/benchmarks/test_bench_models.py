@@ -7,17 +7,18 @@ from pathlib import Path
 import pytest
 import torch
 
-from openpair.benchmarks.models import BenchModels, report_section
+from openpair.benchmarks.models import BenchModels
+from openpair.benchmarks.models_figures import measure, report_section
 from openpair.benchmarks.models_targets import measure_targets, replace_section, tree_leaves
 from openpair.benchmarks.networks import count_operations
-from openpair.checkpoints import network_kinds
 from openpair.errors import OpenPairError
+from openpair.kinds import network_kinds
 from openpair.samplers.parallel_ir import ParallelIR, ParallelIRConfig
 
 
 def test_every_small_network_is_measured_in_every_mode() -> None:
     bench = BenchModels(size="small", batch=(1, 2), repeats=1, device=("cpu",))
-    rows = bench.rows()
+    rows = measure(bench)
     assert list(dict.fromkeys(row.network for row in rows)) == list(network_kinds())
     assert {(row.batch, row.mode) for row in rows} == {(b, m) for b in (1, 2) for m in ("plain", "optimised")}
     assert all(row.gflop > 0 and row.seconds > 0 and row.training_rate is None for row in rows)
@@ -27,16 +28,16 @@ def test_every_small_network_is_measured_in_every_mode() -> None:
 
 
 def test_training_is_measured_on_request() -> None:
-    (row,) = BenchModels(networks=("transfuser",), size="small", batch=(1,), modes=("plain",), train=True).rows()
+    (row,) = measure(BenchModels(networks=("transfuser",), size="small", batch=(1,), modes=("plain",), train=True))
     assert row.training_rate is not None and row.training_rate > 0
 
 
 def test_unknown_networks_and_absent_devices_are_refused() -> None:
     with pytest.raises(OpenPairError, match="no network 'vgg'"):
-        BenchModels(networks=("vgg",)).rows()
+        measure(BenchModels(networks=("vgg",)))
     if not torch.cuda.is_available():
         with pytest.raises(OpenPairError, match="no CUDA device"):
-            BenchModels(device=("cuda",)).rows()
+            measure(BenchModels(device=("cuda",)))
 
 
 def test_operations_are_counted_by_hand() -> None:

@@ -5,8 +5,9 @@ from __future__ import annotations
 import numpy as np
 import torch
 
-from openpair.benchmarks.samplers import COLUMNS, BenchSamplers, figures, markdown, scene_pairs, score_scene
-from openpair.benchmarks.samplers import untrained_samplers as samplers_of
+from openpair.benchmarks.samplers import BenchSamplers
+from openpair.benchmarks.samplers_figures import COLUMNS, figures, markdown, scene_pairs, score_scene
+from openpair.benchmarks.samplers_figures import untrained_samplers as samplers_of
 
 
 def test_from_standstill_only_our_leaves_get_away() -> None:

@@ -9,7 +9,7 @@ import torch
 from torch import nn
 
 from openpair.benchmarks.networks import example_inputs, fresh_network
-from openpair.checkpoints import network_kinds
+from openpair.kinds import network_kinds
 from openpair.training.optimiser import autocast
 
 pytestmark = pytest.mark.skipif(not torch.cuda.is_available(), reason="there is no CUDA device")

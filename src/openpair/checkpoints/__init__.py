@@ -1,6 +1,6 @@
 """Networks on disk: our own as safetensors beside JSON, and released ones. Nothing in a file is executed."""
 
-from openpair.checkpoints.networks import build_network, load_strictly, network_class, network_kinds
+from openpair.checkpoints.networks import build_network, load_strictly, network_class
 from openpair.checkpoints.ours import CheckpointInfo, load_checkpoint, read_info, save_checkpoint
 from openpair.checkpoints.plain import from_plain, to_plain
 from openpair.checkpoints.released import load_released, own_names, recognise, released_kinds
@@ -15,7 +15,6 @@ __all__ = [
     "load_released",
     "load_strictly",
     "network_class",
-    "network_kinds",
     "own_names",
     "read_info",
     "read_state",

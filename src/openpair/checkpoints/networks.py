@@ -8,17 +8,12 @@ from typing import Any
 from torch import Tensor
 
 from openpair.errors import OpenPairError
-from openpair.kinds import PARTS
+from openpair.kinds import PARTS, network_kinds
 from openpair.nn.registered import RegisteredNetwork
 from openpair.registry import Registry
 
 NAMES_SHOWN = 6
 """At most so many names of parameters are shown in a sentence."""
-
-
-def network_kinds() -> tuple[str, ...]:
-    """Names of all registered networks: policies, samplers, reward models."""
-    return tuple(dict.fromkeys(name for kinds in PARTS.values() for name in kinds.names()))
 
 
 def network_class(kind: str, kinds: Registry | None = None) -> type[RegisteredNetwork]:

@@ -12,11 +12,12 @@ from typing import Any
 
 from safetensors.torch import save_file
 
-from openpair.checkpoints.networks import load_strictly, network_class, network_kinds
+from openpair.checkpoints.networks import load_strictly, network_class
 from openpair.checkpoints.plain import from_plain, to_plain
 from openpair.checkpoints.weights import read_state
 from openpair.errors import OpenPairError
 from openpair.files import whole_file
+from openpair.kinds import network_kinds
 from openpair.nn.registered import RegisteredNetwork
 from openpair.registry import Registry
 

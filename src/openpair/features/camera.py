@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import cv2
 import numpy as np
 from numpy.typing import NDArray
 
@@ -61,6 +60,8 @@ def camera_feature_u8(sensors: SensorFrame, config: FeatureConfig) -> NDArray[np
         view = stitch_front_view(images)
     width, height = config.camera_size
     if view.shape[:2] != (height, width):
+        import cv2
+
         view = np.asarray(cv2.resize(view, (width, height), interpolation=cv2.INTER_LINEAR), np.uint8)
     return np.ascontiguousarray(view.transpose(2, 0, 1))
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-import cv2
 import numpy as np
 from numpy.typing import NDArray
 
@@ -47,6 +46,8 @@ def occupancy(agents: Agents, ego_pose: NDArray[np.float64], grid: BevGrid) -> N
 
 def _occupancies(agents: Sequence[Agents], ego_pose: NDArray[np.float64], grid: BevGrid) -> NDArray[np.uint8]:
     """(T, rows, columns) :func:`occupancy` of T sets of agents."""
+    import cv2
+
     rows, columns = grid.rows * SUPERSAMPLING, grid.columns * SUPERSAMPLING
     fine = np.zeros((len(agents), rows, columns), np.uint8)
     polygons = _box_corners(np.concatenate([a.box for a in agents]), ego_pose)

@@ -6,7 +6,6 @@ from collections.abc import Iterable, Sequence
 from itertools import compress
 from typing import Final
 
-import cv2
 import numpy as np
 import shapely
 from numpy.typing import NDArray
@@ -72,6 +71,8 @@ def bev_semantic_map(scene: Scene, config: FeatureConfig) -> NDArray[np.uint8]:
     Returns:
         (bev_rows, bev_columns) uint8 class of each pixel.
     """
+    import cv2
+
     frame = scene.current
     # OpenCV paints with x to the right: columns are x, rows are y, and the image is turned afterwards
     canvas = np.zeros((config.bev_columns, config.bev_rows), np.uint8)
