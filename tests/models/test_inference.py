@@ -6,7 +6,7 @@ import pytest
 import torch
 from torch import nn
 
-from openpair.benchmarks.models import difference
+from openpair.benchmarks.models_figures import difference
 from openpair.benchmarks.networks import example_inputs
 from openpair.checkpoints import build_network
 from openpair.errors import OpenPairError

@@ -13,6 +13,7 @@ from openpair.benchmarks.navtrain import BenchNavtrain
 from openpair.benchmarks.samplers import BenchSamplers
 from openpair.benchmarks.score import BenchScore
 from openpair.benchmarks.sensors import BenchSensors
+from openpair.benchmarks.startup import BenchStartup
 from openpair.benchmarks.store import BenchStore
 
 Benchmark = (
@@ -23,6 +24,7 @@ Benchmark = (
     | Annotated[BenchModels, tyro.conf.subcommand("models", description=BenchModels.__doc__, prefix_name=False)]
     | Annotated[BenchSamplers, tyro.conf.subcommand("samplers", description=BenchSamplers.__doc__, prefix_name=False)]
     | Annotated[BenchSensors, tyro.conf.subcommand("sensors", description=BenchSensors.__doc__, prefix_name=False)]
+    | Annotated[BenchStartup, tyro.conf.subcommand("startup", description=BenchStartup.__doc__, prefix_name=False)]
 )
 """One entry a benchmark."""
 

@@ -54,7 +54,9 @@ SUBCOMMANDS: dict[str, Subcommand] = {
     "world": Subcommand("world", "World", "the embedded world: info | unpack | build | materialise"),
     "reproduce": Subcommand("reproduce", "Reproduce", "compare all schemes over several seeds, write the results page"),
     "demo": Subcommand("demo", "Demo", "train and evaluate everything on the embedded world, write a report"),
-    "bench": Subcommand("bench", "Bench", "measure speed: score | store | data | navtrain | sensors | models"),
+    "bench": Subcommand(
+        "bench", "Bench", "measure speed: score | store | data | navtrain | sensors | models | samplers | startup"
+    ),
 }
 
 

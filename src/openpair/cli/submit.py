@@ -97,7 +97,7 @@ class Submit:
         agent = source.build(AgentContext(dataset, lambda scene: prepare_scene(scene, protocol), self.seed))
         if agent.uses_truth:
             raise OpenPairError("this agent lets the true score pick its plan", where="--agent", fix="Use another mode")
-        with one_torch_thread():
+        with one_torch_thread((source,)):
             plans, failures = plan_all(agent, dataset)
         if failures:
             lines = [f"  {token}: {reason}" for token, reason in islice(failures.items(), FAILURES_SHOWN)]

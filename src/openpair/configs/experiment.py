@@ -53,6 +53,20 @@ class NetworkConfig:
     reward_model: RewardNetworkConfig
 
 
+def _no_text(words: list[str]) -> NetworkConfig:
+    raise ValueError(f"networks are a matter of the preset, not of {words}")
+
+
+WHOLE = tyro.constructors.PrimitiveConstructorSpec(
+    nargs=1,
+    metavar="NETWORKS",
+    instance_from_str=_no_text,
+    is_instance=lambda value: isinstance(value, NetworkConfig),
+    str_from_instance=lambda networks: [type(networks).__name__],
+)
+"""Keeps tyro out of the networks, none of whose settings is an option: help takes half the time."""
+
+
 @dataclass(frozen=True)
 class PoolConfig:
     """Candidate sets that the reward model learns from.
@@ -107,7 +121,7 @@ class ExperimentConfig:
     train_scenes: int | None
     validation_scenes: int | None
     features: FeatureConfig
-    networks: Annotated[NetworkConfig, tyro.conf.Fixed]
+    networks: Annotated[NetworkConfig, tyro.conf.Fixed, WHOLE]
     imitation: ImitationConfig
     reinforcement: ReinforcementConfig
     reward_model: RewardModelConfig

@@ -234,7 +234,7 @@ def open_driver(task: DriveTask, fingerprint: str) -> Callable[[str], dict[str, 
             )
 
     def run(log_name: str) -> dict[str, str]:
-        with one_torch_thread():
+        with one_torch_thread(task.agents):
             return _drive_log(task, fingerprint, dataset, agents, seen, prepare, log_name)
 
     return run

@@ -252,9 +252,12 @@ def _candidates(agent: Agent, scene: Scene) -> NDArray[np.float64]:
 
 
 @contextmanager
-def one_torch_thread() -> Iterator[None]:
-    """Sums in networks depend on the number of threads; one each makes results equal for any number of workers."""
-    if "torch" not in sys.modules:
+def one_torch_thread(sources: Sequence[AgentSource]) -> Iterator[None]:
+    """Sums in networks depend on the number of threads; one each makes results equal for any number of workers.
+
+    Where none of the agents can use torch it is not imported: that takes seconds and hundreds of megabytes.
+    """
+    if "torch" not in sys.modules and not any(source.may_use_torch for source in sources):
         yield
         return
     import torch

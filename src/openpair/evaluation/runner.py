@@ -331,7 +331,7 @@ def _open_worker(task: Task, dataset: Dataset | None) -> Callable[[Chunk], Chunk
     evaluator = ChunkEvaluator.start(task, dataset)
 
     def run(chunk: Chunk) -> ChunkResult:
-        with one_torch_thread():
+        with one_torch_thread(task.agents):
             return evaluator.run(chunk)
 
     return run

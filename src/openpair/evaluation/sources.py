@@ -112,6 +112,12 @@ class AgentSource:
         """Whether it is a planner with trained networks, which has settings."""
         return self.kind in ("checkpoint", RELEASED)
 
+    @property
+    def may_use_torch(self) -> bool:
+        """Whether it has trained networks, or is from outside and may import torch with its first plan."""
+        own = self.kind not in (*BUILT_IN_AGENTS, "plans")
+        return own or (self.root is not None and self.root.may_use_torch)
+
     def build(self, context: AgentContext) -> Agent:
         """The agent. Raises OpenPairError for plans, checkpoints or plug-ins that cannot be used."""
         if self.ready is not None:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import numpy as np
 import torch
 import torch.nn.functional as F
-from scipy.optimize import linear_sum_assignment
 from torch import Tensor
 
 
@@ -21,6 +20,8 @@ def match_agents(states: Tensor, logits: Tensor, target_states: Tensor, target_l
     Returns:
         (B, Q) int64: target index matched to each prediction.
     """
+    from scipy.optimize import linear_sum_assignment  # a second that only training needs
+
     z, y = logits.float()[:, :, None], target_labels.float()[:, None, :]
     distance = (states.float()[:, :, None, :2] - target_states.float()[:, None, :, :2]).abs().sum(-1)
     cost = (10.0 * ((1 - y) * z + F.softplus(-z)) + y * distance).cpu().numpy()
