@@ -7,19 +7,21 @@ import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, cast
+from typing import TYPE_CHECKING, Any, cast
 
 import torch
 from rich.console import Console
 from rich.table import Table
 from torch import Tensor, nn
 
-from openpair.benchmarks.models import BenchModels
 from openpair.benchmarks.models_targets import Target, markdown, measure_targets, replace_section
 from openpair.benchmarks.networks import count_operations, example_inputs, fresh_network
 from openpair.errors import OpenPairError
 from openpair.nn.inference import prepared_for_inference
 from openpair.nn.inference_mode import InferenceMode
+
+if TYPE_CHECKING:
+    from openpair.benchmarks.models import BenchModels
 
 MAIN_OUTPUTS = ("best_trajectory", "trajectory", "selected", "sim_logits")
 """What a network is for: plans [m, rad] or values of candidates. The first that it has is compared."""
@@ -190,7 +192,7 @@ def report_section(bench: BenchModels, rows: Sequence[Row], targets: dict[str, l
 def _options(bench: BenchModels) -> str:
     """Options that a reader has to give to get these figures."""
     chosen = {"networks": bench.networks, "batch": bench.batch, "modes": bench.modes, "device": bench.device}
-    usual = BenchModels()
+    usual = type(bench)()
     given = [f"--{name} {' '.join(map(str, v))} " for name, v in chosen.items() if v != getattr(usual, name)]
     return f"{''.join(given)}--report docs/performance.md"
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import torch
@@ -13,11 +13,13 @@ from rich.console import Console
 from torch import Tensor
 
 from openpair.benchmarks.models_targets import replace_section
-from openpair.benchmarks.samplers import BenchSamplers
 from openpair.datatypes.columns import Protocol
 from openpair.datatypes.scores import SHORT_NAMES
 from openpair.samplers.perturbation_config import PerturbationConfig, RootNoise
 from openpair.samplers.perturbations import noisy_roots
+
+if TYPE_CHECKING:
+    from openpair.benchmarks.samplers import BenchSamplers
 
 Sampler = Callable[[Mapping[str, Tensor], Tensor], Tensor]
 """Features and roots (B, 8, 3) -> leaves (B, L, 8, 3)."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import TYPE_CHECKING
 
 import numpy as np
 import torch
@@ -11,13 +12,15 @@ from torch import Tensor, nn
 
 from openpair.datatypes.scene import Scene
 from openpair.evaluation.agents import Agent, CheckpointAgent
-from openpair.evaluation.sources import AgentContext
 from openpair.features.config import FeatureConfig
 from openpair.planning.config import MODES
 from openpair.planning.networks import TrainedNetworks
 from openpair.planning.planner import Planner
 from openpair.planning.scene_planner import ScenePlanner, seen_scenes
 from openpair.policies.base import ImitationPolicy
+
+if TYPE_CHECKING:
+    from openpair.evaluation.sources import AgentContext
 
 
 def module_agent(module: nn.Module, context: AgentContext, name: str) -> Agent:
