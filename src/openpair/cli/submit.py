@@ -8,12 +8,12 @@ from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
-import numpy as np
-
 from openpair.errors import OpenPairError
 from openpair.planning.changes import NO_CHANGES, PlannerChanges
 
 if TYPE_CHECKING:
+    import numpy as np
+
     from openpair.datasets.base import Dataset
     from openpair.evaluation.agents import Agent
 
