@@ -51,6 +51,7 @@ class TensorFile:
                 raise ValueError("its header does not fit into it")
             header = json.loads(self._bytes[8 : 8 + size])
             self.metadata: dict[str, str] = json.loads(header.pop("__metadata__", {}).get(_METADATA, "{}"))
+            self.metadata.pop(CHECKSUM, None)
             self._arrays = {name: self._view(8 + size, entry) for name, entry in header.items()}
         except (ValueError, KeyError, TypeError, AttributeError) as error:
             raise OpenPairError(f"the file is damaged: {error}", where=path, fix=_REBUILD) from error
