@@ -386,14 +386,8 @@ def _open_checksums(folder: Path, meta: dict[str, Any], mode: Mode) -> np.memmap
 
 
 def _open_array(path: Path, shape: tuple[int, ...], dtype: np.dtype[Any], mode: Mode) -> np.memmap[Any, Any]:
-    try:
+    with reading(path, "a file of the feature store", fix=_REBUILD):
         array = np.load(path, mmap_mode=mode, allow_pickle=False)
-    except (OSError, ValueError) as error:
-        raise OpenPairError(
-            f"a file of the feature store cannot be read ({error})",
-            where=path,
-            fix=_REBUILD,
-        ) from error
     if array.shape != shape or array.dtype != dtype:
         raise OpenPairError(
             f"the file holds {array.shape} {array.dtype}, not {shape} {dtype}",
