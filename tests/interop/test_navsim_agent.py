@@ -6,7 +6,6 @@ import io
 import signal
 import subprocess
 import sys
-from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -18,6 +17,7 @@ from navsim_stand_ins import agent_input, install
 import openpair.interop.hydra
 from openpair.checkpoints import save_checkpoint
 from openpair.configs.experiment import preset
+from openpair.features.config import FeatureConfig
 from openpair.interop import navsim_agent
 from openpair.interop.navsim_agent import (
     HEADER,
@@ -30,6 +30,8 @@ from openpair.interop.navsim_agent import (
     read_message,
     write_message,
 )
+from openpair.nn.backbone import TransfuserBackboneConfig
+from openpair.nn.trunk import TrunkConfig
 from openpair.planning.networks import features_note
 from openpair.policies.diffusion_drive import DiffusionDrive, DiffusionDriveConfig
 from openpair.policies.transfuser import Transfuser, TransfuserConfig
@@ -95,11 +97,11 @@ def test_another_interpreters_process_plans_the_same(checkpoint):
 
 def test_camera_only_networks_plan_without_point_clouds(tmp_path, monkeypatch):
     install(monkeypatch, version="v2.2")
-    trunk = TransfuserConfig.small().trunk
+    backbone = TransfuserBackboneConfig("resnet18", "resnet18", fusion_layers=1, latent=True)
     torch.manual_seed(0)
-    policy = Transfuser(TransfuserConfig(trunk=replace(trunk, backbone=replace(trunk.backbone, latent=True))))
+    policy = Transfuser(TransfuserConfig(trunk=TrunkConfig(backbone=backbone)))
     path = tmp_path / "policy.safetensors"
-    save_checkpoint(path, policy, notes=features_note(preset("demo").features))
+    save_checkpoint(path, policy, notes=features_note(FeatureConfig.published()))
     given = agent_input()
     given.lidars = [None] * 4
     plans = []
