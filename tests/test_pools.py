@@ -41,8 +41,10 @@ def test_a_worker_is_opened_once_and_one_alone_works_here() -> None:
 def test_errors_reach_the_caller_as_they_are(pool: Pool) -> None:
     with pytest.raises(OpenPairError, match="x: the folder is not there"):
         list(pool(refuse, ITEMS))
-    with pytest.raises(ZeroDivisionError, match="seven"):
+    with pytest.raises(ZeroDivisionError, match="seven") as raised:
         list(pool(open_failing, ITEMS))
+    if sys.version_info >= (3, 11):
+        assert raised.value.__notes__ == ["raised by piece of work 6"]
 
 
 def test_a_killed_worker_loses_nothing(tmp_path: Path) -> None:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
 from types import TracebackType
 
 from rich.console import Console
@@ -74,10 +73,6 @@ class ProgressView:
                 self._finished.add(name)
             self._printed[name] = now
             self.console.print(_line(name, done, total, self._started[name], now, shown), highlight=False)
-
-    def task(self, name: str) -> Callable[[int, int], None]:
-        """A callback (done, total) for one task."""
-        return lambda done, total: self.update(name, done, total)
 
 
 def _line(name: str, done: int, total: int, start: tuple[float, int], now: float, figures: str) -> str:

@@ -5,7 +5,6 @@ OPENPAIR_MUTATIONS sets how many mutations of each format are tried (default 40,
 
 from __future__ import annotations
 
-import json
 import lzma
 import os
 import shutil
@@ -17,6 +16,7 @@ import numpy as np
 import pytest
 from shared_data import shared_folder
 
+from openpair.checksums import sealed_json
 from openpair.datasets.navsim.dataset import NavsimDataset
 from openpair.datasets.navsim.maps import read_map
 from openpair.datasets.navsim.metric_cache import read_metric_cache
@@ -132,7 +132,7 @@ def text_sample(name: str, text: str) -> Callable[[Path], Path]:
 def town_sample(folder: Path) -> Path:
     index = read_index(DATA_DIR)
     town = min(index["towns"], key=lambda town: (DATA_DIR / f"{town['name']}.town").stat().st_size)
-    (folder / "index.json").write_text(json.dumps({**index, "towns": [town]}))
+    (folder / "index.json").write_bytes(sealed_json({**index, "towns": [town]}))
     return Path(shutil.copyfile(DATA_DIR / f"{town['name']}.town", folder / f"{town['name']}.town"))
 
 

@@ -289,32 +289,30 @@ def test_kept_index_is_used_and_renewed(workspace: Path, tmp_path: Path) -> None
     for i in range(40):
         (folder / f"log{i:02d}.pkl").write_bytes(source)
     paths = sorted(folder.glob("log*.pkl"))
-    read: list[str] = []
+    told: list[tuple[str, int, int]] = []
 
-    def progress(entries, total):  # type: ignore[no-untyped-def]
-        for entry in entries:
-            read.append(entry.name)
-            yield entry
-        assert total == len(read)
+    def on_progress(what: str, done: int, total: int) -> None:
+        told.append((what, done, total))
 
-    first = build_index(paths, tmp_path / "cache", progress)
-    assert read == [path.stem for path in paths]
-    read.clear()
-    second = build_index(paths, tmp_path / "cache", progress)
-    assert read == []
+    first = build_index(paths, tmp_path / "cache", on_progress=on_progress)
+    assert told == [("read logs", done, 40) for done in range(41)]
+    assert first.log_names == tuple(path.stem for path in paths)
+    told.clear()
+    second = build_index(paths, tmp_path / "cache", on_progress=on_progress)
+    assert told == []
     assert np.array_equal(first.tokens, second.tokens)
     assert first.log_names == second.log_names
     assert np.array_equal(first.has_route, second.has_route)
 
     paths[7].write_bytes(pickle.dumps(pickle.loads(source)[:20], protocol=4))
-    third = build_index(paths, tmp_path / "cache", progress)
-    assert read == ["log07"]
+    third = build_index(paths, tmp_path / "cache", on_progress=on_progress)
+    assert told == [("read logs", 0, 1), ("read logs", 1, 1)]
     assert third.offset[-1] == first.offset[-1] - 20
-    read.clear()
+    told.clear()
     (file,) = (tmp_path / "cache/navsim_index").glob("*")
     file.write_bytes(file.read_bytes()[:50])
-    build_index(paths, tmp_path / "cache", progress)
-    assert len(read) == 40
+    build_index(paths, tmp_path / "cache", on_progress=on_progress)
+    assert told[-1] == ("read logs", 40, 40)
 
 
 @pytest.mark.parametrize(

@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 from toy_scene import agents_at, scene_at, street
 
+from openpair.checksums import read_sealed_json
 from openpair.datatypes.columns import AgentCategory
 from openpair.datatypes.scene import Scene, SensorFrame
 from openpair.errors import OpenPairError
@@ -129,7 +130,7 @@ def test_damage_is_refused_in_one_sentence(tmp_path: Path) -> None:
     with pytest.raises(OpenPairError, match="cannot be read"):
         FeatureStore(folder)
     camera.write_bytes(whole)
-    meta = json.loads((folder / "store.json").read_text())
+    meta = read_sealed_json(folder / "store.json")
     (folder / "store.json").write_text(json.dumps(meta | {"version": 0}))
     with pytest.raises(OpenPairError, match="version 0"):
         FeatureStore(folder)

@@ -17,6 +17,7 @@ from navsim_stand_ins import agent_input, install
 import openpair.interop.hydra
 from openpair.checkpoints import save_checkpoint
 from openpair.configs.experiment import preset
+from openpair.features.config import FeatureConfig
 from openpair.interop import navsim_agent
 from openpair.interop.navsim_agent import (
     HEADER,
@@ -29,9 +30,11 @@ from openpair.interop.navsim_agent import (
     read_message,
     write_message,
 )
+from openpair.nn.backbone import TransfuserBackboneConfig
+from openpair.nn.trunk import TrunkConfig
 from openpair.planning.networks import features_note
 from openpair.policies.diffusion_drive import DiffusionDrive, DiffusionDriveConfig
-from openpair.policies.transfuser import Transfuser
+from openpair.policies.transfuser import Transfuser, TransfuserConfig
 
 YAML = Path(openpair.interop.hydra.__file__).parent / "agent" / "openpair.yaml"
 
@@ -90,6 +93,25 @@ def test_another_interpreters_process_plans_the_same(checkpoint):
         assert process.plan(inputs).shape == (8, 3)
     finally:
         process.close()
+
+
+def test_camera_only_networks_plan_without_point_clouds(tmp_path, monkeypatch):
+    install(monkeypatch, version="v2.2")
+    backbone = TransfuserBackboneConfig("resnet18", "resnet18", fusion_layers=1, latent=True)
+    torch.manual_seed(0)
+    policy = Transfuser(TransfuserConfig(trunk=TrunkConfig(backbone=backbone)))
+    path = tmp_path / "policy.safetensors"
+    save_checkpoint(path, policy, notes=features_note(FeatureConfig.published()))
+    given = agent_input()
+    given.lidars = [None] * 4
+    plans = []
+    for python in (None, sys.executable):
+        agent = OpenPairAgent(str(path), openpair_python=python)
+        sensors = agent.get_sensor_config()
+        assert sensors.cam_f0 == sensors.cam_l0 == sensors.cam_r0 == [NOW] and sensors.lidar_pc is False
+        plans.append(agent.compute_trajectory(given).poses)
+    assert np.isfinite(plans[0]).all()
+    np.testing.assert_array_equal(*plans)
 
 
 def test_a_policy_that_draws_at_random_draws_the_same_for_the_same_sensors(tmp_path):

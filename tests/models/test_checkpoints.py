@@ -21,6 +21,7 @@ from openpair.checkpoints import (
     save_checkpoint,
     to_plain,
 )
+from openpair.checksums import read_sealed_json
 from openpair.errors import OpenPairError
 from openpair.policies.transfuser import Transfuser
 from openpair.policies.transfuser_config import TransfuserConfig
@@ -82,7 +83,7 @@ def test_missing_and_damaged_files_are_named(tmp_path: Path, policy: Transfuser)
 def test_a_configuration_with_a_foreign_field_is_damaged(tmp_path: Path, policy: Transfuser) -> None:
     path = tmp_path / "il.safetensors"
     save_checkpoint(path, policy)
-    record = json.loads(path.with_suffix(".json").read_text())
+    record = read_sealed_json(path.with_suffix(".json"))
     record["config"]["wings"] = 2
     path.with_suffix(".json").write_text(json.dumps(record))
     with pytest.raises(OpenPairError, match="no wings"):
@@ -184,7 +185,7 @@ def test_jsons_of_something_else_are_one_sentence(
 ) -> None:
     path = tmp_path / "il.safetensors"
     save_checkpoint(path, policy)
-    record = json.loads(path.with_suffix(".json").read_text())
+    record = read_sealed_json(path.with_suffix(".json"))
     path.with_suffix(".json").write_text(json.dumps({**record, **change}))
     with pytest.raises(OpenPairError, match=message):
         load_checkpoint(path)

@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 from small_town import ToyDataset, open_toy_dataset
 
+from openpair.checksums import read_sealed_json
 from openpair.datatypes.columns import Protocol
 from openpair.errors import OpenPairError
 from openpair.preparation.prepare import prepare_scene
@@ -129,7 +130,7 @@ def test_a_store_of_changed_data_of_another_protocol_or_schema_is_refused(tmp_pa
         build_store(tmp_path, ToyDataset, Protocol.V1_1, source="after")
     with pytest.raises(OpenPairError, match=r"protocol v1.1, not v2.2"):
         PreparedStore(tmp_path, protocol=Protocol.V2_2)
-    manifest = json.loads((tmp_path / MANIFEST).read_text())
+    manifest = read_sealed_json(tmp_path / MANIFEST)
     (tmp_path / MANIFEST).write_text(json.dumps(manifest | {"schema": 0}))
     with pytest.raises(OpenPairError, match="schema 0"):
         PreparedStore(tmp_path)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import json
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from importlib.metadata import PackageNotFoundError, version
@@ -15,6 +14,7 @@ from safetensors.torch import save_file
 from openpair.checkpoints.networks import load_strictly, network_class
 from openpair.checkpoints.plain import from_plain, to_plain
 from openpair.checkpoints.weights import read_state
+from openpair.checksums import read_sealed_json, sealed_json
 from openpair.errors import OpenPairError
 from openpair.files import whole_file
 from openpair.kinds import network_kinds
@@ -75,7 +75,7 @@ def save_checkpoint(
     with whole_file(path.with_suffix(".json")) as json_part, whole_file(path, size_bytes=size_bytes) as part:
         save_file(tensors, part)
         record["sha256"] = _sha256(part)
-        json_part.write_text(json.dumps(record, indent=2) + "\n")
+        json_part.write_bytes(sealed_json(record, end="\n", indent=2))
         path.with_suffix(".json").unlink(missing_ok=True)
 
 
@@ -134,7 +134,7 @@ def read_info(path: Path, kinds: Registry | None = None) -> CheckpointInfo:
     """
     beside = path.with_suffix(".json")
     try:
-        record = json.loads(beside.read_text(encoding="utf-8"))
+        record = read_sealed_json(beside)
         if record["format"] != FORMAT_VERSION:
             raise OpenPairError(
                 f"the checkpoint has format {record['format']}, this version reads {FORMAT_VERSION}",

@@ -77,7 +77,7 @@ class Unpack:
         from openpair.progress import ProgressView
 
         with ProgressView() as view:
-            parts = unpack_world(self.out, root=self.root, splits=self.splits, progress=view.task("logs"))
+            parts = unpack_world(self.out, root=self.root, splits=self.splits, on_progress=view.update)
         for part in parts:
             towns = ", ".join(f"{town} as {location}" for town, location in part.location.items())
             print(f"{self.out / part.folder}: {towns}")
@@ -158,7 +158,7 @@ class Materialise:
         with ProgressView() as view:
             written = materialise_world(
                 self.out, self.split, root=self.root, history=self.history, max_scenes=self.max_scenes,
-                progress=view.task("frames"),
+                on_progress=view.update,
             )  # fmt: skip
         print(f"{self.out}: {written} frames written")
         return 0

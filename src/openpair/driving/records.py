@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import csv
 import io
-import json
 import math
 from collections.abc import Iterable
 from dataclasses import asdict, dataclass, fields
@@ -14,6 +13,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from openpair.checksums import read_sealed_json, sealed_json
+from openpair.damage import cause_of
 from openpair.datatypes.columns import BoxIndex, StateIndex
 from openpair.driving.judge import Judgement
 from openpair.driving.loop import Drive
@@ -182,7 +183,7 @@ def drive_file(
     }
     if drive.traffic.answers_ego:
         data["traffic"] = _traffic(drive)
-    return json.dumps(data, separators=(",", ":"), allow_nan=False) + "\n"
+    return sealed_json(data, end="\n", separators=(",", ":"), allow_nan=False).decode()
 
 
 def _traffic(drive: Drive) -> list[dict[str, Any]]:
@@ -205,13 +206,15 @@ def _traffic(drive: Drive) -> list[dict[str, Any]]:
 def read_drive_file(path: Path) -> dict[str, Any]:
     """The content of a drive's file. Raises OpenPairError for a file that is not one."""
     try:
-        data: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
+        data = read_sealed_json(path)
         if data["format"] != FORMAT:
             raise OpenPairError(f"this is format {data['format']} of a drive, not {FORMAT}", where=path)
         row_of(data)
         return data
     except (OSError, ValueError, KeyError, TypeError) as error:
-        raise OpenPairError("this is not a file of a drive", where=path, fix="Delete it and drive again") from error
+        raise OpenPairError(
+            f"the file of a drive cannot be read ({cause_of(error)})", where=path, fix="Delete it and drive again"
+        ) from error
 
 
 def row_of(data: dict[str, Any]) -> DriveRow:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import json
 import math
 from collections import Counter
 from collections.abc import Sequence
@@ -13,6 +12,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from openpair.checksums import sealed_json
 from openpair.driving.records import SCORES, DriveRow
 from openpair.evaluation.sources import AgentSource
 from openpair.evaluation.statistics import bootstrap_by_log, paired_difference
@@ -87,8 +87,8 @@ def column(rows: Sequence[DriveRow], name: str) -> NDArray[np.float64]:
 
 
 def summary_json(summary: dict[str, Any]) -> str:
-    """Text of summary.json. Undefined numbers are null."""
-    return json.dumps(null_nan(summary), indent=2, allow_nan=False) + "\n"
+    """Text of summary.json, with its checksum. Undefined numbers are null."""
+    return sealed_json(null_nan(summary), end="\n", indent=2, allow_nan=False).decode()
 
 
 def data_hash(fingerprint: str, logs: Sequence[str]) -> str:

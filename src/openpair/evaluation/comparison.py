@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import json
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -12,6 +11,7 @@ from typing import Any
 
 import numpy as np
 
+from openpair.checksums import read_sealed_json
 from openpair.datatypes.columns import Protocol
 from openpair.datatypes.scores import SHORT_NAMES, metric_names
 from openpair.errors import OpenPairError
@@ -121,7 +121,7 @@ def read_results(folder: Path) -> Results:
     """Results of an evaluation. Raises OpenPairError for a folder without scores.csv and summary.json of one."""
     path = folder / SUMMARY_FILE
     try:
-        summary = json.loads(path.read_text(encoding="utf-8"))
+        summary = read_sealed_json(path)
         missing = {"protocol", "variant", "dataset", "scenes"} - summary.keys()
         if missing:
             raise ValueError(f"it lacks {', '.join(sorted(missing))}")

@@ -12,6 +12,7 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
+from openpair.checksums import check, sealed_json
 from openpair.datatypes.columns import Protocol
 from openpair.datatypes.scores import metric_names
 from openpair.errors import OpenPairError
@@ -114,11 +115,11 @@ class ChunkResult:
 
 
 class PartialResults:
-    """Finished chunks of an evaluation, one JSON line each, appended as they come.
+    """Finished chunks of an evaluation, one JSON line with a checksum each, appended as they come.
 
     The first line holds the fingerprint of the evaluation. A file of another evaluation is not resumed but replaced;
-    a last line cut short by a kill or a full disk is dropped. A context manager: closes the file, and deletes it where
-    no chunk was finished. Without a folder nothing is written.
+    a last line cut short by a kill or a full disk is dropped, and so is every line whose checksum is wrong. A context
+    manager: closes the file, and deletes it where no chunk was finished. Without a folder nothing is written.
     """
 
     def __init__(self, folder: Path | None, fingerprint: str) -> None:
@@ -150,6 +151,7 @@ class PartialResults:
     def _take(self, line: str) -> None:
         try:
             data = json.loads(line)
+            check(line.encode())
             self.finished[int(data["chunk"])] = ChunkResult(
                 _rows_from_json(data["rows"]),
                 list(data["digests"]),
@@ -186,7 +188,7 @@ def _chunk_line(chunk: int, result: ChunkResult) -> str:
         "mapping_rows": {name: _rows_to_json(rows) for name, rows in result.mapping_rows.items()},
         "plans": result.plans,
     }
-    return json.dumps(data, allow_nan=False)
+    return sealed_json(data, allow_nan=False).decode()
 
 
 def _rows_to_json(rows: Sequence[ScoreRow]) -> list[dict[str, Any]]:

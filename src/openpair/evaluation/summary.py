@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import json
 import math
 import platform
 from collections.abc import Mapping, Sequence
@@ -13,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from openpair import __version__
+from openpair.checksums import sealed_json
 from openpair.datasets.base import SceneKey
 from openpair.datatypes.columns import Protocol
 from openpair.datatypes.scores import metric_names
@@ -183,7 +183,7 @@ def summarise(
 
 
 def summary_json(summary: Summary, files: Mapping[str, str] | None = None) -> str:
-    """Text of summary.json. Undefined numbers are null.
+    """Text of summary.json, with its checksum. Undefined numbers are null.
 
     Args:
         summary: its content.
@@ -198,7 +198,7 @@ def summary_json(summary: Summary, files: Mapping[str, str] | None = None) -> st
     head = {name: data.pop(name) for name in ("protocol", "score_name", "variant", "dataset", "split")}
     scenes["failures"] = data.pop("failures")
     data = {**head, "scenes": scenes, "agents": agents, "differences": differences, **data}
-    return json.dumps(null_nan(data), indent=2, allow_nan=False) + "\n"
+    return sealed_json(null_nan(data), end="\n", indent=2, allow_nan=False).decode()
 
 
 def versions() -> dict[str, str]:

@@ -1,7 +1,8 @@
 """A store of ready features and targets: built once, then read by training as fast as memory allows.
 
-A store is a folder: ``store.json`` (version, configuration, tokens), one ``.npy`` file per array, memory-mapped, and
-``done.npy``, which says which scenes are in. Camera and LiDAR are kept as bytes. A demo scene takes 76 kB.
+A store is a folder: ``store.json`` (version, configuration, tokens), one ``.npy`` file per array, memory-mapped,
+``done.npy``, which says which scenes are in, and ``crc32.npy``, a checksum for each scene of each array, which is
+verified when a process first reads it. Camera and LiDAR are kept as bytes. A demo scene takes 76 kB.
 """
 
 from __future__ import annotations
@@ -10,6 +11,7 @@ import hashlib
 import json
 import math
 import shutil
+import zlib
 from collections.abc import Callable, Sequence
 from dataclasses import asdict
 from functools import partial
@@ -19,6 +21,8 @@ from typing import Any, Final, Literal
 import numpy as np
 from numpy.typing import NDArray
 
+from openpair.checksums import read_sealed_json, sealed_json
+from openpair.damage import reading
 from openpair.datatypes.columns import NUM_POSES
 from openpair.datatypes.known_input import KnownConfig
 from openpair.datatypes.scene import Scene, SensorFrame
@@ -45,6 +49,7 @@ OpenSource = Callable[[], LoadScene]
 WHAT: Final = "see scenes"
 META: Final = "store.json"
 DONE: Final = "done.npy"
+CHECKSUMS: Final = "crc32.npy"
 FAILURES: Final = "failures.json"
 CHUNK: Final = 16
 """Scenes a worker takes at least at a time: neighbours share logs and maps."""
@@ -54,6 +59,7 @@ MAX_CHUNK: Final = 128
 Mode = Literal["r", "r+"]
 
 _WAITING, _STORED, _FAILED = 0, 1, 2
+_REBUILD = "Delete the folder and build it again"
 
 
 def stored_arrays(config: FeatureConfig) -> dict[str, tuple[tuple[int, ...], np.dtype[Any]]]:
@@ -126,8 +132,17 @@ class FeatureStore:
         self._rows = np.flatnonzero(done == _STORED)
         self.tokens = tuple(every[i] for i in self._rows)
         failures = folder / FAILURES
-        self.failures: dict[str, str] = json.loads(failures.read_text()) if failures.exists() else {}
+        with reading(failures, "the list of scenes that the feature store lacks", fix=_REBUILD):
+            self.failures: dict[str, str] = read_sealed_json(failures) if failures.exists() else {}
+        if set(every) - set(self.tokens) != self.failures.keys():
+            raise OpenPairError(
+                f"{DONE} and {FAILURES} of the feature store do not agree on which scenes are in it",
+                where=folder,
+                fix="Build it again: it goes on where it stopped",
+            )
         self._arrays = _open_arrays(folder, self.config, len(every), "r")
+        self._checksums = _open_checksums(folder, meta, "r")
+        self._verified = np.zeros((len(every), len(self._arrays)), bool)
         self._index = {token: i for i, token in enumerate(self.tokens)}
 
     def __reduce__(self) -> tuple[type[FeatureStore], tuple[Path]]:
@@ -151,13 +166,34 @@ class FeatureStore:
         return {name: array[0] for name, array in self.batch(np.array([index])).items()}
 
     def stored(self, indices: NDArray[np.integer] | Sequence[int]) -> Arrays:
-        """(B, ...) arrays of some scenes in stored form: bytes for camera, LiDAR counts and semantic map."""
-        rows = self._rows[np.asarray(indices, np.int64)]
-        return {name: array[rows] for name, array in self._arrays.items()}
+        """(B, ...) arrays of some scenes in stored form: bytes for camera, LiDAR counts and semantic map.
+
+        Raises OpenPairError for a scene whose checksum does not fit.
+        """
+        return {name: self.column(name, indices) for name in self._arrays}
 
     def column(self, name: str, indices: NDArray[np.integer] | Sequence[int]) -> NDArray[Any]:
-        """(B, ...) one of the arrays in stored form, without reading the others."""
-        return self._arrays[name][self._rows[np.asarray(indices, np.int64)]]
+        """(B, ...) one of the arrays in stored form, without reading the others. Raises as :meth:`stored`."""
+        rows = self._rows[np.asarray(indices, np.int64)]
+        values = self._arrays[name][rows]
+        self._verify(name, rows, values)
+        return values
+
+    def _verify(self, name: str, rows: NDArray[np.int64], values: NDArray[Any]) -> None:
+        """Compares rows of an array that are read for the first time with their checksums."""
+        if self._checksums is None:
+            return
+        column = list(self._arrays).index(name)
+        for at in np.flatnonzero(~self._verified[rows, column]):
+            row = rows[at]
+            if zlib.crc32(np.ascontiguousarray(values[at])) != self._checksums[row, column]:
+                token = self.tokens[int(np.searchsorted(self._rows, row))]
+                raise OpenPairError(
+                    f"the feature store is damaged: the checksum of scene {token} is wrong",
+                    where=self.folder / f"{name}.npy",
+                    fix=_REBUILD,
+                )
+            self._verified[row, column] = True
 
     def batch(self, indices: NDArray[np.integer] | Sequence[int]) -> Arrays:
         """(B, ...) features and targets of some scenes: float32, labels bool, semantic map int64."""
@@ -238,7 +274,7 @@ def _build_missing(
         done.flush()
         finished += len(rows)
         on_progress(WHAT, finished, len(tokens))
-    write_atomically(folder / FAILURES, json.dumps(failures, indent=1))
+    write_atomically(folder / FAILURES, sealed_json(failures, indent=1))
     if not (done == _STORED).any():
         reason = next(iter(failures.values()))
         raise OpenPairError(f"not one of {len(tokens)} scenes could be built: {reason}", where=folder)
@@ -255,6 +291,7 @@ class _Builder:
         self._config = config
         self._load = open_source()
         self._arrays = _open_arrays(folder, config, count, "r+")
+        self._checksums = _open_checksums(folder, _read_meta(folder), "r+")
 
     def build(self, rows: Rows, tokens: list[str]) -> ChunkResult:
         failed: dict[int, str] = {}
@@ -270,8 +307,13 @@ class _Builder:
                 continue
             for name, value in encoded.items():
                 self._arrays[name][row] = value
+            if self._checksums is not None:
+                values = (encoded[name].astype(array.dtype, order="C") for name, array in self._arrays.items())
+                self._checksums[row] = [zlib.crc32(value) for value in values]
         for array in self._arrays.values():
             array.flush()
+        if self._checksums is not None:
+            self._checksums.flush()
         return rows, failed
 
 
@@ -288,6 +330,7 @@ def _prepare(folder: Path, tokens: Sequence[str], config: FeatureConfig) -> None
     if (folder / META).exists():
         return
     arrays = {f"{name}.npy": ((len(tokens), *shape), dtype) for name, (shape, dtype) in stored_arrays(config).items()}
+    arrays[CHECKSUMS] = ((len(tokens), len(arrays)), np.dtype(np.uint32))
     arrays[DONE] = ((len(tokens),), np.dtype(np.uint8))  # zeros: every scene waits
     size_bytes = sum(math.prod(shape) * dtype.itemsize for shape, dtype in arrays.values())
     if shutil.disk_usage(folder).free < size_bytes:
@@ -301,26 +344,24 @@ def _prepare(folder: Path, tokens: Sequence[str], config: FeatureConfig) -> None
         for name in arrays:
             (folder / name).unlink(missing_ok=True)
         raise
-    meta = {"version": FEATURES_VERSION, "config": asdict(config), "tokens": list(tokens)}
-    write_atomically(folder / META, json.dumps(meta))
+    meta = {"version": FEATURES_VERSION, "checksums": True, "config": asdict(config), "tokens": list(tokens)}
+    write_atomically(folder / META, sealed_json(meta))
 
 
 def _read_meta(folder: Path) -> dict[str, Any]:
     try:
-        meta = json.loads((folder / META).read_text())
+        meta = read_sealed_json(folder / META)
         if meta["version"] != FEATURES_VERSION:
             raise OpenPairError(
                 f"the feature store has version {meta['version']}, this is version {FEATURES_VERSION}",
                 where=folder,
-                fix="Delete the folder and build it again",
+                fix=_REBUILD,
             )
-        return dict(meta)
+        return meta
     except FileNotFoundError:
         raise OpenPairError("there is no feature store", where=folder, fix="Build it first") from None
     except (ValueError, KeyError, TypeError) as error:
-        raise OpenPairError(
-            f"the feature store's {META} is damaged ({error})", where=folder, fix="Delete the folder and build it again"
-        ) from error
+        raise OpenPairError(f"the feature store's {META} is damaged ({error})", where=folder, fix=_REBUILD) from error
 
 
 def _config_of(meta: dict[str, Any]) -> FeatureConfig:
@@ -336,19 +377,21 @@ def _open_arrays(folder: Path, config: FeatureConfig, count: int, mode: Mode) ->
     }
 
 
+def _open_checksums(folder: Path, meta: dict[str, Any], mode: Mode) -> np.memmap[Any, Any] | None:
+    """(scenes, arrays) uint32, arrays in the order of :func:`stored_arrays`; None in stores of older versions."""
+    if not meta.get("checksums"):
+        return None
+    shape = (len(meta["tokens"]), len(stored_arrays(_config_of(meta))))
+    return _open_array(folder / CHECKSUMS, shape, np.dtype(np.uint32), mode)
+
+
 def _open_array(path: Path, shape: tuple[int, ...], dtype: np.dtype[Any], mode: Mode) -> np.memmap[Any, Any]:
-    try:
+    with reading(path, "a file of the feature store", fix=_REBUILD):
         array = np.load(path, mmap_mode=mode, allow_pickle=False)
-    except (OSError, ValueError) as error:
-        raise OpenPairError(
-            f"a file of the feature store cannot be read ({error})",
-            where=path,
-            fix="Delete the folder and build it again",
-        ) from error
     if array.shape != shape or array.dtype != dtype:
         raise OpenPairError(
             f"the file holds {array.shape} {array.dtype}, not {shape} {dtype}",
             where=path,
-            fix="Delete the folder and build it again",
+            fix=_REBUILD,
         )
     return array

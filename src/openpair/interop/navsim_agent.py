@@ -9,12 +9,15 @@ from __future__ import annotations
 import io
 import struct
 import subprocess
-from typing import Any, Dict, List, Optional  # noqa: UP035  Hydra reads the signature on Python 3.9
+from typing import Any, Dict, List, Optional, Sequence  # noqa: UP035  Hydra reads the signature on Python 3.9
 
 import numpy as np
 import torch
 
 CAMERAS = ("cam_l0", "cam_f0", "cam_r0")
+SENSORS = (*CAMERAS, "lidar")
+"""What networks may read; those of one kind may do without the other."""
+
 NOW = 3
 """Position of the current frame among the four that NAVSIM hands over."""
 
@@ -61,11 +64,13 @@ class OpenPairAgent(torch.nn.Module):
         return self.__class__.__name__
 
     def get_sensor_config(self) -> Any:
-        """The three front cameras and the LiDAR of the current frame."""
+        """Of the current frame, what the networks read of the three front cameras and the LiDAR. Loads them."""
         from navsim.common.dataclasses import SensorConfig
 
         others = ("cam_l1", "cam_l2", "cam_r1", "cam_r2", "cam_b0")
-        wanted = {name: [NOW] for name in (*CAMERAS, "lidar_pc")}  # type: Dict[str, Any]
+        reads = self._loaded().reads
+        wanted = {name: [NOW] if name in reads else False for name in CAMERAS}  # type: Dict[str, Any]
+        wanted["lidar_pc"] = [NOW] if "lidar" in reads else False
         return SensorConfig(**wanted, **dict.fromkeys(others, False))
 
     def initialize(self) -> None:
@@ -85,10 +90,14 @@ class OpenPairAgent(torch.nn.Module):
         """NAVSIM's Trajectory of one AgentInput."""
         from navsim.common.dataclasses import Trajectory
 
+        planner = self._loaded()
+        poses = checked_plan(planner.plan(inputs_of(agent_input, planner.reads)))
+        return Trajectory(np.asarray(poses, dtype=np.float32), self._sampling())
+
+    def _loaded(self) -> Any:
         if self._planner is None:
             self.initialize()
-        poses = checked_plan(self._planner.plan(inputs_of(agent_input)))
-        return Trajectory(np.asarray(poses, dtype=np.float32), self._sampling())
+        return self._planner
 
     def _sampling(self) -> Any:
         if self._trajectory_sampling is None:
@@ -114,16 +123,23 @@ class OpenPairAgent(torch.nn.Module):
         return []
 
 
-def inputs_of(agent_input: Any) -> Dict[str, np.ndarray]:  # noqa: UP006
+def inputs_of(agent_input: Any, reads: Sequence[str] = SENSORS) -> Dict[str, np.ndarray]:  # noqa: UP006
     """What the planner needs of NAVSIM's AgentInput, as plain arrays.
 
+    Args:
+        agent_input: NAVSIM's.
+        reads: which of SENSORS the networks read; the others need not be there.
+
     Returns:
-        cam_l0, cam_f0, cam_r0 (H, W, 3) uint8 RGB; lidar (P, 3) float32 x, y, z [m]; driving_command (4,), velocity
-        (2,) [m/s], acceleration (2,) [m/s^2], ego axes.
+        cam_l0, cam_f0, cam_r0 (H, W, 3) uint8 RGB and lidar (P, 3) float32 x, y, z [m], as far as they are read;
+        driving_command (4,), velocity (2,) [m/s], acceleration (2,) [m/s^2], ego axes.
     """
-    status, cameras = agent_input.ego_statuses[-1], agent_input.cameras[-1]
-    inputs = {name: np.ascontiguousarray(getattr(cameras, name).image) for name in CAMERAS}
-    inputs["lidar"] = np.ascontiguousarray(agent_input.lidars[-1].lidar_pc[:3].T, dtype=np.float32)
+    status = agent_input.ego_statuses[-1]
+    inputs = {
+        name: np.ascontiguousarray(getattr(agent_input.cameras[-1], name).image) for name in CAMERAS if name in reads
+    }
+    if "lidar" in reads:
+        inputs["lidar"] = np.ascontiguousarray(agent_input.lidars[-1].lidar_pc[:3].T, dtype=np.float32)
     inputs["driving_command"] = np.asarray(status.driving_command, dtype=np.int64).reshape(4)
     inputs["velocity"] = np.asarray(status.ego_velocity, dtype=np.float64).reshape(2)
     inputs["acceleration"] = np.asarray(status.ego_acceleration, dtype=np.float64).reshape(2)
@@ -131,7 +147,11 @@ def inputs_of(agent_input: Any) -> Dict[str, np.ndarray]:  # noqa: UP006
 
 
 class PlanProcess:
-    """A planner in a process of another interpreter (``openpair.interop.plan_server``)."""
+    """A planner in a process of another interpreter (``openpair.interop.plan_server``).
+
+    Attributes:
+        reads: which of SENSORS its networks read.
+    """
 
     def __init__(self, python: str, checkpoint: str, mode: Optional[str]) -> None:  # noqa: UP045
         command = [python, "-m", "openpair.interop.plan_server", checkpoint] + ([] if mode is None else [mode])
@@ -142,7 +162,8 @@ class PlanProcess:
                 f"agent.openpair_python: '{python}' cannot be started ({error.strerror}); it must be the path of the "
                 "Python interpreter that has OpenPaIR, such as its environment's bin/python"
             ) from error
-        read_message(self._process.stdout)  # ready, or the reason why not
+        ready = read_message(self._process.stdout)  # or the reason why not
+        self.reads = tuple(ready.decode("utf-8", "replace").split()[1:])
 
     def plan(self, inputs: Dict[str, np.ndarray]) -> np.ndarray:  # noqa: UP006
         """(8, 3) plan. Raises RuntimeError with the other process's reason where there is none."""

@@ -27,7 +27,7 @@ def serve() -> None:
     except Exception as error:
         write_message(answers, f"{error or type(error).__name__}".encode(), is_error=True)
         return
-    write_message(answers, b"ready")
+    write_message(answers, " ".join(("ready", *planner.reads)).encode())
     while len(header := questions.read(HEADER.size)) == HEADER.size:
         (length,) = HEADER.unpack(header)
         if not 0 < length <= MAX_INPUT_BYTES:  # what follows cannot be told from the next message

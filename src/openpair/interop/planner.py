@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -17,18 +18,23 @@ from openpair.datatypes.scene import Frame, Scene, SensorFrame
 from openpair.errors import OpenPairError
 from openpair.planning.changes import NO_CHANGES, PlannerChanges
 from openpair.planning.network_files import NetworkFiles, planner_of
+from openpair.planning.networks import load_networks
 from openpair.planning.scene_planner import load_planner
 
 
 class SensorPlanner:
     """A trained planner that is handed sensors instead of scenes. It has no memory: frames come one by one.
 
+    Attributes:
+        reads: names of the sensors that its networks read, of cam_l0, cam_f0, cam_r0 and lidar.
+
     Args:
         checkpoint: run folder, or a policy's checkpoint file.
         mode: as of :data:`openpair.planning.config.MODES`; None = the stored one where all networks are there.
         changes: to the settings that are stored beside the networks.
 
-    Raises OpenPairError for a checkpoint that cannot be used, and for a mode that needs the truth.
+    Raises OpenPairError for a checkpoint that cannot be used, for a mode that needs the truth and for networks that
+    read it.
     """
 
     def __init__(self, checkpoint: str | Path, mode: str | None = None, changes: PlannerChanges = NO_CHANGES) -> None:
@@ -36,6 +42,10 @@ class SensorPlanner:
         chosen, config = planner_of(files, mode, changes, where=checkpoint)
         if config.root == "human" or config.best_of:
             raise OpenPairError(f"mode '{chosen}' needs the truth, which a driving car does not know", where="mode")
+        features = load_networks(replace(files, planner=None)).features
+        if features.known:
+            raise OpenPairError("these networks read the truth, which a driving car does not know", where=checkpoint)
+        self.reads = (*(FRONT_CAMERAS if features.cameras else ()), *(("lidar",) if features.lidar else ()))
         self._sensors = _GivenSensors()
         self._planner = load_planner(files, mode=chosen, changes=changes, dataset=self._sensors, name="sensors")
         self._count = 0
@@ -44,24 +54,25 @@ class SensorPlanner:
         """(8, 3) x [m], y [m], heading [rad], ego rear-axle frame.
 
         Args:
-            inputs: cam_l0, cam_f0, cam_r0 (H, W, 3) uint8 RGB; lidar (P, 3) x, y, z [m]; driving_command (4,);
-                velocity (2,) [m/s] and acceleration (2,) [m/s^2], ego axes.
+            inputs: cam_l0, cam_f0, cam_r0 (H, W, 3) uint8 RGB and lidar (P, 3) x, y, z [m], as far as they are read;
+                driving_command (4,); velocity (2,) [m/s] and acceleration (2,) [m/s^2], ego axes.
 
         Raises OpenPairError for sensors that are missing or malformed.
         """
-        missing = [name for name in (*FRONT_CAMERAS, *_OTHERS) if name not in inputs]
+        missing = [name for name in (*self.reads, *_STATUS) if name not in inputs]
         if missing:
             raise OpenPairError(f"the inputs lack {', '.join(missing)}", where="sensors")
         self._count += 1
-        images = {name: np.asarray(inputs[name]) for name in FRONT_CAMERAS}
-        self._sensors.frame = SensorFrame(images, np.asarray(inputs["lidar"], np.float32))
+        images = {name: np.asarray(inputs[name]) for name in FRONT_CAMERAS if name in self.reads}
+        lidar = np.asarray(inputs["lidar"], np.float32) if "lidar" in self.reads else None
+        self._sensors.frame = SensorFrame(images or None, lidar)
         ego = EgoState(0, np.zeros(3), np.asarray(inputs["velocity"]), np.asarray(inputs["acceleration"]))
         command = np.asarray(inputs["driving_command"], np.int64)
         frame = Frame(f"sensors{self._count}", ego, Agents.empty(), (), (), command, {})
         return self._planner.plan(Scene("sensors", "", _NOWHERE, (frame,), current_index=0))
 
 
-_OTHERS = ("lidar", "driving_command", "velocity", "acceleration")
+_STATUS = ("driving_command", "velocity", "acceleration")
 _NOWHERE = RoadMap("", {}, {})
 
 

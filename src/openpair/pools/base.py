@@ -27,10 +27,16 @@ class Pool(Protocol):
     ) -> Iterator[tuple[int, Result]]:
         """(number, result) of every item, in any order, each once.
 
-        Raises what an item, or opening a worker, raised; :class:`WorkersDied` where workers are killed again and
-        again. Closing the iterator stops the work.
+        Raises what an item, or opening a worker, raised, with the item's number as a note; :class:`WorkersDied` where
+        workers are killed again and again. Closing the iterator stops the work.
         """
         ...
+
+
+def name_item(error: BaseException, number: int) -> None:
+    """Note on what an item raised which of them it was: tracebacks show it, messages stay as they are (Python 3.11)."""
+    if hasattr(error, "add_note"):
+        error.add_note(f"raised by piece of work {number}")
 
 
 class WorkersDied(RuntimeError):
@@ -54,4 +60,9 @@ class Serial:
             return
         work = open_worker()
         for number, item in items.items():
-            yield number, work(item)
+            try:
+                result = work(item)
+            except Exception as error:
+                name_item(error, number)
+                raise
+            yield number, result

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from multiprocessing import get_context
 from typing import Any
 
-from openpair.pools.base import Item, OpenWorker, Result, Serial, WorkersDied
+from openpair.pools.base import Item, OpenWorker, Result, Serial, WorkersDied, name_item
 from openpair.pools.parents import end_with_parent
 
 RESTARTS = 3
@@ -46,7 +46,14 @@ class Processes:
             try:
                 numbers = {executor.submit(_work, item): number for number, item in left.items()}
                 for future in as_completed(numbers):
-                    number, result = numbers.pop(future), future.result()
+                    number = numbers.pop(future)
+                    try:
+                        result = future.result()
+                    except BrokenProcessPool:
+                        raise
+                    except Exception as error:
+                        name_item(error, number)
+                        raise
                     del left[number]
                     yield number, result
                 return

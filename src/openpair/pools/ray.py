@@ -8,7 +8,7 @@ from types import TracebackType
 from typing import Any
 
 from openpair.errors import OpenPairError
-from openpair.pools.base import Item, OpenWorker, Result, WorkersDied
+from openpair.pools.base import Item, OpenWorker, Result, WorkersDied, name_item
 
 LOCAL = "local"
 MAX_RETRIES = 3
@@ -84,7 +84,9 @@ class Ray:
                     try:
                         result = ray.get(reference)
                     except ray.exceptions.RayTaskError as error:
-                        raise error.cause if isinstance(error.cause, Exception) else error from None
+                        cause = error.cause if isinstance(error.cause, Exception) else error
+                        name_item(cause, number)
+                        raise cause from None
                     except (ray.exceptions.WorkerCrashedError, ray.exceptions.NodeDiedError) as error:
                         raise WorkersDied(MAX_RETRIES + 1, len(waiting) + len(running) + 1) from error
                     yield number, result

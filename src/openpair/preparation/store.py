@@ -12,6 +12,7 @@ from collections.abc import Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 
+from openpair.checksums import read_sealed_json, sealed_json
 from openpair.datatypes.columns import Protocol
 from openpair.datatypes.scoring_scene import ScoringScene
 from openpair.errors import OpenPairError
@@ -46,15 +47,14 @@ class StoreManifest:
 
     def write(self, folder: Path) -> None:
         """Write it at once, in place of an older one."""
-        write_atomically(folder / MANIFEST, json.dumps(asdict(self)))
+        write_atomically(folder / MANIFEST, sealed_json(asdict(self)))
 
     @staticmethod
     def read(folder: Path) -> StoreManifest:
         """Raises OpenPairError if there is none or it is damaged."""
         path = folder / MANIFEST
         try:
-            entries = json.loads(path.read_text(encoding="utf-8"))
-            manifest = StoreManifest(**entries)
+            manifest = StoreManifest(**read_sealed_json(path))
             Protocol(manifest.protocol)
             tokens = [token for shard in manifest.shards for token in shard]
             if not all(isinstance(token, str) for token in tokens):
@@ -89,6 +89,7 @@ class PreparedStore:
             token: (shard, row) for shard, tokens in enumerate(self.manifest.shards) for row, token in enumerate(tokens)
         }
         self._shards: OrderedDict[int, tuple[TensorFile, list[str]]] = OrderedDict()
+        self._verified: set[int] = set()
         self._shapes: dict[str, MapShapes] = {}
 
     @property
@@ -109,12 +110,14 @@ class PreparedStore:
 
     def __getstate__(self) -> dict[str, object]:
         """Without mapped files, so that a store can travel to worker processes."""
-        return {**self.__dict__, "_shards": OrderedDict(), "_shapes": {}}
+        return {**self.__dict__, "_shards": OrderedDict(), "_verified": set(), "_shapes": {}}
 
     def load(self, token: str) -> ScoringScene:
         """The scoring scene of a token, as :func:`~openpair.preparation.prepare.prepare_scene` would make it.
 
-        Raises OpenPairError if it is unknown or could not be prepared.
+        A shard's checksum is verified when the first of its scenes is loaded.
+
+        Raises OpenPairError if it is unknown or could not be prepared, or where the shard is damaged.
         """
         ingredients, map_name = self._ingredients(token)
         return assemble(ingredients, self._map(map_name))
@@ -135,7 +138,8 @@ class PreparedStore:
 
     def _shard(self, number: int) -> tuple[TensorFile, list[str]]:
         if number not in self._shards:
-            file = TensorFile(shard_path(self.folder, number))
+            file = TensorFile(shard_path(self.folder, number), verify=number not in self._verified)
+            self._verified.add(number)
             self._shards[number] = (file, json.loads(file.metadata.get("maps", "[]")))
             if len(self._shards) > OPEN_SHARDS:
                 self._shards.popitem(last=False)

@@ -113,9 +113,10 @@ def build_store(
         _Job(folder, number, tuple(wanted[begin : begin + SCENES_PER_SHARD]), protocol, source)
         for number, begin in enumerate(range(0, len(wanted), SCENES_PER_SHARD))
     ]
-    results = {job.number: built for job in jobs if (built := _finished(job)) is not None}
+    results = _finished_of(jobs, verify=False)
     if len(results) < len(jobs) or listed != _manifest(jobs, results, protocol, source):
         with locked(folder):
+            results = _finished_of(jobs, verify=True)
             _build_missing(jobs, results, dataset_factory, Processes(workers) if pool is None else pool, on_progress)
             _manifest(jobs, results, protocol, source).write(folder)
     on_progress(WHAT, len(wanted), len(wanted))
@@ -183,13 +184,22 @@ def _build_shard(job: _Job, dataset: SceneSource) -> Built:
     return stored, failures
 
 
-def _finished(job: _Job) -> Built | None:
-    """What an earlier run stored for this shard, or None if it has to be done."""
+def _finished_of(jobs: Sequence[_Job], *, verify: bool) -> dict[int, Built]:
+    """Number -> result of the jobs that an earlier run has done."""
+    return {job.number: built for job in jobs if (built := _finished(job, verify)) is not None}
+
+
+def _finished(job: _Job, verify: bool) -> Built | None:
+    """What an earlier run stored for this shard, or None if it has to be done.
+
+    Only a store that is not complete has its shards' checksums verified here: one that is has them verified as scenes
+    are loaded.
+    """
     path = shard_path(job.folder, job.number)
     if not path.exists():
         return None
     try:
-        metadata = TensorFile(path).metadata
+        metadata = TensorFile(path, verify=verify).metadata
         if any(metadata.get(name) != value for name, value in job.identity().items()):
             return None
         if not all(map_file_path(job.folder, name).exists() for name in json.loads(metadata["maps"])):

@@ -16,7 +16,8 @@ from numpy.typing import NDArray
 from safetensors.torch import load_file, save_file
 from torch import Tensor
 
-from openpair.errors import OpenPairError
+from openpair.checksums import CHECKSUM, UNSEALED, check_file, seal_file
+from openpair.damage import reading
 from openpair.files import whole_file
 from openpair.rewards.exact import ExactReward, ExactScores
 from openpair.training.batch import EarlierSource, SceneBatch, SceneSource, evaluation_batches
@@ -55,16 +56,16 @@ class CandidatePool:
         """Write the pool, whole or not at all."""
         tensors = {"candidates": self.candidates, "scores": self.scores, "metrics": self.metrics}
         with whole_file(path, size_bytes=sum(tensor.nbytes for tensor in tensors.values())) as part:
-            save_file(tensors, part)
+            save_file(tensors, part, {CHECKSUM: UNSEALED})
+            seal_file(part)
 
     @staticmethod
     def load(path: Path) -> CandidatePool:
-        """Read a pool. Raises OpenPairError where the file is missing or is not one."""
-        try:
+        """Read a pool. Raises OpenPairError where the file is missing, damaged or is not one."""
+        with reading(path, "the candidate pool", fix="Delete it to make it anew"):
+            check_file(path)
             tensors = load_file(path)
             return CandidatePool(tensors["candidates"], tensors["scores"], tensors["metrics"])
-        except (OSError, KeyError, ValueError) as error:
-            raise OpenPairError("this is not a candidate pool", where=path, fix="Delete it to make it anew") from error
 
 
 def build_pool(

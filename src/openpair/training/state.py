@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import json
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
-from typing import Any
 
-from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 
+from openpair.checksums import CHECKSUM, UNSEALED, check_file, read_sealed_json, seal_file, sealed_json
+from openpair.damage import reading
 from openpair.errors import OpenPairError
 from openpair.files import whole_file, write_atomically
 from openpair.training.branch import Branch
@@ -45,7 +44,8 @@ def save_state(folder: Path, branch: Branch, point: ResumePoint, *, fingerprint:
     tensor_file = f"state-{point.next_step:07d}.safetensors"
     tensors = {name: tensor.contiguous() for name, tensor in branch.state_tensors().items()}
     with whole_file(folder / tensor_file, size_bytes=sum(tensor.nbytes for tensor in tensors.values())) as part:
-        save_file(tensors, part)
+        save_file(tensors, part, {CHECKSUM: UNSEALED})
+        seal_file(part)
     record = {
         "version": STATE_VERSION,
         "branch": branch.name,
@@ -54,7 +54,7 @@ def save_state(folder: Path, branch: Branch, point: ResumePoint, *, fingerprint:
         "fingerprint": fingerprint,
         "scalars": branch.scalars(),
     }
-    write_atomically(folder / "state.json", json.dumps(record, indent=2))
+    write_atomically(folder / "state.json", sealed_json(record, indent=2))
     for old in folder.glob("state-*.safetensors"):
         if old.name != tensor_file:
             old.unlink()
@@ -68,18 +68,17 @@ def load_state(folder: Path, branch: Branch, *, fingerprint: str) -> ResumePoint
     path = folder / "state.json"
     if not path.exists():
         return ResumePoint(0, 0.0)
-    try:
-        record: dict[str, Any] = json.loads(path.read_text())
+    with reading(path, "the saved training state", fix="Delete the folder to start again"):
+        record = read_sealed_json(path)
         if record["version"] != STATE_VERSION or record["fingerprint"] != fingerprint:
             raise OpenPairError(
                 "this folder holds a training run with another configuration or other data",
                 where=folder,
                 fix="Give another --out, or delete the folder to start again",
             )
-        branch.restore_tensors(load_file(folder / record["tensors"]))
+        tensor_file = folder / record["tensors"]
+        with reading(tensor_file, "the saved training state", fix="Delete the folder to start again"):
+            check_file(tensor_file)
+            branch.restore_tensors(load_file(tensor_file))
         branch.restore_scalars(record["scalars"])
         return ResumePoint(int(record["next_step"]), float(record["seconds"]), list(record["pending"]))
-    except (KeyError, ValueError, TypeError, RuntimeError, OSError, SafetensorError) as error:
-        raise OpenPairError(
-            f"the saved training state cannot be read ({error})", where=path, fix="Delete the folder to start again"
-        ) from error

@@ -14,6 +14,7 @@ from typing import Any
 
 import numpy as np
 
+from openpair.checksums import sealed_json
 from openpair.datasets.world.dataset import INDEX_NAME, OpenTown
 from openpair.datasets.world.town_store import SUFFIX, StoredTown
 from openpair.datatypes.settings import unused_settings
@@ -147,7 +148,7 @@ def _write_index(recipes: list[TownRecipe], out: Path) -> dict[str, Any]:
              "sha256": hashlib.sha256(data).hexdigest(), "logs": logs}
         )  # fmt: skip
     index = {"format": FORMAT_VERSION, "sumo": sumo_version(), "hash": digest.hexdigest(), "towns": towns}
-    write_atomically(out / INDEX_NAME, json.dumps(index, separators=(",", ":")).encode())
+    write_atomically(out / INDEX_NAME, sealed_json(index, separators=(",", ":")))
     return index
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Sequence
 from difflib import get_close_matches
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, Literal
@@ -12,7 +12,7 @@ import numpy as np
 from openpair.datasets.base import SceneKey, data_fingerprint
 from openpair.datasets.environment import NavsimFolders, cache_folder, navsim_folders, scene_filter_file
 from openpair.datasets.lru import LruCache
-from openpair.datasets.navsim.log_index import LogEntry, LogIndex, build_index
+from openpair.datasets.navsim.log_index import LogIndex, build_index
 from openpair.datasets.navsim.logs import RawLog, check_spacing, read_log
 from openpair.datasets.navsim.maps import map_path, read_map
 from openpair.datasets.navsim.scene_filter import SceneFilter, read_scene_filter
@@ -21,6 +21,7 @@ from openpair.datatypes.road_map import RoadMap
 from openpair.datatypes.scene import Scene, SensorFrame
 from openpair.errors import OpenPairError
 from openpair.folders import visible
+from openpair.pools import OnProgress, silent
 
 if TYPE_CHECKING:
     from openpair.datasets.choice import SceneChoice
@@ -43,12 +44,6 @@ NAMED_SPLITS: Final = {
 }
 """Folder of logs of the splits that NAVSIM defines by scene filters."""
 
-Progress = Callable[[Iterable[LogEntry], int], Iterable[LogEntry]]
-
-
-def _no_progress(entries: Iterable[LogEntry], _: int) -> Iterable[LogEntry]:
-    return entries
-
 
 class NavsimDataset:
     """Scenes of one split. Opening it reads the index of its logs; a log or a map is read when a scene asks for it.
@@ -61,7 +56,7 @@ class NavsimDataset:
         scene_filter: which scenes, or the file that says so (NAVSIM's YAML, or a list of tokens as .csv or .txt);
             None = that of a named split, else every window of 4 + 10 frames, without overlap, that has a route.
         index_folder: where the index of a large split is kept; None = the user's cache folder.
-        progress: wraps the reading of new logs; called with an iterator and the number of its items.
+        on_progress: told while new logs are read.
         missing: what happens to tokens and logs that the filter names but the folder lacks, and to logs that cannot
             be read. "error": the dataset does not open. "per_scene": the tokens stay among the keys (without a log
             name) and fail when they are loaded, so that an evaluation lists and counts them; a broken log whose tokens
@@ -102,7 +97,7 @@ class NavsimDataset:
         split: str | None = None,
         scene_filter: SceneFilter | Path | str | None = None,
         index_folder: Path | None = None,
-        progress: Progress = _no_progress,
+        on_progress: OnProgress = silent,
         missing: Literal["error", "per_scene"] = "error",
         name: str = "navsim",
     ) -> None:
@@ -120,7 +115,7 @@ class NavsimDataset:
         self._log_folder = self.folders.logs / self.split
         paths = self._log_paths()
         kept = cache_folder() if index_folder is None else index_folder
-        index = build_index(paths, kept, progress, keep_broken=missing == "per_scene")
+        index = build_index(paths, kept, keep_broken=missing == "per_scene", on_progress=on_progress)
         self._broken = {f"{name}.pkl": reason for name, reason in index.broken.items()}
         if len(self._broken) == len(paths):
             raise OpenPairError(f"none of the {len(paths)} logs can be read; {next(iter(self._broken.values()))}")

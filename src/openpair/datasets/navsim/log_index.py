@@ -8,10 +8,12 @@ from __future__ import annotations
 
 import hashlib
 import os
-from collections.abc import Callable, Iterable
-from concurrent.futures import ProcessPoolExecutor
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
+from functools import partial
+from multiprocessing import parent_process
 from pathlib import Path
+from typing import Final
 
 import numpy as np
 from numpy.typing import NDArray
@@ -20,7 +22,10 @@ from openpair.damage import is_damage
 from openpair.datasets.navsim.skim import skim_log
 from openpair.errors import OpenPairError
 from openpair.files import whole_file
+from openpair.pools import OnProgress, Processes, silent
 
+WHAT: Final = "read logs"
+LOGS_PER_BATCH: Final = 4
 _FORMAT = 3
 _SAVED_FROM_LOGS = 32
 """Fewer logs are read in less time than it takes to explain where the index is."""
@@ -56,18 +61,18 @@ class LogIndex:
 def build_index(
     paths: list[Path],
     cache_folder: Path | None,
-    progress: Callable[[Iterable[LogEntry], int], Iterable[LogEntry]] = lambda entries, _: entries,
     *,
     keep_broken: bool = False,
+    on_progress: OnProgress = silent,
 ) -> LogIndex:
     """Index of log files, read from the cache where it is up to date.
 
     Args:
         paths: log files, sorted.
         cache_folder: where the index is kept; None keeps none.
-        progress: wraps the iteration over newly read logs; called with the iterator and their number.
         keep_broken: a log that cannot be read is named in the index, with the reason, instead of raising. It is not
             kept in the cache: the next call tries it again.
+        on_progress: told while logs are read; not told where all of them are known.
 
     Raises:
         OpenPairError: a log cannot be read, and ``keep_broken`` is not set.
@@ -81,8 +86,10 @@ def build_index(
             entries[path.stem] = known[path.stem]
     stale = [path for path in paths if path.stem not in entries]
     if stale:
-        for entry in progress(_read_entries(stale, keep_broken), len(stale)):
+        on_progress(WHAT, 0, len(stale))
+        for done, entry in enumerate(_read_entries(stale, keep_broken), start=1):
             entries[entry.name] = entry
+            on_progress(WHAT, done, len(stale))
     ordered = [entries[path.stem] for path in paths if not entries[path.stem].error]
     if file is not None and any(not entries[path.stem].error for path in stale):
         _save(file, ordered)
@@ -141,14 +148,19 @@ def _read_or_explain(path: Path) -> LogEntry:
         return LogEntry(path.stem, (0, 0), _NO_TOKENS, np.zeros(0, bool), error=str(error))
 
 
-def _read_entries(paths: list[Path], keep_broken: bool) -> Iterable[LogEntry]:
+def _read_entries(paths: list[Path], keep_broken: bool) -> Iterator[LogEntry]:
+    """Entries in any order. A worker process reads alone: the others have datasets of their own."""
+    sizes = [path.stat().st_size for path in paths if path.is_file()]
+    workers = 1 if parent_process() is not None else number_of_readers(sizes, os.cpu_count() or 1)
+    batches = {begin: paths[begin : begin + LOGS_PER_BATCH] for begin in range(0, len(paths), LOGS_PER_BATCH)}
+    for _, entries in Processes(workers)(partial(_open_reader, keep_broken), batches):
+        yield from entries
+
+
+def _open_reader(keep_broken: bool) -> Callable[[list[Path]], list[LogEntry]]:
+    """What a worker does with batches of logs."""
     read = _read_or_explain if keep_broken else read_entry
-    workers = number_of_readers([path.stat().st_size for path in paths if path.is_file()], os.cpu_count() or 1)
-    if workers <= 1:
-        yield from map(read, paths)
-        return
-    with ProcessPoolExecutor(workers) as pool:
-        yield from pool.map(read, paths, chunksize=4)
+    return lambda paths: [read(path) for path in paths]
 
 
 def number_of_readers(sizes: list[int], cores: int) -> int:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import json
 from collections.abc import Sequence
 from functools import lru_cache
 from pathlib import Path
@@ -12,6 +11,7 @@ from typing import Any, ClassVar
 import numpy as np
 from numpy.typing import NDArray
 
+from openpair.checksums import read_sealed_json
 from openpair.damage import reading
 from openpair.datasets.base import SceneKey
 from openpair.datasets.world.log_store import AGENT_UNITS, EGO_UNITS, StoredLog
@@ -99,6 +99,7 @@ class WorldDataset:
             if unknown:
                 raise OpenPairError(f"split '{split}' has no town {', '.join(sorted(unknown))}", where=self.root)
             picked = [town for town in picked if town["name"] in towns]
+        self._sha256: dict[str, str] = {town["name"]: town["sha256"] for town in picked}
         self._town_of = {log: town["name"] for town in picked for log in town["logs"]}
         self._place: dict[str, tuple[str, str, int]] = {}
         self._earlier: set[str] = set()
@@ -231,7 +232,7 @@ class WorldDataset:
 
     def _open_town(self, name: str) -> OpenTown:
         path = self.root / f"{name}{SUFFIX}"
-        stored = StoredTown.from_file(path)
+        stored = StoredTown.from_file(path, self._sha256[name])
         with reading(path, "the town", fix=_AGAIN):
             return OpenTown(stored)
 
@@ -249,7 +250,7 @@ def read_index(root: Path) -> dict[str, Any]:
             "there is no world here", where=root, fix="give the folder that 'openpair world build' wrote"
         )
     with reading(path, "the index of the world", fix="Install the package or build the world again"):
-        index: dict[str, Any] = json.loads(path.read_text(encoding="utf-8-sig"))
+        index = read_sealed_json(path)
         _check_index(index)
     return index
 

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
+from typing import Final
 
 import cv2
 import numpy as np
@@ -16,7 +17,9 @@ from openpair.datatypes.front_view import RECORDED_SIZE
 from openpair.datatypes.scene import Scene, SensorFrame
 from openpair.errors import OpenPairError
 from openpair.files import write_atomically
+from openpair.pools import OnProgress, silent
 
+WHAT: Final = "frames"
 JPEG_QUALITY = 92
 _POINT = np.dtype([("x", "<f4"), ("y", "<f4"), ("z", "<f4"), ("intensity", "u1"), ("ring", "u1"), ("lidar_info", "u1")])
 
@@ -29,7 +32,7 @@ def materialise_world(
     history: bool = False,
     max_scenes: int | None = None,
     size: tuple[int, int] = RECORDED_SIZE,
-    progress: Callable[[int, int], None] | None = None,
+    on_progress: OnProgress = silent,
 ) -> int:
     """Write ``<part>/sensor_blobs/<split>/<log>/{CAM_L0,CAM_F0,CAM_R0,MergedPointCloud}/<token>`` below ``out``.
 
@@ -44,7 +47,7 @@ def materialise_world(
         history: also the three frames before each scene's current one.
         max_scenes: so many scenes alone, spread evenly over the split, each with the one half a second before it.
         size: (width, height) [px] of the images; NAVSIM's calibration is for 1920 x 1080.
-        progress: called with frames done and frames in all.
+        on_progress: told after every frame.
 
     Returns:
         Number of frames written.
@@ -65,8 +68,7 @@ def materialise_world(
             if not (folder / "MergedPointCloud" / f"{scene.token}.pcd").is_file():
                 write_sensor_files(folder, scene.token, world.load_sensors(scene, size=size))
                 written += 1
-            if progress:
-                progress(done, len(jobs))
+            on_progress(WHAT, done, len(jobs))
         for part in parts:
             tokens = [key.token for key in world.keys() if world.town_of_log(key.log_name) in part.location]
             if tokens:

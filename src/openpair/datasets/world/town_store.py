@@ -5,6 +5,7 @@ Layout: magic, length of the table of contents, table of contents (JSON), then t
 
 from __future__ import annotations
 
+import hashlib
 import json
 import lzma
 import struct
@@ -65,14 +66,16 @@ class StoredTown:
         return MAGIC + struct.pack("<I", len(head)) + head + b"".join(blocks.values())
 
     @staticmethod
-    def from_file(path: Path) -> StoredTown:
-        """Read a town. Raises OpenPairError for a missing or foreign file."""
+    def from_file(path: Path, sha256: str | None = None) -> StoredTown:
+        """Read a town. Raises OpenPairError for a missing or foreign file, and for one with another hash."""
         if not path.is_file():
             raise OpenPairError("there is no such town file", where=path, fix="install the package again")
         with reading(path, "the town file", fix=_AGAIN):
             data = path.read_bytes()
         if data[: len(MAGIC)] != MAGIC:
             raise OpenPairError("the file is not a town of the embedded world", where=path)
+        if sha256 not in (None, hashlib.sha256(data).hexdigest()):
+            raise OpenPairError("the town is not what the index says", where=path, fix=_AGAIN)
         with reading(path, "the town file", fix=_AGAIN):
             (length,) = struct.unpack_from("<I", data, len(MAGIC))
             start = len(MAGIC) + 4 + length

@@ -6,6 +6,7 @@ import json
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Final
 
 from openpair.datasets.navsim.log_writer import write_log
 from openpair.datasets.navsim.map_writer import write_maps
@@ -13,8 +14,9 @@ from openpair.datasets.navsim.maps import LOCATIONS
 from openpair.datasets.world.dataset import SPLITS, WorldDataset
 from openpair.errors import OpenPairError
 from openpair.files import write_atomically
+from openpair.pools import OnProgress, silent
 
-Progress = Callable[[int, int], None]
+WHAT: Final = "logs"
 
 
 @dataclass(frozen=True)
@@ -42,7 +44,7 @@ def parts_of(world: WorldDataset) -> list[Part]:
 
 
 def unpack_world(
-    out: Path, *, root: Path | None = None, splits: tuple[str, ...] = SPLITS, progress: Progress | None = None
+    out: Path, *, root: Path | None = None, splits: tuple[str, ...] = SPLITS, on_progress: OnProgress = silent
 ) -> list[Part]:
     """Write the world below ``out`` in NAVSIM's format.
 
@@ -54,7 +56,7 @@ def unpack_world(
         out: folder to write to.
         root: folder of the world; None for the one that comes with the package.
         splits: which splits.
-        progress: called with logs done and logs in all.
+        on_progress: told after every log.
 
     Raises:
         OpenPairError: no world at ``root``, or ``out`` cannot be written to.
@@ -66,13 +68,13 @@ def unpack_world(
         for world in worlds.values():
             for part in parts_of(world):
                 parts.append(part)
-                done = _write_part(out / part.folder, part, world, done, lambda n: progress and progress(n, total))
+                done = _write_part(out / part.folder, part, world, done, lambda n: on_progress(WHAT, n, total))
     except OSError as error:
         raise OpenPairError(f"cannot write here ({error.strerror})", where=out, fix="Choose another folder") from error
     return parts
 
 
-def _write_part(folder: Path, part: Part, world: WorldDataset, done: int, tell: Callable[[int], object]) -> int:
+def _write_part(folder: Path, part: Part, world: WorldDataset, done: int, tell: Callable[[int], None]) -> int:
     maps = {}
     for log_name in world.log_names():
         town = world.town_of_log(log_name)
