@@ -14,6 +14,7 @@ import numpy as np
 import pytest
 from toy_town import ToySource, toy_prepare, toy_score
 
+from openpair.checksums import read_sealed_json
 from openpair.datatypes.columns import Protocol
 from openpair.datatypes.scores import metric_names
 from openpair.errors import OpenPairError
@@ -135,7 +136,7 @@ def test_any_number_of_workers_gives_the_same_files(tmp_path):
     run(task, one, workers=1)
     run(task, two, workers=2)
     assert (one / "scores.csv").read_bytes() == (two / "scores.csv").read_bytes()
-    first, second = (json.loads((d / "summary.json").read_text()) for d in (one, two))
+    first, second = (read_sealed_json(d / "summary.json") for d in (one, two))
     assert first.pop("run")["workers"] == 1 and second.pop("run")["workers"] == 2
     assert first == second
 

@@ -186,7 +186,7 @@ class FeatureStore:
         column = list(self._arrays).index(name)
         for at in np.flatnonzero(~self._verified[rows, column]):
             row = rows[at]
-            if zlib.crc32(np.ascontiguousarray(values[at])) != self._checksums[row, column]:
+            if zlib.crc32(np.ascontiguousarray(values[at]).data) != self._checksums[row, column]:
                 token = self.tokens[int(np.searchsorted(self._rows, row))]
                 raise OpenPairError(
                     f"the feature store is damaged: the checksum of scene {token} is wrong",
@@ -309,7 +309,7 @@ class _Builder:
                 self._arrays[name][row] = value
             if self._checksums is not None:
                 values = (encoded[name].astype(array.dtype, order="C") for name, array in self._arrays.items())
-                self._checksums[row] = [zlib.crc32(value) for value in values]
+                self._checksums[row] = [zlib.crc32(value.data) for value in values]
         for array in self._arrays.values():
             array.flush()
         if self._checksums is not None:
