@@ -89,7 +89,7 @@ def test_plans_are_found_by_token(tmp_path):
         ({"token": np.array(["a", "a"])}, "more than once"),
         ({"poses": np.concatenate([np.zeros((1, 8, 3)), np.full((1, 8, 3), np.nan)])}, "first for token b"),
         ({"token": np.array([], dtype="U1"), "poses": np.zeros((0, 8, 3))}, "holds no plans"),
-        ({"token": np.array([{}, {}], dtype=object)}, "not a readable file"),
+        ({"token": np.array([{}, {}], dtype=object)}, "cannot be read"),
     ],
 )
 def test_a_file_of_plans_with_a_fault_is_refused_with_a_sentence(tmp_path, arrays, complaint):
@@ -102,7 +102,7 @@ def test_a_truncated_or_foreign_file_of_plans_is_refused(tmp_path):
     cut = tmp_path / "cut.npz"
     for content in (whole[: len(whole) // 2], b"", b"no archive at all"):
         cut.write_bytes(content)
-        with pytest.raises(OpenPairError, match="not a readable file of plans"):
+        with pytest.raises(OpenPairError, match="cannot be read"):
             read_plans(cut)
 
 

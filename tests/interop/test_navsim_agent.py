@@ -31,7 +31,7 @@ from openpair.interop.navsim_agent import (
     write_message,
 )
 from openpair.nn.backbone import TransfuserBackboneConfig
-from openpair.nn.trunk import TrunkConfig
+from openpair.nn.trunk_config import TrunkConfig
 from openpair.planning.networks import features_note
 from openpair.policies.diffusion_drive import DiffusionDrive, DiffusionDriveConfig
 from openpair.policies.transfuser import Transfuser, TransfuserConfig

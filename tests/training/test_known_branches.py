@@ -11,17 +11,11 @@ import torch
 from safetensors.torch import load_file
 
 from openpair.cli.main import main
-from openpair.cli.train import build_stores
 from openpair.configs.experiment import preset
 from openpair.configs.runs import BRANCH_FILES, RunPlan
+from openpair.configs.train import build_stores
 from openpair.training.data import DataSpec, StoreLocation
 from openpair.training.loop import BranchRun
-
-
-class Silent:
-    """Shows no progress."""
-
-    def update(self, *args: object) -> None: ...
 
 
 @pytest.fixture(scope="module")
@@ -31,7 +25,7 @@ def stores(tmp_path_factory: pytest.TempPathFactory) -> dict[str, StoreLocation]
         name: DataSpec(options={"split": split, "max_scenes": count})
         for name, split, count in (("train", "train", 8), ("validation", "val", 4))
     }
-    return build_stores(specs, config, tmp_path_factory.mktemp("data"), 1, Silent())  # type: ignore[arg-type]
+    return build_stores(specs, config, tmp_path_factory.mktemp("data"), 1)
 
 
 def plan_in(folder: Path, stores: dict[str, StoreLocation]) -> RunPlan:

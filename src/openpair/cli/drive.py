@@ -146,9 +146,9 @@ class Drive:
 
     def _write_videos(self, task: DriveTask) -> None:
         """An animation of every drive that got anywhere."""
-        from openpair.cli.progress import ProgressView
         from openpair.driving.recording import read_recording
         from openpair.driving.records import DRIVES_FOLDER, read_drive_file
+        from openpair.progress import ProgressView
         from openpair.visualization.drive_video import FiledDrive, write_video
 
         dataset = task.dataset.open()
