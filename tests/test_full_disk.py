@@ -56,7 +56,7 @@ def test_an_evaluation_goes_on_when_there_is_space_again(small_disk: Path, tmp_p
     assert {path.name for path in out.glob("*")} <= {PARTIAL_FILE}
     filler.unlink()
     assert evaluate(task, out_dir=out).rows == evaluate(task).rows
-    assert sorted(path.name for path in out.iterdir()) == ["scores.csv", "summary.json"]
+    assert sorted(path.name for path in out.iterdir()) == ["plans", "scores.csv", "summary.json"]
 
 
 def test_a_feature_store_that_does_not_fit_is_refused_before_anything_is_seen(small_disk: Path) -> None:  # noqa: F811

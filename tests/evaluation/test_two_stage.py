@@ -123,12 +123,10 @@ def test_unfinished_mappings_are_taken_up(agents, tmp_path):
     whole = evaluate(task, out_dir=tmp_path / "out")
     from openpair.evaluation.records import ChunkResult
 
-    path = tmp_path / "partial.jsonl"
-    partial = PartialResults(path, "x")
-    partial.add(0, ChunkResult(whole.rows[:8], [""] * 8, (), {"combined": whole.rows[:1]}))
-    partial.close(delete=False)
-    again = PartialResults(path, "x")
-    assert again.finished[0].mapping_rows == {"combined": whole.rows[:1]}
+    with PartialResults(tmp_path, "x") as partial:
+        partial.add(0, ChunkResult(whole.rows[:8], [""] * 8, (), {"combined": whole.rows[:1]}))
+    with PartialResults(tmp_path, "x") as again:
+        assert again.finished[0].mapping_rows == {"combined": whole.rows[:1]}
 
 
 def entries() -> list:
@@ -150,7 +148,7 @@ def test_mappings_are_read_as_navsim_writes_them(tmp_path):
         ("reactive_all_mapping:\n- [a1, b1, []]\n", "no second-stage scenes"),
         ("reactive_all_mapping:\n- [a1, b1, [[c1, c1]]]\n", "occurs twice"),
         ("reactive_all_mapping:\n- [a1, b1]\n", "not in NAVSIM's format"),
-        ("reactive_all_mapping:\n- [../a, b1, [[c1, d1]]]\n", "is not a token"),
+        ("reactive_all_mapping:\n- [../a, b1, [[c1, d1]]]\n", "something that is no token"),
         ("a: [", "cannot be read"),
     ],
 )

@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping
 from pathlib import Path
-from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -154,10 +153,10 @@ def test_refresh_sets_lie_around_what_the_model_chooses() -> None:
 
         def encode(self, features: Mapping[str, Tensor], *, perceive: bool) -> None: ...
 
-        def expand(self, context: None, root: Tensor) -> Any:
+        def mean_leaves(self, context: None, root: Tensor, *, strength: float = 1.0) -> Tensor:
             ahead = torch.zeros(3, 8, 3)
             ahead[:, :, 0] = torch.tensor([-0.5, 0.5, 2.0])[:, None] * torch.arange(1, 9) / 8
-            return SimpleNamespace(leaves=(root[:, None] + ahead)[:, None])
+            return root[:, None] + ahead
 
     still = RootNoise(unchanged_share=1.0)
     sampler: Any = OneLeaf()

@@ -3,14 +3,12 @@
 from __future__ import annotations
 
 import shutil
-import threading
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
-from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 import pytest
+from viewer_server import Served, serving
 
 from openpair.datasets.registry import open_dataset
 from openpair.datatypes.columns import Protocol
@@ -23,7 +21,6 @@ from openpair.viewer.columns import DataOrigin
 from openpair.viewer.desk import Desk
 from openpair.viewer.results import open_results
 from openpair.viewer.scan import SceneScan
-from openpair.viewer.server import address, bind, make_app, make_server, new_token
 
 SCENES = 3
 
@@ -52,31 +49,6 @@ def result(tmp_path_factory: pytest.TempPathFactory) -> Path:
     task = Task(DatasetSource("world", None, {"split": "test"}), sources, Protocol.V1_1)
     evaluate(task, out_dir=folder)
     return folder
-
-
-@dataclass
-class Served:
-    """A running server."""
-
-    url: str
-    desk: Desk
-    token: str
-
-
-@contextmanager
-def serving(desk: Desk) -> Iterator[Served]:
-    """Serve a desk on a free port of this machine."""
-    token = new_token()
-    with bind("127.0.0.1", 0) as listener:
-        server = make_server(make_app(desk, token))
-        thread = threading.Thread(target=lambda: server.run(sockets=[listener]), daemon=True)
-        thread.start()
-        try:
-            yield Served(address(listener, token), desk, token)
-        finally:
-            server.should_exit = True
-            thread.join(timeout=10.0)
-            desk.scan.stop()
 
 
 @pytest.fixture(scope="session")

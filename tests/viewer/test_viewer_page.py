@@ -217,7 +217,7 @@ def test_hostile_names_stay_text(watched, copied, open_desk, tmp_path):
     plans = read_plans(plans_path(copied, "mine"))
     write_plans(plans_path(copied, EVIL), list(plans.tokens), plans.poses)
     evil_folder = copied.rename(tmp_path / "<img src=x onerror=alert(3)>")
-    from conftest import serving
+    from viewer_server import serving
 
     with serving(open_desk(evil_folder)) as running:
         watched.page.goto(f"{running.url}#scene={second}")
@@ -248,7 +248,7 @@ def test_twelve_thousand_scenes(watched, tmp_path, result, open_desk):
     summary["agents"] = {name: {"kind": "checkpoint"} for name in ("il", "pair")}
     summary.pop("files_sha256")
     (folder / "summary.json").write_text(json.dumps(summary))
-    from conftest import serving
+    from viewer_server import serving
 
     with serving(open_desk(folder)) as running:
         page = watched.page
