@@ -9,7 +9,9 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from viewer_server import serving
 
+from openpair.checksums import CHECKSUM
 from openpair.cli.main import main
 from openpair.datatypes.columns import Protocol
 from openpair.datatypes.scores import metric_names
@@ -212,13 +214,12 @@ def test_hostile_names_stay_text(watched, copied, open_desk, tmp_path):
     (copied / "scores.csv").write_text(rows.replace(",mine,", f",{evil},").replace(first, evil))
     summary = json.loads((copied / "summary.json").read_text())
     summary["agents"][EVIL] = summary["agents"].pop("mine")
-    summary.pop("files_sha256")
+    for guard in ("files_sha256", CHECKSUM):
+        summary.pop(guard)
     (copied / "summary.json").write_text(json.dumps(summary))
     plans = read_plans(plans_path(copied, "mine"))
     write_plans(plans_path(copied, EVIL), list(plans.tokens), plans.poses)
     evil_folder = copied.rename(tmp_path / "<img src=x onerror=alert(3)>")
-    from viewer_server import serving
-
     with serving(open_desk(evil_folder)) as running:
         watched.page.goto(f"{running.url}#scene={second}")
         watched.page.wait_for_selector(".stage svg")
@@ -246,10 +247,9 @@ def test_twelve_thousand_scenes(watched, tmp_path, result, open_desk):
     (folder / "scores.csv").write_text(scores_csv(rows, Protocol.V1_1))
     summary = json.loads((result / "summary.json").read_text())
     summary["agents"] = {name: {"kind": "checkpoint"} for name in ("il", "pair")}
-    summary.pop("files_sha256")
+    for guard in ("files_sha256", CHECKSUM):
+        summary.pop(guard)
     (folder / "summary.json").write_text(json.dumps(summary))
-    from viewer_server import serving
-
     with serving(open_desk(folder)) as running:
         page = watched.page
         page.goto(running.url)
