@@ -8,7 +8,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from toy_town import ToyDataset, toy_prepare, toy_score
+from toy_town import Interrupting, ToyDataset, toy_prepare, toy_score
 
 from openpair.datasets.base import data_fingerprint
 from openpair.datatypes.columns import Protocol
@@ -47,18 +47,6 @@ class FileSource:
 
     def open(self) -> DriveInAFile:
         return DriveInAFile(self.root)
-
-
-@dataclass
-class Interrupting:
-    stop_at: int
-    count: int = 0
-
-    def __call__(self, prepared, plans, **options):
-        self.count += 1
-        if self.count == self.stop_at:
-            raise KeyboardInterrupt
-        return toy_score(prepared, plans)
 
 
 def task_of(log: Path) -> Task:

@@ -12,7 +12,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from toy_town import ToySource, toy_prepare, toy_score
+from toy_town import Interrupting, ToySource, toy_prepare, toy_score
 
 from openpair.checksums import read_sealed_json
 from openpair.datatypes.columns import Protocol
@@ -155,20 +155,6 @@ def test_plans_for_scenes_that_do_not_exist_are_refused_before_anything_is_writt
     with pytest.raises(OpenPairError, match="tokens that the dataset does not have"):
         run(toy_task(agents=parse_agents([str(plans)])), tmp_path / "out")
     assert not (tmp_path / "out").exists()
-
-
-@dataclass
-class Interrupting:
-    """Counts the scenes it scores and is interrupted at one of them."""
-
-    stop_at: int
-    count: int = 0
-
-    def __call__(self, prepared, plans, **options):
-        self.count += 1
-        if self.count == self.stop_at:
-            raise KeyboardInterrupt
-        return toy_score(prepared, plans)
 
 
 def test_an_interrupted_evaluation_goes_on_where_it_stopped(tmp_path):

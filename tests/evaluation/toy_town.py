@@ -117,3 +117,17 @@ def toy_score(prepared: ScoringScene, plans: np.ndarray, *, human_filter: bool =
     metrics = {name: np.ones(len(plans)) for name in metric_names(prepared.protocol)}
     metrics["ego_progress"], metrics["drivable_area_compliance"] = progress, inside
     return PlanScores(prepared.protocol, progress * inside, metrics)
+
+
+@dataclass
+class Interrupting:
+    """Counts the scenes it scores and is interrupted at one of them."""
+
+    stop_at: int
+    count: int = 0
+
+    def __call__(self, prepared, plans, **options):
+        self.count += 1
+        if self.count == self.stop_at:
+            raise KeyboardInterrupt
+        return toy_score(prepared, plans)
