@@ -75,14 +75,14 @@ def test_the_previous_plan_is_that_of_the_preceding_scene_without_memory(
     assert any(known) and not all(known)
     for scene, token, plan, forgetful in zip(scenes, known, plans, without, strict=True):
         if token is None:
-            np.testing.assert_allclose(plan, forgetful, atol=1e-5)
+            np.testing.assert_allclose(plan, forgetful, atol=1e-4)
             continue
         earlier = dataset.load_scene(token)
         motion = ego_motion(earlier, scene)
         assert motion is not None
         previous = torch.from_numpy(alone.plan(earlier)).float()[None]
         np.testing.assert_allclose(plan, driven_on(previous, torch.from_numpy(motion)[None])[0], atol=1e-4)
-        np.testing.assert_allclose(planner.plan(earlier), alone.plan(earlier), atol=1e-5)  # it has no memory itself
+        np.testing.assert_allclose(planner.plan(earlier), alone.plan(earlier), atol=1e-4)  # it has no memory itself
 
 
 def test_a_preceding_scene_that_cannot_be_loaded_fails_the_scene_where_memory_is_on(run_folder: Path) -> None:

@@ -50,7 +50,8 @@ def test_the_exported_graph_gives_the_same_plans(networks: TrainedNetworks, tmp_
             expected = PlannerGraph(networks, BLENDING)(*features)
             plans = loaded(*features)
         assert plans.shape == (2, 8, 3)
-        torch.testing.assert_close(plans, expected, rtol=0, atol=1e-5)
+        # [m]: graph and modules add up in other orders
+        torch.testing.assert_close(plans, expected, rtol=1e-5, atol=1e-4)
 
 
 def test_a_planner_that_is_not_whole_is_refused(networks: TrainedNetworks, tmp_path: Path) -> None:

@@ -10,6 +10,7 @@ from openpair.datatypes.bev_grid import BevGrid
 from openpair.errors import OpenPairError
 from openpair.features.config import FeatureConfig
 from openpair.nn.bev_lookup import lookup
+from openpair.nn.ground import BevGround, beside
 from openpair.nn.ground_lift import ground_in_front_view, lift
 from openpair.nn.ground_view import ground_views
 from openpair.nn.lift_backbone import LiftBackbone
@@ -75,6 +76,23 @@ def test_lookup_finds_each_cell_at_its_centre_and_nothing_outside() -> None:
     centers = torch.from_numpy(grid.centers()).float().view(1, -1, 2)
     assert torch.allclose(lookup(bev, centers, grid).flatten(), bev.flatten(), atol=1e-4)
     assert lookup(bev, torch.tensor([[[100.0, 0.0]]]), grid).item() == 0.0
+
+
+def test_a_look_beside_a_plan_adds_gradients_up_pose_by_pose() -> None:
+    """Trained weights hang on that order to the last bit; a look distance by distance adds up in another."""
+    torch.manual_seed(0)
+    grid, sides = BevGrid(-8.0, 56.0, -32.0, 32.0, 64, 64), (-2.0, 0.0, 2.0)
+    plan = torch.randn(2, 8, 3).cumsum(1)
+    weight = torch.randn(2, 8, 3, 4)
+    maps = [torch.randn(2, 4, 64, 64, generator=torch.Generator().manual_seed(1)).requires_grad_() for _ in range(2)]
+    seen = BevGround(maps[0], grid).look_beside(plan, sides)
+    points = torch.stack([beside(plan, (side,))[:, 0, :, :2] for side in sides], dim=2)
+    expected = lookup(maps[1], points.flatten(1, 2), grid).unflatten(1, (8, 3))
+    for values in (seen, expected):
+        (values * weight).sum().backward()
+    assert torch.equal(seen, expected)
+    assert maps[0].grad is not None and maps[1].grad is not None
+    assert torch.equal(maps[0].grad, maps[1].grad)
 
 
 def test_crop_takes_the_cells_of_the_part_and_refuses_half_cells() -> None:

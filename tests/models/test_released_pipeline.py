@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from functools import partial
 from pathlib import Path
 
 import model_goldens as golden
@@ -21,6 +22,9 @@ from openpair.planning.network_files import NetworkFiles
 from openpair.planning.networks import load_networks
 from openpair.planning.scene_planner import ScenePlanner
 from openpair.samplers.parallel_ir import PUBLISHED_CODES
+
+assert_close = partial(torch.testing.assert_close, rtol=1e-5, atol=1e-4)
+"""The agent runs the networks' fast forms: processors differ in the last bits of float32 numbers of up to 60 m."""
 
 OPTIONS = {"policy": "--base", "sampler": "--tree", "reward_model": "--rwm"}
 
@@ -59,10 +63,10 @@ def test_the_agent_is_the_composition_of_the_released_networks(files: NetworkFil
     with torch.no_grad():
         tree = load_released(golden.seeded_state("parallel_ir"), "parallel_ir")(**features, expert_feature=root)
         assert list(PUBLISHED_CODES) == sorted(PUBLISHED_CODES)
-        torch.testing.assert_close(choice.candidates[:, :15], tree["selected"], rtol=0, atol=1e-5)
+        assert_close(choice.candidates[:, :15], tree["selected"])
         model = load_released(golden.seeded_state("rwm"), "rwm")
         logits = model(**features, agent_trajectory=choice.candidates)["sim_logits"][:, 0]
-    torch.testing.assert_close(choice.predicted, logits, rtol=0, atol=1e-5)
+    assert_close(choice.predicted, logits)
     assert torch.equal(choice.plan[0], choice.candidates[0, logits[0].argmax()])
 
 

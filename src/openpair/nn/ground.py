@@ -18,6 +18,10 @@ class Ground(ABC):
     def look_along(self, plans: Tensor) -> Tensor:
         """Numbers (B, G, 8, C) at the poses of plans (B, G, 8, 3) x [m], y [m], heading [rad], ego rear-axle frame."""
 
+    def look_beside(self, plan: Tensor, left_m: tuple[float, ...]) -> Tensor:
+        """Numbers (B, 8, S, C) at the poses of a plan (B, 8, 3), moved to their left by each of S distances [m]."""
+        return self.look_along(beside(plan, left_m)).transpose(1, 2)
+
 
 class BevGround(Ground):
     """Bird's-eye-view features (B, C, X, Y) over the rectangle of ``grid``, taken at the poses' points."""
@@ -28,6 +32,11 @@ class BevGround(Ground):
     def look_along(self, plans: Tensor) -> Tensor:
         seen = lookup(self._bev, plans[..., :2].flatten(1, 2), self._grid)
         return seen.unflatten(1, plans.shape[1:3])
+
+    def look_beside(self, plan: Tensor, left_m: tuple[float, ...]) -> Tensor:
+        """As above, the points pose by pose: gradients add up in their order, which decides the last bit of weights."""
+        points = beside(plan, left_m)[..., :2].transpose(1, 2)
+        return lookup(self._bev, points.flatten(1, 2), self._grid).unflatten(1, points.shape[1:3])
 
 
 def beside(plans: Tensor, left_m: tuple[float, ...]) -> Tensor:

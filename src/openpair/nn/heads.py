@@ -6,7 +6,7 @@ import torch
 from torch import Tensor, nn
 
 from openpair.datatypes.columns import NUM_POSES, PoseIndex
-from openpair.nn.ground import Ground, beside
+from openpair.nn.ground import Ground
 
 
 class TrajectoryHead(nn.Module):
@@ -46,7 +46,7 @@ class TrajectoryRefiner(nn.Module):
         """Plan (B, 8, 3), taken as a constant for the look; ego query (B, D)."""
         at = plan.detach().float()
         heading = at[..., 2]
-        seen = ground.look_along(beside(at, self.beside_m)).transpose(1, 2).flatten(1)
+        seen = ground.look_beside(at, self.beside_m).flatten(1)
         numbers = torch.stack((at[..., 0] / 30, at[..., 1] / 10, heading.cos(), heading.sin()), dim=-1).flatten(1)
         change = self.mlp(torch.cat((query, seen.to(query.dtype), numbers.to(query.dtype)), dim=-1))
         return plan + change.unflatten(-1, (NUM_POSES, len(PoseIndex)))
