@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 
 import pytest
 import torch
 
 from openpair.datatypes.tree import layout_from_codes
 from openpair.rl.advantages import sum_over_descendants
-from openpair.rl.grpo import adapt_kl_weight, clipped_surrogate, explore_sigma
+from openpair.rl.grpo import adapt_kl_weight, clipped_surrogate, explore_sigma, steered_kl_weight
 
 
 @pytest.mark.parametrize(("ratio", "advantage", "expected"), [(1.5, 1.0, -1.2), (1.5, -1.0, 1.5), (0.5, -1.0, 0.8)])
@@ -37,6 +38,24 @@ def test_the_kl_weight_follows_the_kl() -> None:
     assert adapt_kl_weight(0.1, kl=0.01, target=0.1) == pytest.approx(0.1 / 1.5)
     assert adapt_kl_weight(0.1, kl=0.1, target=0.1) == 0.1
     assert adapt_kl_weight(9.9, kl=5.0, target=0.1) == 10.0
+
+
+def test_a_steered_kl_weight_settles_where_the_policy_answers_late() -> None:
+    """A policy whose KL follows 0.3 / weight over tens of updates: steps of 1.5 overshoot, steering comes to rest at the target."""
+
+    def weights(change: Callable[[float, float], float]) -> list[float]:
+        weight, kl, seen = 0.001, 0.0, []
+        for _ in range(1500):
+            kl += (0.3 / weight - kl) / 40
+            weight = change(weight, kl)
+            seen.append(weight)
+        return seen
+
+    steered = weights(lambda weight, kl: steered_kl_weight(weight, kl, 3.0, gain=0.01))
+    stepped = weights(lambda weight, kl: adapt_kl_weight(weight, kl, 3.0))
+    assert steered[-1] == pytest.approx(0.1, rel=0.01) and max(steered) < 0.3
+    assert max(stepped) > 1.0 and stepped[-1] != pytest.approx(0.1, rel=0.1)
+    assert steered_kl_weight(9.99, 1e9, 3.0, gain=0.1) == 10.0 and steered_kl_weight(1e-4, 0.0, 3.0, gain=0.1) == 1e-4
 
 
 def test_exploration_shrinks_from_start_to_end() -> None:

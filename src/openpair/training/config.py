@@ -82,6 +82,8 @@ class ReinforcementConfig:
         sigma_end: exploration at the last step.
         kl_weight: start value of the dynamic KL weight.
         kl_target: KL per node that the dynamic weight aims at [nat].
+        kl_gain: gain of the weight's proportional control (:func:`openpair.rl.grpo.steered_kl_weight`); 0 moves it by
+            steps of 1.5 instead (:func:`openpair.rl.grpo.adapt_kl_weight`).
         kl_reference: ``prior``: the policy at the start of training; ``old``: the policy before the update (the paper),
             which holds nothing back where ``updates_per_batch`` is 1.
         imitation_weight: weight of the L1 between the human plan and the nearest leaf of the tree at its mean [1/m].
@@ -113,6 +115,7 @@ class ReinforcementConfig:
     precision: Precision = "float32"
     validation_scenes: int = 128
     strength: float = later(1.0)
+    kl_gain: float = later(0.0)
 
 
 @dataclass(frozen=True)

@@ -25,7 +25,7 @@ from torch import Tensor
 from openpair.datatypes.tree import TrajectoryTree
 from openpair.rewards.exact import ExactReward, PreviousDrive
 from openpair.rl.credit import credit
-from openpair.rl.grpo import adapt_kl_weight, clipped_surrogate, explore_sigma
+from openpair.rl.grpo import adapt_kl_weight, clipped_surrogate, explore_sigma, steered_kl_weight
 from openpair.samplers.base import Sampler, SamplerContext
 from openpair.samplers.perturbations import noisy_roots
 from openpair.training.batch import EarlierSource, SceneBatch, SceneSource, evaluation_batches
@@ -114,8 +114,14 @@ class ReinforcementBranch(Branch):
                 context = self._encode(batch)
                 mean = self.network.evaluate_actions(context, tree)
             figures.update(self._improve(index, batch, context, tree, mean, old_mean, old_log_prob, advantage, sigma))
-        self._kl_weight = adapt_kl_weight(self._kl_weight, figures["kl"], config.kl_target)
+        self._kl_weight = self._next_kl_weight(figures["kl"])
         return figures
+
+    def _next_kl_weight(self, kl: float) -> float:
+        config = self.config
+        if config.kl_gain > 0:
+            return steered_kl_weight(self._kl_weight, kl, config.kl_target, gain=config.kl_gain)
+        return adapt_kl_weight(self._kl_weight, kl, config.kl_target)
 
     def _improve(
         self,
