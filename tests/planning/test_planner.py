@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
+from dataclasses import replace
 from types import SimpleNamespace
 from typing import Any
 
@@ -14,7 +15,8 @@ from torch import Tensor
 from openpair.checkpoints import from_plain, to_plain
 from openpair.errors import OpenPairError
 from openpair.features.config import FeatureConfig
-from openpair.planning.config import PlannerConfig
+from openpair.planning.changes import PlannerChanges
+from openpair.planning.config import MODES, PlannerConfig
 from openpair.planning.networks import TrainedNetworks
 from openpair.planning.planner import Choice, Planner, PlanningBatch, blended, choose
 from openpair.rewards.base import RewardContext, RewardModel
@@ -163,6 +165,44 @@ def test_planners_that_share_networks_run_them_once():
     assert (tree.looks, model.scored) == (1, 1)
     Planner(networks, PlannerConfig(root="human", candidates="mild")).choose(batch)
     assert (tree.looks, model.scored) == (1, 2)
+
+
+class Hastening(SmallTree):
+    """Two leaves that are 1 m further along at every pose than the root, and 3 m further."""
+
+    def mean_leaves(self, context: SamplerContext, root: Tensor, *, strength: float = 1.0) -> Tensor:
+        return torch.stack([root + torch.tensor([strength * far, 0.0, 0.0]) for far in (1.0, 3.0)], dim=1)
+
+
+def test_a_root_moves_to_the_mean_of_the_tree_around_it_as_often_as_is_set():
+    networks = TrainedNetworks(FeatureConfig.near(), sampler=Hastening())
+    batch = PlanningBatch({"status_feature": torch.zeros(1, 8)}, straight(4.0)[None])
+    expected = {(0, 1.0): 0.0, (1, 1.0): 4 / 3, (3, 1.0): 4.0, (1, 0.75): 1.0}
+    for (reroots, strength), far in expected.items():
+        config = PlannerConfig(root="human", candidates="none", reroots=reroots, strength=strength)
+        moved = Planner(networks, config).choose(batch).plan[0] - straight(4.0)
+        torch.testing.assert_close(moved[:, 0], torch.full((8,), far), atol=1e-5, rtol=0)
+    with pytest.raises(OpenPairError, match="lacks a sampler"):
+        Planner(TrainedNetworks(FeatureConfig.near()), config)
+    with pytest.raises(OpenPairError, match="the root moves -1 times"):
+        PlannerConfig(reroots=-1)
+
+
+def test_candidates_are_made_around_the_root_where_it_ends():
+    networks = TrainedNetworks(FeatureConfig.near(), sampler=Hastening(), reward_model=Counting([]))
+    batch = PlanningBatch({"status_feature": torch.zeros(1, 8)}, straight(4.0)[None])
+    planner = Planner(networks, PlannerConfig(root="human", candidates="mild", reroots=1))
+    choice = planner.choose(batch)
+    torch.testing.assert_close(choice.candidates[0, -1, :, 0], straight(4.0)[:, 0] + 4 / 3)
+    assert planner.candidate_names(choice)[-1] == "mean of the tree"
+
+
+def test_changes_of_the_root_reach_the_tree_alone():
+    settings = PlannerChanges(reroots=2, strength=0.5)
+    assert MODES["pair"].changed(settings) == replace(MODES["pair"], reroots=2, strength=0.5)
+    assert MODES["tree_mean"].changed(settings) == replace(MODES["tree_mean"], reroots=2, strength=0.5)
+    assert MODES["il"].changed(settings) == MODES["il"]
+    assert MODES["il_rwm_wide"].changed(settings).reroots == 0
 
 
 def test_a_planner_says_what_it_lacks():

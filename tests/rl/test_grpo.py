@@ -41,7 +41,7 @@ def test_the_kl_weight_follows_the_kl() -> None:
 
 
 def test_a_steered_kl_weight_settles_where_the_policy_answers_late() -> None:
-    """A policy whose KL follows 0.3 / weight over tens of updates: steps of 1.5 overshoot, steering comes to rest at the target."""
+    """A policy whose KL follows 0.3 / weight over tens of updates: steps of 1.5 overshoot, steering comes to rest."""
 
     def weights(change: Callable[[float, float], float]) -> list[float]:
         weight, kl, seen = 0.001, 0.0, []

@@ -22,6 +22,7 @@ class PlannerChanges:
         root: policy or human.
         candidates: none, mild, wide, tree or untrained_tree.
         strength: share of the way to what it learned that the tree goes, 0 to 1.
+        reroots: so many times the root first becomes the mean of the tree around it.
         search_rounds: rounds of search around the favourites; 0 searches nothing.
         temperature: of the mean over candidates, in units of score; 0 takes the best.
         root_bonus: added to the root's predicted score.
@@ -37,6 +38,7 @@ class PlannerChanges:
     root_bonus: float | None = None
     previous_plan_bonus: float | Literal["none"] | None = None
     best_of: int | None = None
+    reroots: int | None = None
 
     def given(self) -> dict[str, Any]:
         """Name -> value of what is changed, with None for a previous plan that is no candidate."""
@@ -69,7 +71,7 @@ def _fits(name: str, value: Any) -> bool:
         return isinstance(value, str)
     if name == "previous_plan_bonus" and value == "none":
         return True
-    whole = name in ("search_rounds", "best_of")
+    whole = name in ("search_rounds", "best_of", "reroots")
     return isinstance(value, int if whole else (int, float)) and not isinstance(value, bool)
 
 

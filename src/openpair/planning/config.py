@@ -15,6 +15,7 @@ WIDE = 1.8
 """Wide neighbours lie so many times as far from the root as mild ones."""
 
 BEST_OF = 6
+MAX_REROOTS = 16
 
 
 @dataclass(frozen=True)
@@ -47,6 +48,8 @@ class PlannerConfig:
         candidates: what the reward model chooses from besides the root. "none": the root is the plan; "mild", "wide":
             15 smooth neighbours; "tree": the sampler's leaves; "untrained_tree": those of the sampler before training.
         strength: share of the way from its start to what it learned that a tree goes (0 to 1).
+        reroots: so many times the root first becomes the mean of itself and the sampler's leaves around it; candidates
+            are made around the last one. With "none" that mean is the plan, without any reward model.
         search: look around the reward model's favourites for better ones, or None.
         temperature: at which the mean of candidates is taken, each weighted by exp(score / temperature) [score]; 0
             takes the best.
@@ -66,6 +69,7 @@ class PlannerConfig:
     root_bonus: float = 0.0
     previous_plan_bonus: float | None = None
     best_of: int = 0
+    reroots: int = 0
 
     def __post_init__(self) -> None:
         for name, choices in (("root", get_args(Root)), ("candidates", get_args(CandidateSource))):
@@ -78,6 +82,10 @@ class PlannerConfig:
         if not 0 <= self.temperature < float("inf"):
             raise OpenPairError(
                 f"the temperature is {self.temperature}", where="planner.temperature", fix="Give 0 or more"
+            )
+        if not 0 <= self.reroots <= MAX_REROOTS:
+            raise OpenPairError(
+                f"the root moves {self.reroots} times", where="planner.reroots", fix=f"Give 0 to {MAX_REROOTS}"
             )
         if self.best_of < 0:
             raise OpenPairError(f"best of {self.best_of}", where="planner.best_of", fix="Give 0 or more")
@@ -94,11 +102,15 @@ class PlannerConfig:
         return self.previous_plan_bonus is not None and self.candidates != "none"
 
     def changed(self, changes: PlannerChanges) -> PlannerConfig:
-        """With other settings, as far as they concern this planner: without candidates there is nothing to set, and a
-        best-of-N planner has neither temperature nor memory."""
+        """With other settings, as far as they concern this planner: without candidates there is nothing to set but a
+        tree whose mean is the plan; controls keep their roots; a best-of-N planner has neither temperature nor memory.
+        """
         given = changes.given()
+        if self.candidates != "tree" and not self.reroots:
+            given.pop("reroots", None)
         if given.get("candidates", self.candidates) == "none":
-            return replace(self, **{k: v for k, v in given.items() if k in ("root", "candidates")})
+            kept = ("root", "candidates", "reroots") + (("strength",) if given.get("reroots", self.reroots) else ())
+            return replace(self, **{k: v for k, v in given.items() if k in kept})
         if (rounds := given.pop("search_rounds", None)) is not None:
             given["search"] = replace(self.search or SearchConfig(), rounds=rounds) if rounds else None
         if given.get("best_of", self.best_of):
@@ -112,6 +124,7 @@ class PlannerConfig:
 
 MODES: dict[str, PlannerConfig] = {
     "il": PlannerConfig(candidates="none"),
+    "tree_mean": PlannerConfig(candidates="none", reroots=1),
     "il_rwm": PlannerConfig(candidates="mild"),
     "il_rwm_wide": PlannerConfig(candidates="wide"),
     "il_rwm_untrained_tree": PlannerConfig(candidates="untrained_tree"),
@@ -125,6 +138,7 @@ MODES: dict[str, PlannerConfig] = {
 
 ABOUT: dict[str, str] = {
     "il": "the imitation policy alone",
+    "tree_mean": "the mean of its plan and the tree's leaves around it, without a reward model",
     "il_rwm": "15 mild neighbours of its plan, chosen from by the reward model (fair control)",
     "il_rwm_wide": "the same with neighbours 1.8 times as far (the other fair control)",
     "il_rwm_untrained_tree": "the same with leaves of the tree before training",

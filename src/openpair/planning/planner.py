@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Hashable, Mapping
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Any
 
 import torch
@@ -95,6 +96,11 @@ def blended(candidates: Tensor, scores: Tensor, temperature: float) -> Tensor:
     xy = (weight * candidates[..., : PoseIndex.HEADING]).sum(dim=1)
     direction = torch.atan2((weight * heading.sin()).sum(dim=1), (weight * heading.cos()).sum(dim=1))
     return torch.cat((xy, direction), dim=-1)
+
+
+def mean_plan(candidates: Tensor) -> Tensor:
+    """Plain mean (B, 8, 3) of candidates (B, N, 8, 3): :func:`blended` with all alike."""
+    return blended(candidates, candidates.new_zeros(candidates.shape[:2]), 1.0)
 
 
 def predicted_logits(reward_model: RewardModel, context: RewardContext, candidates: Tensor) -> Tensor:
@@ -207,14 +213,14 @@ class Planner:
         Raises OpenPairError for roots that are not known.
         """
         config, model = self.config, self.networks.reward_model
-        around = self._root(batch) if root is None else root.float()
+        root_key: Hashable = (self, "given") if root is not None else self._root_key()
+        around = self._rerooted(batch, self._root(batch) if root is None else root.float(), root_key)
         if config.candidates == "none":
             unknown = torch.full((len(around), 1), torch.nan)
             return Choice(around, around[:, None], unknown, unknown, torch.zeros(len(around), dtype=torch.long))
         assert isinstance(model, RewardModel)
         context = batch.once(model, lambda: model.encode(batch.features))
-        root_key: Hashable = (self, "given") if root is not None else self._root_key()
-        key = (root_key, config.candidates, config.strength, config.search, self.sampler, model)
+        key = (root_key, config.reroots, config.candidates, config.strength, config.search, self.sampler, model)
         candidates, predicted = batch.once(
             key, lambda: _scored(self._grown(batch, around), around, model, context, config)
         )
@@ -222,14 +228,15 @@ class Planner:
 
     def candidate_names(self, choice: Choice) -> tuple[str, ...]:
         """Names of a choice's candidates in their order: the previous plan, codes of the leaves (neighbours have
-        numbers), those a search found, then "IL" for the root."""
+        numbers), those a search found, then the root."""
         count = choice.candidates.shape[1] - 1 - choice.has_previous
         if isinstance(self.sampler, Sampler) and self.config.candidates in ("tree", "untrained_tree"):
             grown = tuple(self.sampler.config.codes)
         else:
             grown = tuple(str(i + 1) for i in range(min(count, NUM_CONTROL_CANDIDATES)))
         found = (f"found {i + 1}" for i in range(count - len(grown)))
-        return (*(("previous",) if choice.has_previous else ()), *grown, *found, "IL")
+        root = "mean of the tree" if self.config.reroots else "IL"
+        return (*(("previous",) if choice.has_previous else ()), *grown, *found, root)
 
     def _root_key(self) -> Hashable:
         return "human" if self.config.root == "human" else (self.networks.policy, self.seed)
@@ -255,17 +262,31 @@ class Planner:
             return control_candidates(root)
         if self.config.candidates == "wide":
             return control_candidates(root, WIDE)
+        return self._leaves(batch, root)
+
+    def _leaves(self, batch: PlanningBatch, root: Tensor) -> Tensor:
+        """The sampler's leaves (B, L, 8, 3) around roots."""
         sampler = self.sampler
         assert isinstance(sampler, Sampler)
         context = batch.once(sampler, lambda: sampler.encode(batch.features, perceive=False))
         return sampler.mean_leaves(context, root, strength=self.config.strength)
 
+    def _mean_around(self, batch: PlanningBatch, root: Tensor) -> Tensor:
+        return mean_plan(torch.cat((self._leaves(batch, root), root[:, None]), dim=1))
+
+    def _rerooted(self, batch: PlanningBatch, root: Tensor, root_key: Hashable) -> Tensor:
+        """Roots (B, 8, 3) after they became the mean of themselves and the leaves around them, as often as is set."""
+        for times in range(1, self.config.reroots + 1):
+            key = (root_key, "rerooted", times, self.config.strength, self.sampler)
+            root = batch.once(key, partial(self._mean_around, batch, root))
+        return root
+
 
 def missing_networks(networks: TrainedNetworks, config: PlannerConfig, *, needs_policy: bool = True) -> list[str]:
     """Which networks a planner needs and does not have."""
-    needed = {
+    needed: dict[str, Any] = {
         "a policy": needs_policy and config.root == "policy" and networks.policy is None,
-        "a sampler": config.candidates in ("tree", "untrained_tree") and networks.sampler is None,
+        "a sampler": (config.reroots or config.candidates in ("tree", "untrained_tree")) and networks.sampler is None,
         "a reward model": config.candidates != "none" and networks.reward_model is None,
     }
     return [what for what, lacks in needed.items() if lacks]
