@@ -22,12 +22,13 @@ from openpair.reproduction.choices import (
     choose_all,
     choose_manner,
     manner_name,
+    mean_name,
     mean_scores,
     root_name,
-    strength_name,
+    use_name,
 )
 from openpair.reproduction.planning import PlannedAgent, planned
-from openpair.reproduction.settings import STRENGTHS
+from openpair.reproduction.settings import STRENGTHS, TreeUse
 from openpair.rewards.base import RewardContext, RewardModel
 
 TOKENS = ("late", "early", "alone", "earliest")
@@ -117,7 +118,7 @@ def scores(best: float, **by_manner: float) -> dict[str, float]:
         blend, _, keep = manner.removeprefix("b").partition("k")
         own = (int(blend) / 100, int(keep) / 100 if keep else None)
         out |= {manner_name(f"{BASE}.{control}", *own): value for control in CONTROLS}
-        out |= {manner_name(strength_name(s), *own): value if s == 0.5 else WORST for s in STRENGTHS}
+        out |= {manner_name(use_name(TreeUse(s)), *own): value if s == 0.5 else WORST for s in STRENGTHS}
     return out
 
 
@@ -144,18 +145,20 @@ def test_control_and_strength_are_chosen_as_plans_are_made_and_roots_at_that_str
     manners = {
         manner_name(wide, 0.0, None): 84.0,
         manner_name(mild, 0.0, None): 85.0,
-        manner_name(strength_name(0.5), 0.0, None): 85.0,
-        manner_name(strength_name(0.25), 0.0, None): 84.0,
+        manner_name(use_name(TreeUse(0.5)), 0.0, None): 85.0,
+        manner_name(use_name(TreeUse(0.25)), 0.0, None): 84.0,
         manner_name(wide, 0.02, None): 88.0,
         manner_name(mild, 0.02, None): 87.0,
-        manner_name(strength_name(0.5), 0.02, None): 87.0,
-        manner_name(strength_name(0.25), 0.02, None): 88.0,
+        manner_name(use_name(TreeUse(0.5)), 0.02, None): 87.0,
+        manner_name(use_name(TreeUse(0.25)), 0.02, None): 88.0,
+        manner_name(use_name(TreeUse(0.25, "wide", 1)), 0.02, None): 88.5,
     }
     tables = {
         "agents": figures(
             {f"{BASE}.sequential": 80.0, f"{BASE}.iterative": 82.0, f"{BASE}.sequential_regularised": 81.0}
         ),
         "manners": figures(manners),
+        "means": figures({mean_name(TreeUse(0.75, "none", 2)): 80.0, mean_name(TreeUse(1.0, "none", 1)): 79.0}),
         "roots": figures(
             {root_name(0.25, 0.1, 0.03): 93.0, root_name(0.25, 0.2, 0.0): 92.0, root_name(0.5, 0, 0): 99.0}
         ),
@@ -169,6 +172,10 @@ def test_control_and_strength_are_chosen_as_plans_are_made_and_roots_at_that_str
         human_temperature=0.03,
         temperature=0.02,
         previous_plan_bonus=None,
+        candidates="wide",
+        reroots=1,
+        mean_strength=0.75,
+        mean_reroots=2,
     )
 
 

@@ -20,6 +20,7 @@ LABELS = {
     "pdm_closed": "PDM-Closed (sees boxes and map)",
     "human": "human",
     "il": "IL",
+    "tree_mean": "mean of the tree, no reward model",
     "sequential": "IL → RL, sequential",
     "sequential_regularised": "IL → RL, sequential, regularised",
     "iterative": "IL ⇄ RL, iterative",

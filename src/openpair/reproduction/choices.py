@@ -14,23 +14,27 @@ from typing import Any
 from openpair.configs.runs import SEQUENTIAL_SCHEMES
 from openpair.errors import OpenPairError
 from openpair.files import write_atomically
-from openpair.planning.changes import PlannerChanges
+from openpair.planning.changes import CandidateSource, PlannerChanges
 from openpair.planning.planner_file import StoredPlanner
 from openpair.reproduction.agents import BASE, HUMAN
 from openpair.reproduction.settings import (
+    MEAN_USES,
     PREVIOUS_PLAN_BONUSES,
     ROOT_BONUSES,
-    STRENGTHS,
     TEMPERATURES,
     TOLERANCE,
+    TREE_USES,
+    TreeUse,
 )
 
+TREE_MEAN = f"{BASE}.tree_mean"
 PAIR, HUMAN_PAIR = f"{BASE}.pair", f"{HUMAN}.human_pair"
 CONTROLS = ("il_rwm_mild", "il_rwm_wide")
 
-AGENTS, MANNERS, ROOTS, REWARD_MODEL = "agents", "manners", "roots", "reward_model"
+AGENTS, MANNERS, ROOTS, MEANS, REWARD_MODEL = "agents", "manners", "roots", "means", "reward_model"
 """Tables of validation.json: all agents, the best candidate being the plan; how candidates become a plan (score alone);
-candidates around human roots (score alone); what would become of candidates without the reward model."""
+candidates around human roots (score alone); means of trees as the plan (score alone); what would become of candidates
+without the reward model."""
 
 
 @dataclass(frozen=True)
@@ -41,6 +45,10 @@ class Choices:
         il_rwm: which control is the fair one: the better on validation.
         sequential: the best sequential scheme on validation; it is the one that gets the reward model, too.
         strength: how far the tree goes to what it learned.
+        candidates: of PaIR, see :class:`~openpair.reproduction.settings.TreeUse`.
+        reroots: of PaIR, likewise.
+        mean_strength: strength of the tree whose mean is the plan, without a reward model.
+        mean_reroots: how often its root moves.
         temperature: of every planner with a policy's root [score]; 0 takes the best candidate.
         previous_plan_bonus: of every planner that chooses [score]; None: the previous plan is no candidate.
         human_root_bonus: of a human root [score].
@@ -54,6 +62,10 @@ class Choices:
     previous_plan_bonus: float | None = None
     human_root_bonus: float = 0.03
     human_temperature: float = 0.0
+    candidates: CandidateSource = "tree"
+    reroots: int = 0
+    mean_strength: float = 1.0
+    mean_reroots: int = 1
 
     def planner(self, tree_strength: float) -> StoredPlanner:
         """How a seed's networks are to plan.
@@ -62,6 +74,7 @@ class Choices:
         tree, which keeps to it.
         """
         bonus = self.previous_plan_bonus
+        use = PlannerChanges(candidates=self.candidates, reroots=self.reroots)
         return StoredPlanner(
             mode="pair",
             settings=PlannerChanges(
@@ -71,6 +84,9 @@ class Choices:
                 previous_plan_bonus="none" if bonus is None else bonus,
             ),
             modes={
+                "pair": use,
+                "pair_best_of_6": use,
+                "tree_mean": PlannerChanges(strength=self.mean_strength, reroots=self.mean_reroots),
                 "human_pair": PlannerChanges(temperature=self.human_temperature, root_bonus=self.human_root_bonus),
                 "il_rwm_untrained_tree": PlannerChanges(strength=tree_strength),
             },
@@ -93,9 +109,14 @@ class Choices:
             ) from error
 
 
-def strength_name(strength: float) -> str:
-    """Name of the tree at a strength in validation tables."""
-    return f"{PAIR}, strength {strength:.2f}"
+def use_name(use: TreeUse) -> str:
+    """Name of PaIR with a use of its tree in validation tables."""
+    return f"{PAIR}, {use.label}"
+
+
+def mean_name(use: TreeUse) -> str:
+    """Name of the tree's mean in validation tables."""
+    return f"{TREE_MEAN}, {use.label}"
 
 
 def manner_name(agent: str, temperature: float, previous_plan_bonus: float | None) -> str:
@@ -127,12 +148,12 @@ def best_of(scores: Scores, names: Iterable[str]) -> str:
 def choose_manner(scores: Scores) -> tuple[float, float | None]:
     """Temperature and previous-plan bonus of every agent with a reward model.
 
-    A pair is worth the mean of what the method, at its best strength, and both controls score with it. Among pairs
-    within :data:`TOLERANCE` of the best the one with the greatest bonus, then temperature, is taken.
+    A pair is worth the mean of what the method, in the best use of its tree, and both controls score with it. Among
+    pairs within :data:`TOLERANCE` of the best the one with the greatest bonus, then temperature, is taken.
     """
     worth = {}
     for pair in product(TEMPERATURES, PREVIOUS_PLAN_BONUSES):
-        method = [scores.get(manner_name(strength_name(s), *pair), -math.inf) for s in STRENGTHS]
+        method = [scores.get(manner_name(use_name(use), *pair), -math.inf) for use in TREE_USES]
         controls = [scores.get(manner_name(f"{BASE}.{c}", *pair), -math.inf) for c in CONTROLS]
         worth[pair] = fmean((max(method), *controls))
     good = [pair for pair, value in worth.items() if value >= max(worth.values()) - TOLERANCE]
@@ -140,21 +161,26 @@ def choose_manner(scores: Scores) -> tuple[float, float | None]:
 
 
 def choose_all(seed_folders: Sequence[Path]) -> Choices:
-    """The choices that validation.json of all seeds together make: the manner first, then control and strength in that
-    manner, then root bonus and temperature around human roots at that strength."""
+    """The choices that validation.json of all seeds together make: the manner first, then control and use of the tree
+    in that manner, then root bonus and temperature around human roots at that strength."""
     tables = [json.loads((folder / "validation.json").read_text()) for folder in seed_folders]
-    agents, manners, roots = (mean_scores(tables, table) for table in (AGENTS, MANNERS, ROOTS))
+    agents, manners, roots, means = (mean_scores(tables, table) for table in (AGENTS, MANNERS, ROOTS, MEANS))
     temperature, previous_plan_bonus = manner = choose_manner(manners)
     controls = {manner_name(f"{BASE}.{control}", *manner): control for control in CONTROLS}
-    strengths = {manner_name(strength_name(strength), *manner): strength for strength in STRENGTHS}
+    uses = {manner_name(use_name(use), *manner): use for use in TREE_USES}
+    of_mean = {mean_name(use): use for use in MEAN_USES}
     schemes = {f"{BASE}.{scheme}": scheme for scheme in SEQUENTIAL_SCHEMES}
-    strength = strengths[best_of(manners, strengths)]
-    around = {root_name(strength, *pair): pair for pair in product(ROOT_BONUSES, TEMPERATURES)}
+    use, mean = uses[best_of(manners, uses)], of_mean[best_of(means, of_mean)]
+    around = {root_name(use.strength, *pair): pair for pair in product(ROOT_BONUSES, TEMPERATURES)}
     human_root_bonus, human_temperature = around[best_of(roots, around)]
     return Choices(
         il_rwm=controls[best_of(manners, controls)],
         sequential=schemes[best_of(agents, schemes)],
-        strength=strength,
+        strength=use.strength,
+        candidates=use.candidates,
+        reroots=use.reroots,
+        mean_strength=mean.strength,
+        mean_reroots=mean.reroots,
         temperature=temperature,
         previous_plan_bonus=previous_plan_bonus,
         human_root_bonus=human_root_bonus,

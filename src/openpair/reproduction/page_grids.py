@@ -5,17 +5,25 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 
 from openpair.reproduction.agents import BASE, label_of
-from openpair.reproduction.choices import CONTROLS, MANNERS, ROOTS, manner_name, root_name, strength_name
+from openpair.reproduction.choices import CONTROLS, MANNERS, MEANS, ROOTS, manner_name, mean_name, root_name, use_name
 from openpair.reproduction.markdown import table_lines, with_half
 from openpair.reproduction.results import VALIDATION, ResultRow
-from openpair.reproduction.settings import PREVIOUS_PLAN_BONUSES, ROOT_BONUSES, STRENGTHS, TEMPERATURES
+from openpair.reproduction.settings import (
+    MEAN_USES,
+    PREVIOUS_PLAN_BONUSES,
+    REROOTS,
+    ROOT_BONUSES,
+    STRENGTHS,
+    TEMPERATURES,
+    TREE_USES,
+)
 
 
 def manners(rows: Sequence[ResultRow]) -> list[str]:
     """How candidates become a plan: agent and temperature down, the previous-plan bonus across."""
     known = _by_name(rows)
     agents = {f"{BASE}.{control}": label_of(control) for control in CONTROLS}
-    agents |= {strength_name(s): f"{label_of('pair')}, strength {s:g}" for s in STRENGTHS}
+    agents |= {use_name(use): f"{label_of('pair')}, {use.label}" for use in TREE_USES}
     lines = [
         [label, _points(value), *(_cell(known, manner_name(name, value, bonus)) for bonus in PREVIOUS_PLAN_BONUSES)]
         for name, label in agents.items()
@@ -53,8 +61,24 @@ def roots(rows: Sequence[ResultRow]) -> list[str]:
     ]
 
 
+def means(rows: Sequence[ResultRow]) -> list[str]:
+    """Means of trees as the plan: strength down, how often the root moves across."""
+    known = _by_name(rows)
+    cells = {(use.strength, use.reroots): _cell(known, mean_name(use)) for use in MEAN_USES}
+    lines = [[f"{strength:g}", *(cells[strength, k] for k in REROOTS)] for strength in STRENGTHS]
+    return [
+        "### The tree without a reward model (validation towns)",
+        "",
+        "PDMS of the mean of the tree's leaves and its root as the plan, by strength of the tree and by how often that "
+        "mean becomes the root of another tree.",
+        "",
+        *table_lines(["strength", *(f"{k} tree{'s' * (k > 1)}" for k in REROOTS)], lines, "r" * (1 + len(REROOTS))),
+    ]
+
+
 GRIDS: Mapping[str, Callable[[Sequence[ResultRow]], list[str]]] = {
     f"{VALIDATION}{MANNERS}": manners,
+    f"{VALIDATION}{MEANS}": means,
     f"{VALIDATION}{ROOTS}": roots,
 }
 """Table of validation figures -> what writes it."""

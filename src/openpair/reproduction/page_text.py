@@ -139,6 +139,18 @@ def _manner(choices: Choices) -> str:
     return f"{plan}; {memory}. Both hold for the controls as well."
 
 
+def _trees(count: int) -> str:
+    return "one tree" if count == 1 else f"{count} trees, each around the mean of the one before,"
+
+
+def _use(choices: Choices) -> str:
+    """How PaIR uses its tree, as a part of a sentence."""
+    if not choices.reroots:
+        return ""
+    around = "its candidates are wide neighbours of" if choices.candidates == "wide" else "its tree grows again around"
+    return f", and {around} the mean of {_trees(choices.reroots)}"
+
+
 def _choices(page: PageInput) -> str:
     choices = page.evidence.choices
     if choices is None:
@@ -147,8 +159,9 @@ def _choices(page: PageInput) -> str:
         )
     return (
         f"Chosen on the validation towns: the fair control is {label_of(choices.il_rwm)}; the best sequential scheme, "
-        f"which also gets the reward model, is {label_of(choices.sequential)}; trees go "
-        f"{100 * choices.strength:g}% of the way to what they learned; a human root has a bonus of "
+        f"which also gets the reward model, is {label_of(choices.sequential)}; PaIR's tree goes "
+        f"{100 * choices.strength:g}% of the way to what it learned{_use(choices)}; without a reward model the plan is "
+        f"the mean of {_trees(choices.mean_reroots)} at {100 * choices.mean_strength:g}%; a human root has a bonus of "
         f"{100 * choices.human_root_bonus:g} points, and a temperature of "
         f"{100 * choices.human_temperature:g} points; " + _manner(choices)
     )

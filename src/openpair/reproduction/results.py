@@ -30,6 +30,7 @@ DIFFERENCES = (
     ("pair", "il"),
     ("pair", "il_rwm"),
     ("pair", "il_rwm_untrained_tree"),
+    ("tree_mean", "il"),
     ("pair", BEST_SEQUENTIAL),
     ("pair", "sequential"),
     ("pair", "sequential_regularised"),

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field, replace
 
 from openpair.configs.experiment import ExperimentConfig, demo, preset, quick
 from openpair.errors import OpenPairError
+from openpair.planning.changes import CandidateSource
 
 ROOT_BONUSES = (0.0, 0.03, 0.06, 0.1, 0.15, 0.2)
 """Bonuses of a human root [score]; the validation towns choose."""
@@ -24,6 +25,38 @@ previous-plan bonus, then temperature, is taken: PDMS does not see how plans of 
 STRENGTHS = (0.25, 0.5, 0.75, 1.0)
 """Shares of the way to what it learned that a tree goes at inference; the validation towns choose. 0 is the untrained
 tree, which has a row of its own."""
+
+
+@dataclass(frozen=True)
+class TreeUse:
+    """How PaIR makes candidates of its tree: the validation towns choose.
+
+    Attributes:
+        strength: share of the way to what it learned that the tree goes.
+        candidates: "tree": its leaves; "wide": wide neighbours of the mean of its leaves, the root being moved there.
+        reroots: so many times the root first becomes the mean of the tree around it.
+    """
+
+    strength: float
+    candidates: CandidateSource = "tree"
+    reroots: int = 0
+
+    @property
+    def label(self) -> str:
+        """For readers, and in names of validation tables."""
+        moved = "" if not self.reroots else f", root moved {self.reroots} times" if self.reroots > 1 else ", root moved"
+        return f"strength {self.strength:.2f}{moved}" + (", wide neighbours" if self.candidates == "wide" else "")
+
+
+REROOTS = (1, 2, 3)
+"""How often a root moves to the mean of the tree around it; the validation towns choose."""
+
+TREE_USES = (
+    *(TreeUse(strength) for strength in STRENGTHS),
+    *(TreeUse(strength, source, k) for source in ("tree", "wide") for k in REROOTS[:2] for strength in STRENGTHS),
+)
+MEAN_USES = tuple(TreeUse(strength, "none", k) for k in REROOTS for strength in STRENGTHS)
+"""Ways to the mean of the tree as the plan, without a reward model."""
 
 
 @dataclass(frozen=True)

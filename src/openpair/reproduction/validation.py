@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import replace
+from dataclasses import asdict, replace
 from itertools import product
 from pathlib import Path
 
@@ -20,15 +20,25 @@ from openpair.reproduction.choices import (
     CONTROLS,
     HUMAN_PAIR,
     MANNERS,
+    MEANS,
     PAIR,
     REWARD_MODEL,
     ROOTS,
+    TREE_MEAN,
     manner_name,
+    mean_name,
     root_name,
-    strength_name,
+    use_name,
 )
 from openpair.reproduction.planning import Before, PlannedAgent, SceneView, planned
-from openpair.reproduction.settings import PREVIOUS_PLAN_BONUSES, ROOT_BONUSES, STRENGTHS, TEMPERATURES
+from openpair.reproduction.settings import (
+    MEAN_USES,
+    PREVIOUS_PLAN_BONUSES,
+    ROOT_BONUSES,
+    STRENGTHS,
+    TEMPERATURES,
+    TREE_USES,
+)
 from openpair.rewards.exact import ExactReward
 from openpair.training.data import TrainingData
 
@@ -95,7 +105,7 @@ def validate_seed(
 
 def agents_of_tables(agents: Sequence[PlannedAgent], sets: Sets) -> dict[str, list[PlannedAgent]]:
     """Table of validation.json -> agents that it compares: those given, and what is to be chosen among."""
-    human = next(agent for agent in agents if agent.name == HUMAN_PAIR)
+    human, mean = (next(agent for agent in agents if agent.name == name) for name in (HUMAN_PAIR, TREE_MEAN))
     return {
         AGENTS: [agent for agent in agents if agent.config.best_of == 0],
         MANNERS: [
@@ -105,6 +115,10 @@ def agents_of_tables(agents: Sequence[PlannedAgent], sets: Sets) -> dict[str, li
             )
             for name, (_, agent) in sets.items()
             for temperature, bonus in product(TEMPERATURES, PREVIOUS_PLAN_BONUSES)
+        ],
+        MEANS: [
+            mean.changed(mean_name(use), replace(mean.config, strength=use.strength, reroots=use.reroots))
+            for use in MEAN_USES
         ],
         ROOTS: [
             human.changed(
@@ -118,16 +132,16 @@ def agents_of_tables(agents: Sequence[PlannedAgent], sets: Sets) -> dict[str, li
 
 
 def sets_to_choose_from(agents: Sequence[PlannedAgent]) -> Sets:
-    """Both controls, and the tree at every strength."""
+    """Both controls, and every use of the tree."""
     by_name = {agent.name: agent for agent in agents}
     sets: Sets = {}
     for control in CONTROLS:
         name = f"{BASE}.{control}"
         sets[name] = f"{control.removeprefix('il_rwm_')} neighbours", by_name[name]
     pair = by_name[PAIR]
-    for strength in STRENGTHS:
-        agent = pair.changed(strength_name(strength), replace(pair.config, strength=strength))
-        sets[agent.name] = f"tree, strength {strength:g}", agent
+    for use in TREE_USES:
+        agent = pair.changed(use_name(use), replace(pair.config, **asdict(use)))
+        sets[agent.name] = f"tree, {use.label}", agent
     return sets
 
 
