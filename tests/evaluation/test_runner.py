@@ -121,10 +121,10 @@ def test_an_agent_that_fails_takes_no_other_with_it():
     assert evaluation.exit_status() == 3
 
 
-def test_nothing_scored_is_status_2_with_the_reasons_listed(tmp_path):
+def test_nothing_scored_is_status_3_with_the_reasons_listed(tmp_path):
     tokens = tuple(f"log-b-{i:03d}" for i in range(5))
     evaluation = run(toy_task(dataset=ToySource((("log-b", 5),), broken=tokens)), tmp_path / "out")
-    assert evaluation.exit_status() == evaluation.exit_status(allow_failures=True) == 2
+    assert evaluation.exit_status() == evaluation.exit_status(allow_failures=True) == 3
     assert len(evaluation.summary.failures) == 5
     assert math.isnan(evaluation.summary.agent("human").score.mean)
     assert json.loads((tmp_path / "out" / "summary.json").read_text())["agents"]["human"]["score"]["mean"] is None

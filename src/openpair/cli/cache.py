@@ -16,8 +16,7 @@ from openpair.errors import OpenPairError
 if TYPE_CHECKING:
     from openpair.pools import Ray
 
-EXIT_NOTHING_BUILT = 2
-EXIT_SOME_FAILED = 3
+EXIT_SCENES_FAILED = 3
 FAILURES_SHOWN = 10
 
 
@@ -30,7 +29,7 @@ class Cache:
     and targets as networks take them). The key changes with logs, maps and the choice of scenes, so a stale store is
     never used. The same command resumes an interrupted build.
 
-    Exit status: 0 all scenes cached, 2 bad input or nothing could be cached, 3 some scenes failed.
+    Exit status: 0 all scenes cached, 2 bad input, 3 scenes failed.
 
     Example: openpair cache --dataset navsim --root DIR --split test --tokens navtest.yaml --out cache
     """
@@ -108,9 +107,8 @@ class Cache:
         failures = {token: reason for store in stores for token, reason in store.failures.items()}
         if failures:
             print(failure_text(failures, len(stores[0]) + len(stores[0].failures)), file=sys.stderr)
-        if not all(len(store) for store in stores):
-            return EXIT_NOTHING_BUILT
-        return EXIT_SOME_FAILED if failures and not self.allow_failures else 0
+        nothing_built = not all(len(store) for store in stores)
+        return EXIT_SCENES_FAILED if nothing_built or (failures and not self.allow_failures) else 0
 
     def _dataset(self) -> tuple[str, dict[str, Any]]:
         """Name and options of the dataset: those that 'openpair eval' opens."""

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from openpair.driving.runner import DriveTask
 
 DEFAULT_AGENTS = ("human", "pdm_closed")
-EXIT_NOTHING_DRIVEN, EXIT_SOME_FAILED, EXIT_WORKERS_DIED = 2, 3, 1
+EXIT_DRIVES_FAILED, EXIT_WORKERS_DIED = 3, 1
 FAILURES_SHOWN = 10
 VIDEOS_FOLDER = "videos"
 
@@ -35,7 +35,7 @@ class Drive:
     OUT/drives/ (one file per drive: ego, plans, events). An interrupted run goes on when the same command is run
     again. The number of workers never changes a result.
 
-    Exit status: 0 all logs driven, 2 bad input or nothing could be driven, 3 some drives failed.
+    Exit status: 0 all logs driven, 2 bad input, 3 drives failed.
 
     Example: openpair drive --dataset world --agent human --agent pdm_closed --max-drives 8 --out drives
     """
@@ -140,9 +140,8 @@ class Drive:
         if driven.failed:
             print(failure_text(driven.summary), file=sys.stderr)
         print("\n".join(str(self.out / name) for name in ("drives.csv", "summary.json", "drives")))
-        if len(driven.failed) == len(driven.rows):
-            return EXIT_NOTHING_DRIVEN
-        return EXIT_SOME_FAILED if driven.failed and not self.allow_failures else 0
+        nothing_driven = len(driven.failed) == len(driven.rows)
+        return EXIT_DRIVES_FAILED if nothing_driven or (driven.failed and not self.allow_failures) else 0
 
     def _write_videos(self, task: DriveTask) -> None:
         """An animation of every drive that got anywhere."""

@@ -31,7 +31,7 @@ class Eval:
     means with 95% intervals by log, versions).
     The same command resumes an interrupted evaluation. The number of workers never changes a result.
 
-    Exit status: 0 all scenes scored, 2 bad input or nothing could be scored, 3 some scenes failed.
+    Exit status: 0 all scenes scored, 2 bad input, 3 scenes failed.
 
     Example: openpair eval --dataset argoverse2 --root DIR --agent human --agent constant_velocity --out results
     """
@@ -214,13 +214,11 @@ class Eval:
         return choose_scenes(self.dataset, self.root, choice, stages=self.stages)
 
     def _print(self, evaluation: Evaluation) -> None:
-        from openpair.evaluation.runner import EXIT_NOTHING_SCORED, EXIT_SOME_FAILED
         from openpair.evaluation.tables import print_table, results_table
 
-        status = evaluation.exit_status()
-        if status != EXIT_NOTHING_SCORED:
+        if not evaluation.nothing_scored:
             print_table(results_table(evaluation.summary))
-        if status in (EXIT_SOME_FAILED, EXIT_NOTHING_SCORED):
+        if evaluation.summary.failures:
             print(failure_text(evaluation.summary), file=sys.stderr)
         files = ["scores.csv", *(["mappings.csv"] if self.stages == 2 else []), "summary.json"]
         print("\n".join(str(self.out / name) for name in files))

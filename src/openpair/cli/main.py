@@ -73,7 +73,7 @@ def usage() -> str:
 
 
 def main(argv: list[str] | None = None) -> None:
-    """Run the command line and exit: 0 done, 1 workers died, 2 bad input, 3 some scenes failed, 130 interrupted."""
+    """Run the command line and exit: 0 done, 1 workers died, 2 bad input, 3 scenes failed, 130 interrupted."""
     args = sys.argv[1:] if argv is None else argv
     if not args or args[0] in ("-h", "--help"):
         print(usage())

@@ -11,6 +11,7 @@ from openpair.datatypes.agents import Agents
 from openpair.datatypes.columns import NUM_POSES
 from openpair.datatypes.ego import EgoState
 from openpair.datatypes.road_map import RoadMap
+from openpair.errors import OpenPairError
 from openpair.geometry.poses import global_to_local
 
 
@@ -105,7 +106,16 @@ class Scene:
         return self.frames[self.current_index + 1 :]
 
     def human_trajectory(self) -> NDArray[np.float64]:
-        """(8, 3) x [m], y [m], heading [rad] of the human's next 4 s, ego rear-axle frame of the current frame."""
+        """(8, 3) x [m], y [m], heading [rad] of the human's next 4 s, ego rear-axle frame of the current frame.
+
+        Raises OpenPairError where fewer frames are recorded.
+        """
+        if len(self.future) < NUM_POSES:
+            raise OpenPairError(
+                f"the scene has {len(self.future)} frames after the current one, a human plan needs {NUM_POSES}",
+                where=self.token,
+                fix="Choose scenes that do not end with their log",
+            )
         poses = np.stack([frame.ego.pose for frame in self.future[:NUM_POSES]])
         return global_to_local(poses, self.current.ego.pose)
 

@@ -46,8 +46,7 @@ SCENES_PER_CHUNK = 16
 WHAT, FAILED = "evaluate", "failed scenes"
 
 EXIT_OK = 0
-EXIT_NOTHING_SCORED = 2
-EXIT_SOME_FAILED = 3
+EXIT_SCENES_FAILED = 3
 
 
 @dataclass(frozen=True)
@@ -65,12 +64,15 @@ class Evaluation:
     seconds: float
 
     def exit_status(self, *, allow_failures: bool = False) -> int:
-        """0 all scored, 2 nothing could be scored, 3 some scenes failed (0 where failures are allowed)."""
-        if all(row.failed for row in self.rows):
-            return EXIT_NOTHING_SCORED
-        if any(row.failed for row in self.rows) and not allow_failures:
-            return EXIT_SOME_FAILED
-        return EXIT_OK
+        """0 all scored, 3 scenes failed (0 where failures are allowed and something was scored)."""
+        if not self.nothing_scored and (allow_failures or not any(row.failed for row in self.rows)):
+            return EXIT_OK
+        return EXIT_SCENES_FAILED
+
+    @property
+    def nothing_scored(self) -> bool:
+        """True where every scene failed."""
+        return all(row.failed for row in self.rows)
 
 
 def evaluate(

@@ -168,10 +168,11 @@ class NavsimDataset:
         log_name, current = self._scenes[token] if token in self._scenes else self._earlier[token]
         log = self._log(log_name)
         first = current - self.scene_filter.num_history_frames + 1
+        last = min(first + self.scene_filter.num_frames, len(log)) - 1
         sensor_root = self.folders.sensor_blobs / self.split
-        if first + self.scene_filter.num_frames > len(log) or log.token(current) != token:
+        if last - first + 1 < self.scene_filter.fewest_frames or log.token(current) != token:
             raise OpenPairError("the log changed since the dataset was opened", where=log.path, fix="Run it again")
-        frames = tuple(log.frame(i, sensor_root) for i in range(first, first + self.scene_filter.num_frames))
+        frames = tuple(log.frame(i, sensor_root) for i in range(first, last + 1))
         check_spacing(frames, log.path)
         return Scene(
             dataset=self.name,
@@ -290,7 +291,8 @@ def _why_absent(index: LogIndex, scene_filter: SceneFilter, token: str) -> str:
     before = int(found[0] - index.offset[log])
     after = int(index.offset[log + 1] - found[0]) - 1
     place = f"frame {before} of log {index.log_names[log]}"
-    needed_before, needed_after = scene_filter.num_history_frames - 1, scene_filter.num_future_frames
+    needed_before = scene_filter.num_history_frames - 1
+    needed_after = scene_filter.fewest_frames - scene_filter.num_history_frames
     if before < needed_before or after < needed_after:
         return (
             f"{place} has {before} frames before it and {after} after it; a scene needs {needed_before} and "
@@ -327,7 +329,7 @@ def _select(index: LogIndex, scene_filter: SceneFilter) -> dict[str, tuple[str, 
     scenes: dict[str, tuple[str, int]] = {}
     for log, log_name in enumerate(index.log_names):
         start, end = int(index.offset[log]), int(index.offset[log + 1])
-        first = np.arange(0, end - start - scene_filter.num_frames + 1, scene_filter.interval)
+        first = np.arange(0, end - start - scene_filter.fewest_frames + 1, scene_filter.interval)
         current = first + scene_filter.num_history_frames - 1
         current = current[admitted[start + current]]
         for position, token in zip(current.tolist(), index.tokens[start + current].tolist(), strict=True):

@@ -26,6 +26,7 @@ class SceneFilter:
     Attributes:
         num_history_frames: frames up to and including the current one.
         num_future_frames: frames after it.
+        fewest_future_frames: so few are enough where the log ends; None = all of them. No entry of NAVSIM's files.
         frame_interval: frames between the starts of two windows; None = windows do not overlap.
         has_route: leave out scenes whose current frame has no route.
         max_scenes: stop after this many.
@@ -46,6 +47,7 @@ class SceneFilter:
     include_synthetic_scenes: bool = False
     synthetic_scene_tokens: tuple[str, ...] | None = None
     all_mapping: Any = None
+    fewest_future_frames: int | None = None
 
     def __post_init__(self) -> None:
         for name, least in (("num_history_frames", 1), ("num_future_frames", 0)):
@@ -62,14 +64,23 @@ class SceneFilter:
         return self.num_history_frames + self.num_future_frames
 
     @property
+    def fewest_frames(self) -> int:
+        """Frames of a scene at the end of its log."""
+        fewest = self.num_future_frames if self.fewest_future_frames is None else self.fewest_future_frames
+        return self.num_history_frames + fewest
+
+    @property
     def interval(self) -> int:
         """Frames between the starts of two windows."""
         return self.num_frames if self.frame_interval is None else self.frame_interval
 
     @staticmethod
     def of_tokens(tokens: Iterable[str]) -> SceneFilter:
-        """The scenes of a list of tokens, wherever in a log they are."""
-        return SceneFilter(frame_interval=1, tokens=tuple(tokens))
+        """The scenes of a list of tokens, wherever in a log they are.
+
+        How many future frames are enough depends on what they are for: none for planning, 8 for v2.2, 10 for v1.1.
+        """
+        return SceneFilter(frame_interval=1, tokens=tuple(tokens), fewest_future_frames=0)
 
 
 def read_scene_filter(path: Path) -> SceneFilter:
@@ -101,7 +112,7 @@ def read_scene_filter(path: Path) -> SceneFilter:
     raise OpenPairError("a list of scenes of unknown kind", where=path, fix="Use .yaml, .csv or .txt")
 
 
-_KNOWN_KEYS: Final = frozenset(SceneFilter.__dataclass_fields__)
+_KNOWN_KEYS: Final = frozenset(SceneFilter.__dataclass_fields__) - {"fewest_future_frames"}
 _TEXT_LISTS: Final = ("log_names", "tokens", "synthetic_scene_tokens")
 _UNUSED_KEYS: Final = frozenset(
     {"_target_", "_convert_", "reactive_synthetic_initial_tokens", "non_reactive_synthetic_initial_tokens"}
