@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -52,6 +53,21 @@ def test_the_exported_graph_gives_the_same_plans(networks: TrainedNetworks, tmp_
         assert plans.shape == (2, 8, 3)
         # [m]: graph and modules add up in other orders
         torch.testing.assert_close(plans, expected, rtol=1e-5, atol=1e-4)
+
+
+@torch.no_grad()
+def test_sensors_that_are_not_read_are_no_inputs(tmp_path: Path) -> None:
+    torch.manual_seed(0)
+    backbone = TransfuserBackboneConfig(image_encoder="resnet10t", lidar_encoder="resnet10t", latent=True)
+    trunk = TrunkConfig(backbone=backbone, d_model=64, d_ffn=64, layers=1)
+    networks = TrainedNetworks(
+        replace(FeatureConfig.demo(), lidar=False), Transfuser(TransfuserConfig(trunk=trunk)).eval()
+    )
+    config = PlannerConfig(candidates="none")
+    export_planner(networks, tmp_path / "planner.pt2", config)
+    camera, status = example_features(networks.features)
+    plans = torch.export.load(tmp_path / "planner.pt2").module()(camera, status)
+    torch.testing.assert_close(plans, PlannerGraph(networks, config)(camera, status), rtol=0, atol=1e-5)
 
 
 def test_a_planner_that_is_not_whole_is_refused(networks: TrainedNetworks, tmp_path: Path) -> None:

@@ -15,9 +15,10 @@ TOLERANCE = 1e-4
 class Export:
     """Write policy, tree and reward model as one graph by torch.export, and check that it plans what they plan.
 
-    The graph maps camera_feature, lidar_feature and status_feature of a fixed number of scenes to plans (B, 8, 3):
-    x [m], y [m], heading [rad] at 0.5 s ... 4.0 s. `torch.export.load(FILE).module()` runs it, on the device type that
-    it was made on. What a diffusion policy draws at random is part of the graph.
+    The graph maps camera_feature, lidar_feature and status_feature of a fixed number of scenes, in this order and
+    without those of sensors that no network reads, to plans (B, 8, 3): x [m], y [m], heading [rad] at 0.5 s ... 4.0 s.
+    `torch.export.load(FILE).module()` runs it, on the device type that it was made on. What a diffusion policy draws at
+    random is part of the graph.
 
     Example: openpair export --run-folder demo/run --out planner.pt2
     """
@@ -78,4 +79,5 @@ class Export:
             self.out.unlink()
             raise OpenPairError(f"the graph's plan lies {apart:.1e} from the planner's", where=self.out)
         print(f"{self.out}: '{mode}', {self.batch} scene(s) at once, plans within {apart:.1e} of the planner's")
+        print(f"inputs: {', '.join(networks.features.inputs)}")
         return 0

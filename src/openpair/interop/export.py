@@ -7,18 +7,20 @@ from pathlib import Path
 import torch
 from torch import Tensor, nn
 
+from openpair.datatypes.known_input import KnownConfig
 from openpair.errors import OpenPairError
-from openpair.features.config import FeatureConfig
+from openpair.features.config import CAMERA, LIDAR, NUM_STATUS, STATUS, FeatureConfig
 from openpair.planning.config import PlannerConfig
 from openpair.planning.networks import TrainedNetworks
 from openpair.planning.planner import Planner, PlanningBatch
 from openpair.policies.base import ImitationPolicy
 
-NUM_STATUS = 8
-
 
 class PlannerGraph(nn.Module):
     """Policy, candidates and reward model as one module: features of B scenes -> plans (B, 8, 3), without memory.
+
+    Attributes:
+        inputs: names of the features that it takes, in that order; those of sensors that no network reads are absent.
 
     Args:
         networks: those that the settings need.
@@ -36,27 +38,30 @@ class PlannerGraph(nn.Module):
         policy = networks.policy
         assert isinstance(policy, ImitationPolicy)
         self.policy = policy.eval()
+        self.inputs = networks.features.inputs
         # The graph holds the parameters of what this module names.
         self.sampler, self.reward_model = self.planner.sampler, networks.reward_model
         self.drawn = tuple(policy.draw(1, torch.Generator().manual_seed(seed)).items())
 
-    def forward(self, camera_feature: Tensor, lidar_feature: Tensor, status_feature: Tensor) -> Tensor:
-        """Features as in :class:`openpair.policies.base.ImitationPolicy` -> (B, 8, 3) x [m], y [m], heading [rad]."""
-        features = {
-            "camera_feature": camera_feature,
-            "lidar_feature": lidar_feature,
-            "status_feature": status_feature,
-        }
-        drawn = {name: value.expand(len(status_feature), *value.shape[1:]) for name, value in self.drawn}
+    def forward(self, *values: Tensor) -> Tensor:
+        """Features as in :class:`openpair.policies.base.ImitationPolicy`, in the order of ``inputs``
+        -> (B, 8, 3) x [m], y [m], heading [rad]."""
+        features = dict(zip(self.inputs, values, strict=True))
+        drawn = {name: value.expand(len(values[0]), *value.shape[1:]) for name, value in self.drawn}
         root = self.policy.plan(**features, **drawn)
         return self.planner.choose(PlanningBatch(features), root=root).plan
 
 
-def example_features(config: FeatureConfig, batch: int = 1) -> tuple[Tensor, Tensor, Tensor]:
-    """Camera, LiDAR and status features of the right shapes, as :class:`PlannerGraph` takes them."""
+def example_features(config: FeatureConfig, batch: int = 1) -> tuple[Tensor, ...]:
+    """Features of the right shapes (B, ...), in the order of ``config.inputs``, as :class:`PlannerGraph` takes them."""
     width, height = config.camera_size
     cells = config.lidar_cells
-    return torch.rand(batch, 3, height, width), torch.rand(batch, 1, cells, cells), torch.rand(batch, NUM_STATUS)
+    shapes: dict[str, tuple[int, ...]] = {CAMERA: (3, height, width), LIDAR: (1, cells, cells), STATUS: (NUM_STATUS,)}
+    known = KnownConfig().stored()
+    shapes |= {name: shape for name, (shape, _) in known.items()}
+    flags = {name for name, (_, kind) in known.items() if kind == bool}
+    values = {name: torch.rand(batch, *shapes[name]) for name in config.inputs}
+    return tuple(value > 0.5 if name in flags else value for name, value in values.items())
 
 
 def export_planner(
