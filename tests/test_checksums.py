@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import dataclasses
+import hashlib
 import json
 import shutil
+import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -14,6 +16,9 @@ import pytest
 import torch
 from torch import Tensor
 
+sys.path.insert(0, str(Path(__file__).parent))
+
+from mutations import MUTATIONS, SEED, mutated
 from openpair.checkpoints import load_checkpoint, save_checkpoint
 from openpair.checksums import (
     HEAD_BYTES,
@@ -29,13 +34,18 @@ from openpair.checksums import (
 from openpair.datasets.world.dataset import DATA_DIR, WorldDataset, read_index
 from openpair.datatypes.columns import Protocol
 from openpair.datatypes.scene import Scene, SensorFrame
+from openpair.datatypes.scores import metric_names
 from openpair.errors import OpenPairError
-from openpair.evaluation.records import PARTIAL_FILE, ChunkResult, PartialResults, ScoreRow
+from openpair.evaluation.comparison import read_results
+from openpair.evaluation.records import PARTIAL_FILE, ChunkResult, PartialResults, ScoreRow, scores_csv
 from openpair.features.cache import META, FeatureStore
 from openpair.features.cache import build_store as build_features
 from openpair.features.config import FeatureConfig
 from openpair.preparation.store import PreparedStore, shard_path
 from openpair.preparation.store_build import build_store as build_prepared
+from openpair.reproduction.choices import VALIDATION_FILE, Choices, read_tables, write_tables
+from openpair.reproduction.provenance import read_record, record_seed
+from openpair.reproduction.scoring import seed_folder
 from openpair.samplers.kinematic_tree import KinematicTree, KinematicTreeConfig
 from openpair.sensors.render import render_front_view
 from openpair.training.branch import Branch
@@ -191,7 +201,7 @@ def row(token: str, metric: float) -> ScoreRow:
         token=token,
         agent="a",
         protocol="v2.2",
-        metrics={"nc": metric},
+        metrics=dict.fromkeys(metric_names(Protocol.V2_2), metric),
         score=0.25,
         error="",
     )
@@ -212,6 +222,30 @@ def read_partial(folder: Path) -> Any:
         return plain({**CHUNKS, **partial.finished})
 
 
+def write_result(folder: Path) -> None:
+    scores = scores_csv([row(f"t{number}", 0.5) for number in range(20)], Protocol.V2_2)
+    (folder / "scores.csv").write_text(scores)
+    summary = {"protocol": "v2.2", "variant": {"stages": 1}, "dataset": "world", "scenes": {"expected": 20}}
+    hashes = {"scores.csv": hashlib.sha256(scores.encode()).hexdigest()}
+    (folder / "summary.json").write_bytes(sealed_json({**summary, "files_sha256": hashes}, indent=2))
+
+
+def read_result(folder: Path) -> Any:
+    result = read_results(folder)
+    return [repr(result.rows), plain(result.summary)]
+
+
+def write_reproduction(folder: Path) -> None:
+    Choices(temperature=0.02).write(folder / "choices.json")
+    record_seed(folder, 0, command="openpair reproduce", configuration={"steps": 3}, data={"train": "abc"})
+    write_tables(seed_folder(folder, 0) / VALIDATION_FILE, {"agents": {"pair": {"score": 0.9}}})
+
+
+def read_reproduction(folder: Path) -> Any:
+    tables = read_tables(seed_folder(folder, 0) / VALIDATION_FILE)
+    return plain([Choices.read(folder / "choices.json"), read_record(folder, 0), tables])
+
+
 KINDS: dict[str, tuple[Callable[[Path], None], Callable[[Path], Any]]] = {
     "prepared store": (write_prepared, read_prepared),
     "feature store": (write_features, read_features),
@@ -220,6 +254,8 @@ KINDS: dict[str, tuple[Callable[[Path], None], Callable[[Path], Any]]] = {
     "candidate pool": (write_pool, read_pool),
     "world": (write_world, read_world),
     "unfinished evaluation": (write_partial, read_partial),
+    "result": (write_result, read_result),
+    "reproduction": (write_reproduction, read_reproduction),
 }
 
 
@@ -245,6 +281,24 @@ def test_one_changed_byte_is_noticed(kind: str, tmp_path: Path) -> None:
         path.write_bytes(content)
     assert refused > flips / 2 or kind == "unfinished evaluation"
     assert read(tmp_path) == whole
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_any_damage_is_noticed(kind: str, tmp_path: Path) -> None:
+    write, read = KINDS[kind]
+    write(tmp_path)
+    whole = read(tmp_path)
+    draw = np.random.default_rng([SEED, *kind.encode()])
+    paths = sorted(file for file in tmp_path.rglob("*") if file.is_file())
+    for number in range(MUTATIONS if kind not in SLOW else MUTATIONS // 4):
+        path = paths[number % len(paths)]
+        content = path.read_bytes()
+        path.write_bytes(mutated(content, draw))
+        try:
+            assert read(tmp_path) == whole, f"mutation {number}, of {path.name} (seed {SEED}), and nobody says so"
+        except OpenPairError as error:
+            assert "\n" not in str(error)
+        path.write_bytes(content)
 
 
 def test_the_sentence_says_what_where_and_what_to_do(tmp_path: Path) -> None:

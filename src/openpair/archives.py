@@ -50,6 +50,16 @@ def read_arrays(path: Path, what: str, *, needed: Iterable[str] = (), fix: str =
         return arrays
 
 
+def read_array(path: Path, what: str, *, fix: str = COPY_AGAIN) -> NDArray[Any]:
+    """The array of an .npy file.
+
+    Raises:
+        OpenPairError: the file is damaged, or holds pickled objects or less than it claims.
+    """
+    with reading(path, what, fix=fix), path.open("rb") as stream:
+        return _read_array(stream, path.stat().st_size)
+
+
 def _read_array(member: IO[bytes], size: int) -> NDArray[Any]:
     """One .npy file. Raises ValueError where its header claims more than the member holds."""
     version = np.lib.format.read_magic(member)

@@ -8,11 +8,12 @@ older versions wrote, are taken as they are.
 
 from __future__ import annotations
 
+import hashlib
 import io
 import json
 import re
 import zlib
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Final
 
@@ -27,6 +28,7 @@ HEAD_BYTES: Final = 1 << 16
 
 BLOCK_BYTES: Final = 1 << 20
 
+_ENTRY: Final = f'"{CHECKSUM}"'.encode()
 _SEAL: Final = re.compile(rb"crc32:([0-9a-f]{8})")
 
 
@@ -69,6 +71,8 @@ def check_read(read: Callable[[int], bytes]) -> None:
     head = read(HEAD_BYTES)
     found = _SEAL.search(head)
     if found is None:
+        if _ENTRY in head:  # the checksum itself is damaged
+            raise WrongChecksum
         return
     begin, end = found.span(1)
     if _crc32_of(head[:begin] + b"0" * 8 + head[end:], _blocks(read)) != int(found[1], 16):
@@ -104,3 +108,18 @@ def read_sealed_json(path: Path) -> dict[str, Any]:
         raise TypeError("it holds no JSON object")
     record.pop(CHECKSUM, None)
     return record
+
+
+def hash_files(files: Sequence[Path]) -> str:
+    """SHA-256 of one file's content; of several: over their folders' and own names and contents, in order.
+
+    Raises OSError for a file that cannot be read.
+    """
+    digest = hashlib.sha256()
+    for file in files:
+        if len(files) > 1:
+            digest.update(f"{file.parent.name}/{file.name}".encode() + b"\0")
+        with file.open("rb") as stream:
+            while block := stream.read(BLOCK_BYTES):
+                digest.update(block)
+    return digest.hexdigest()

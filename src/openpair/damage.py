@@ -43,9 +43,9 @@ DAMAGE: Final = (
 """What the standard library and numpy raise for bytes that are not what they should be."""
 
 PARSERS: Final = frozenset(
-    {"cv2", "PIL", "pyarrow", "pyproj", "safetensors", "safetensors_rust", "shapely", "warp", "yaml"}
+    {"cv2", "PIL", "pickle", "pyarrow", "pyproj", "safetensors", "safetensors_rust", "shapely", "torch", "warp", "yaml"}
 )
-"""Packages that read bytes and raise exceptions of their own."""
+"""Packages that read bytes and raise exceptions of their own, or any others."""
 
 COPY_AGAIN: Final = "Copy or download it again"
 CAUSE_CHARACTERS: Final = 200
@@ -72,7 +72,16 @@ def reading(where: object, what: str, *, fix: str = COPY_AGAIN) -> Iterator[None
 
 def is_damage(error: BaseException) -> bool:
     """True for what parsers raise for damaged bytes; False for mistakes in the program (a name that is not there)."""
-    return isinstance(error, DAMAGE) or any(kind.__module__.split(".")[0] in PARSERS for kind in type(error).__mro__)
+    modules = {kind.__module__ for kind in type(error).__mro__} | {_raised_in(error)}
+    return isinstance(error, DAMAGE) or any(module.split(".")[0] in PARSERS for module in modules)
+
+
+def _raised_in(error: BaseException) -> str:
+    """Name of the module whose code raised an exception; empty where it was never raised."""
+    step = error.__traceback__
+    while step is not None and step.tb_next is not None:
+        step = step.tb_next
+    return "" if step is None else str(step.tb_frame.f_globals.get("__name__", ""))
 
 
 def cause_of(error: BaseException) -> str:

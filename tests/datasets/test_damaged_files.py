@@ -5,17 +5,24 @@ OPENPAIR_MUTATIONS sets how many mutations of each format are tried (default 40,
 
 from __future__ import annotations
 
+import json
 import lzma
-import os
 import shutil
+import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
+import torch
+
+sys.path.insert(0, str(Path(__file__).parents[1]))
+
 from shared_data import shared_folder
 
+from mutations import MUTATIONS, SEED, mutated
+from openpair.checkpoints import read_state
 from openpair.checksums import sealed_json
 from openpair.datasets.navsim.dataset import NavsimDataset
 from openpair.datasets.navsim.maps import read_map
@@ -24,34 +31,20 @@ from openpair.datasets.navsim.scene_filter import SceneFilter, read_scene_filter
 from openpair.datasets.navsim.synthetic import read_synthetic_scene
 from openpair.datasets.navsim.two_stage import read_mappings
 from openpair.datasets.world.dataset import DATA_DIR, WorldDataset, read_index
+from openpair.datatypes.columns import Protocol
 from openpair.datatypes.road_map import RoadMap
+from openpair.datatypes.scores import metric_names
+from openpair.driving.records import DriveRow, drives_csv, read_drives
 from openpair.errors import OpenPairError
 from openpair.evaluation.plans_file import read_plans
+from openpair.evaluation.records import ScoreRow, read_scores, scores_csv
+from openpair.planning.changes import PlannerChanges
+from openpair.planning.planner_file import StoredPlanner
+from openpair.policies.anchors import read_anchors, write_anchors
+from openpair.reproduction.choices import Choices, read_tables, write_tables
+from openpair.training.curve_file import CURVE_FILE, read_curve
 
-MUTATIONS = int(os.environ.get("OPENPAIR_MUTATIONS", "40"))
-SEED = int(os.environ.get("OPENPAIR_MUTATION_SEED", "0"))
 NOWHERE = RoadMap("", {}, {})
-
-
-def mutated(data: bytes, draw: np.random.Generator) -> bytes:
-    """One to four of: a byte changed, a stretch overwritten, removed or doubled, the end cut off."""
-    result = bytearray(data)
-    for _ in range(int(draw.integers(1, 5))):
-        at = int(draw.integers(0, max(1, len(result))))
-        length = int(draw.integers(1, 40))
-        match int(draw.integers(0, 6)):
-            case 0 | 1:
-                result[at : at + 1] = draw.bytes(1)
-            case 2:
-                result[at : at + length] = draw.bytes(length)
-            case 3:
-                del result[at : at + length]
-            case 4:
-                result[at:at] = result[at : at + length]
-            case 5:
-                if draw.integers(0, 4) == 0:
-                    del result[at:]
-    return bytes(result)
 
 
 def scenes_of_log(path: Path) -> Any:
@@ -141,6 +134,47 @@ def index_sample(folder: Path) -> Path:
     return folder / "index.json"
 
 
+def checkpoint_sample(name: str, **options: Any) -> Callable[[Path], Path]:
+    def write(folder: Path) -> Path:
+        state = {f"layer.{i}.weight": torch.ones(i + 1, 3) for i in range(4)}
+        torch.save({"epoch": 3, "state_dict": state, "settings": {"rate": 0.1}}, folder / name, **options)
+        return folder / name
+
+    return write
+
+
+def anchors_sample(folder: Path) -> Path:
+    write_anchors(folder / "anchors.npy", torch.rand(20, 8, 2))
+    return folder / "anchors.npy"
+
+
+def planner_sample(folder: Path) -> Path:
+    changes = {"pair_search": PlannerChanges(search_rounds=3), "il": PlannerChanges(previous_plan_bonus="none")}
+    return StoredPlanner("pair", PlannerChanges(strength=0.5, temperature=0.02), changes).write(folder)
+
+
+def choices_sample(folder: Path) -> Path:
+    Choices(temperature=0.02, previous_plan_bonus=0.01).write(folder / "choices.json")
+    return folder / "choices.json"
+
+
+def tables_sample(folder: Path) -> Path:
+    write_tables(folder / "validation.json", {"agents": {"il": {"score": 0.8}, "pair": {"score": 0.9, "ep": 0.7}}})
+    return folder / "validation.json"
+
+
+SCORES = scores_csv(
+    [
+        ScoreRow("world", "log", f"{i:016x}", "il", "v1.1", dict.fromkeys(metric_names(Protocol.V1_1), 0.5), 0.25)
+        for i in range(10)
+    ]
+    + [ScoreRow("world", "log", "f" * 16, "il", "v1.1", error="the log is damaged")],
+    Protocol.V1_1,
+)
+DRIVES = drives_csv(
+    [DriveRow("log", "pair", 0.5, 1.0, 1, 0, 0, 0, seconds=20.0), DriveRow("log", "il", error="no map")]
+)
+CURVE = "".join(json.dumps({"step": step, "loss": 1 / (step + 1)}) + "\n" for step in range(20))
 TOKENS = "".join(f"{i:016x}\n" for i in range(20))
 FILTER = "num_history_frames: 4\nnum_future_frames: 10\nhas_route: true\nlog_names: null\ntokens:\n" + "".join(
     f"- '{token}'\n" for token in TOKENS.split()
@@ -160,10 +194,19 @@ FORMATS: dict[str, tuple[Callable[[Path], Path], Callable[[Path], Any]]] = {
     "mapping": (text_sample("m.yaml", MAPPING), read_mappings),
     "world town": (town_sample, lambda path: world_of(path.parent)),
     "world index": (index_sample, lambda path: world_of(path.parent)),
+    "checkpoint": (checkpoint_sample("a.pt"), read_state),
+    "checkpoint, old PyTorch": (checkpoint_sample("a.pt", _use_new_zipfile_serialization=False), read_state),
+    "scores.csv": (text_sample("scores.csv", SCORES), read_scores),
+    "drives.csv": (text_sample("drives.csv", DRIVES), read_drives),
+    "planner.json": (planner_sample, StoredPlanner.read),
+    "anchors": (anchors_sample, read_anchors),
+    "curve": (text_sample(CURVE_FILE, CURVE), lambda path: read_curve(path.parent)),
+    "choices.json": (choices_sample, Choices.read),
+    "validation.json": (tables_sample, read_tables),
 }
 
 
-@pytest.mark.filterwarnings("ignore::RuntimeWarning")
+@pytest.mark.filterwarnings("ignore::RuntimeWarning", "ignore::UserWarning")
 @pytest.mark.parametrize("name", FORMATS, ids=str)
 def test_damage_is_one_sentence(name: str, tmp_path: Path) -> None:
     sample, read = FORMATS[name]

@@ -122,7 +122,7 @@ def test_settings_and_changes_are_a_part_of_the_agent(run_folder: Path, tmp_path
     StoredPlanner("il_rwm_wide").write(folder)
     assert source.planner()[0] == "il_rwm_wide" and source.planner()[1].candidates == "wide"
     (folder / "planner.json").write_text("{")
-    with pytest.raises(OpenPairError, match=r"planner\.json: the planner's settings are damaged"):
+    with pytest.raises(OpenPairError, match=r"planner\.json: the planner's settings cannot be read"):
         source.planner()
 
 

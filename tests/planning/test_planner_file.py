@@ -46,9 +46,9 @@ def test_no_memory_is_written_in_words_and_overrides_one(tmp_path: Path) -> None
 @pytest.mark.parametrize(
     ("content", "reason"),
     [
-        ("{", "settings are damaged"),
-        ("[]", "settings are damaged"),
-        ({"format": 1, "mode": "pair"}, "settings are damaged"),
+        ("{", "settings cannot be read"),
+        ("[]", "settings cannot be read"),
+        ({"format": 1, "mode": "pair"}, "settings cannot be read"),
         ({"format": 9, "mode": "pair", "settings": {}, "modes": {}}, "have format 9"),
         ({"format": 1, "mode": "pear", "settings": {}, "modes": {}}, "Did you mean 'pair'"),
         ({"format": 1, "mode": "pair", "settings": {"temprature": 0.1}, "modes": {}}, "Did you mean 'temperature'"),

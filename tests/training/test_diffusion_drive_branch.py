@@ -97,7 +97,7 @@ def test_anchor_files_with_a_fault_are_refused(tmp_path: Path) -> None:
         with pytest.raises(OpenPairError, match="does not hold anchors"):
             read_anchors(tmp_path / "a.npy")
     (tmp_path / "a.npy").write_bytes(b"nothing")
-    with pytest.raises(OpenPairError, match="no file of anchors"):
+    with pytest.raises(OpenPairError, match="the file of anchors cannot be read"):
         read_anchors(tmp_path / "a.npy")
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from importlib.metadata import PackageNotFoundError, version
@@ -14,7 +13,8 @@ from safetensors.torch import save_file
 from openpair.checkpoints.networks import load_strictly, network_class
 from openpair.checkpoints.plain import from_plain, to_plain
 from openpair.checkpoints.weights import read_state
-from openpair.checksums import read_sealed_json, sealed_json
+from openpair.checksums import hash_files, read_sealed_json, sealed_json
+from openpair.damage import reading
 from openpair.errors import OpenPairError
 from openpair.files import whole_file
 from openpair.kinds import network_kinds
@@ -74,7 +74,7 @@ def save_checkpoint(
     size_bytes = sum(value.nbytes for value in tensors.values())
     with whole_file(path.with_suffix(".json")) as json_part, whole_file(path, size_bytes=size_bytes) as part:
         save_file(tensors, part)
-        record["sha256"] = _sha256(part)
+        record["sha256"] = hash_files([part])
         json_part.write_bytes(sealed_json(record, end="\n", indent=2))
         path.with_suffix(".json").unlink(missing_ok=True)
 
@@ -113,7 +113,7 @@ def load_checkpoint(path: Path, kind: str | Registry | None = None) -> tuple[Reg
             fix="Restore it or train again",
         ) from error
     state = read_state(path)
-    if info.sha256 not in (None, _sha256(path)):
+    if info.sha256 not in (None, hash_files([path])):
         raise OpenPairError(
             "the parameters are not those that were saved with the JSON beside them",
             where=path,
@@ -133,7 +133,11 @@ def read_info(path: Path, kinds: Registry | None = None) -> CheckpointInfo:
     Raises OpenPairError for a missing or damaged JSON, and for a kind that nobody registers.
     """
     beside = path.with_suffix(".json")
-    try:
+    if not beside.exists():
+        raise OpenPairError(
+            "the checkpoint's JSON is missing", where=beside, fix="Keep both files of a checkpoint together"
+        )
+    with reading(beside, "the checkpoint's JSON", fix="Restore it or train again"):
         record = read_sealed_json(beside)
         if record["format"] != FORMAT_VERSION:
             raise OpenPairError(
@@ -157,26 +161,6 @@ def read_info(path: Path, kinds: Registry | None = None) -> CheckpointInfo:
             dict(record["notes"]),
             record.get("sha256"),
         )
-    except OpenPairError:
-        raise
-    except FileNotFoundError as error:
-        raise OpenPairError(
-            "the checkpoint's JSON is missing", where=beside, fix="Keep both files of a checkpoint together"
-        ) from error
-    except Exception as error:  # a file from outside, which may be damaged in any way
-        raise OpenPairError(
-            f"the checkpoint's JSON is damaged ({type(error).__name__}: {error})",
-            where=beside,
-            fix="Restore it or train again",
-        ) from error
-
-
-def _sha256(path: Path) -> str:
-    digest = hashlib.sha256()
-    with path.open("rb") as stream:
-        while block := stream.read(1 << 20):
-            digest.update(block)
-    return digest.hexdigest()
 
 
 def _versions() -> dict[str, str]:

@@ -13,6 +13,7 @@ from safetensors.torch import load_file
 from torch import Tensor
 
 from openpair.checkpoints.torch_file import StoredTensor, TorchFile
+from openpair.damage import reading
 from openpair.errors import OpenPairError
 
 EMA_KEYS = ("ema_state_dict", "state_dict_ema", "model_ema", "ema_model", "ema", "shadow")
@@ -57,7 +58,8 @@ def read_weights(path: Path) -> Weights:
     """
     if not path.is_file():
         raise OpenPairError("there is no such checkpoint file", where=path, fix="Check the path")
-    try:
+    fix = "Give a complete file of plain tensors (torch.save of a state dict, or safetensors)"
+    with reading(path, "the checkpoint", fix=fix):
         _refuse_other_things(path)
         if path.suffix == ".safetensors":
             return Weights(load_file(path))
@@ -65,14 +67,6 @@ def read_weights(path: Path) -> Weights:
             file = TorchFile(path)
             return _found(file.content, path, file)
         return _found(torch.load(path, map_location="cpu", weights_only=True), path)
-    except OpenPairError:
-        raise
-    except Exception as error:  # a file from outside, which may be damaged in any way
-        raise OpenPairError(
-            f"the file is not a checkpoint that can be read without executing code from it ({type(error).__name__})",
-            where=path,
-            fix="Give a complete file of plain tensors (torch.save of a state dict, or safetensors)",
-        ) from error
 
 
 def _refuse_other_things(path: Path) -> None:

@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from openpair.checksums import read_sealed_json, sealed_json
-from openpair.damage import cause_of
+from openpair.damage import reading
 from openpair.datatypes.columns import BoxIndex, StateIndex
 from openpair.driving.judge import Judgement
 from openpair.driving.loop import Drive
@@ -115,14 +115,12 @@ def drives_csv(rows: Iterable[DriveRow]) -> str:
 
 def read_drives(path: Path) -> list[DriveRow]:
     """Rows of a drives.csv. Raises OpenPairError for a file that is not one."""
-    try:
-        with path.open(newline="", encoding="utf-8") as stream:
-            reader = csv.DictReader(stream)
-            if tuple(reader.fieldnames or ()) != COLUMNS:
-                raise OpenPairError("this is not a drives.csv of 'openpair drive'", where=path)
-            return [DriveRow(**{name: _value(name, cell) for name, cell in cells.items()}) for cells in reader]
-    except (OSError, ValueError, TypeError) as error:
-        raise OpenPairError(f"the file cannot be read ({error})", where=path) from error
+    fix = "Copy it again, or drive again"
+    with reading(path, "the table of drives", fix=fix), path.open(newline="", encoding="utf-8") as stream:
+        reader = csv.DictReader(stream)
+        if tuple(reader.fieldnames or ()) != COLUMNS:
+            raise OpenPairError("this is not a drives.csv of 'openpair drive'", where=path)
+        return [DriveRow(**{name: _value(name, cell) for name, cell in cells.items()}) for cells in reader]
 
 
 def _value(name: str, cell: str) -> Any:
@@ -205,16 +203,12 @@ def _traffic(drive: Drive) -> list[dict[str, Any]]:
 
 def read_drive_file(path: Path) -> dict[str, Any]:
     """The content of a drive's file. Raises OpenPairError for a file that is not one."""
-    try:
+    with reading(path, "the file of a drive", fix="Delete it and drive again"):
         data = read_sealed_json(path)
         if data["format"] != FORMAT:
             raise OpenPairError(f"this is format {data['format']} of a drive, not {FORMAT}", where=path)
         row_of(data)
         return data
-    except (OSError, ValueError, KeyError, TypeError) as error:
-        raise OpenPairError(
-            f"the file of a drive cannot be read ({cause_of(error)})", where=path, fix="Delete it and drive again"
-        ) from error
 
 
 def row_of(data: dict[str, Any]) -> DriveRow:

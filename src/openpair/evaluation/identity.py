@@ -12,9 +12,10 @@ from modulefinder import ModuleFinder
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from openpair.checksums import hash_files
 from openpair.datasets.base import Dataset, SceneKey
 from openpair.evaluation.plugins import AGENTS, is_python_function
-from openpair.evaluation.sources import AgentSource, hash_files
+from openpair.evaluation.sources import AgentSource
 from openpair.evaluation.summary import versions
 
 if TYPE_CHECKING:

@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from openpair.checksums import check, sealed_json
+from openpair.damage import reading
 from openpair.datatypes.columns import Protocol
 from openpair.datatypes.scores import metric_names
 from openpair.errors import OpenPairError
@@ -71,20 +72,22 @@ def scores_csv(rows: Iterable[ScoreRow], protocol: Protocol) -> str:
 
 def read_scores(path: Path) -> list[ScoreRow]:
     """Rows of a scores.csv. Raises OpenPairError for a file that is not one."""
-    try:
-        with path.open(newline="", encoding="utf-8") as stream:
-            reader = csv.DictReader(stream)
-            header = tuple(reader.fieldnames or ())
-            protocol = next((p for p in Protocol if csv_columns(p) == header), None)
-            if protocol is None:
-                raise OpenPairError("this is not a scores.csv of 'openpair eval'", where=path)
-            return [_row_from_csv(cells, protocol) for cells in reader]
-    except (OSError, ValueError, TypeError) as error:
-        raise OpenPairError(f"the file cannot be read ({error})", where=path) from error
+    fix = "Copy it again, or evaluate again"
+    with reading(path, "the table of scores", fix=fix), path.open(newline="", encoding="utf-8") as stream:
+        reader = csv.DictReader(stream)
+        header = tuple(reader.fieldnames or ())
+        protocol = next((p for p in Protocol if csv_columns(p) == header), None)
+        if protocol is None:
+            raise OpenPairError("this is not a scores.csv of 'openpair eval'", where=path)
+        return [_row_from_csv(cells, protocol) for cells in reader]
 
 
 def _row_from_csv(cells: dict[str, str], protocol: Protocol) -> ScoreRow:
+    if None in cells or None in cells.values():
+        raise ValueError("a line has another number of cells than the header")
     failed = cells["score"] == ""
+    if not failed and not math.isfinite(float(cells["score"])):
+        raise ValueError(f"a score of {cells['score'][:20]}")
     metrics = {} if failed else {n: float(cells[n]) if cells[n] else math.nan for n in metric_names(protocol)}
     keys = ("dataset", "log", "token", "agent", "protocol", "error")
     return ScoreRow(**{k: cells[k] for k in keys}, metrics=metrics, score=None if failed else float(cells["score"]))

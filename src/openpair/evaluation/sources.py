@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
+from openpair.checksums import hash_files
 from openpair.datasets.base import Dataset, SceneKey, predecessor_of
 from openpair.datatypes.scene import Scene
 from openpair.datatypes.scoring_scene import ScoringScene
@@ -315,15 +316,3 @@ def planner_notes(sources: Sequence[AgentSource], dataset: Dataset, keys: Sequen
 def hash_path(path: Path) -> str:
     """SHA-256 of a file; of a run folder: of its networks and their configurations."""
     return hash_files([path] if path.is_file() else NetworkFiles.find(path).all_files())
-
-
-def hash_files(files: Sequence[Path]) -> str:
-    """SHA-256 of one file's content; of several: over their folders' and own names and contents, in order."""
-    digest = hashlib.sha256()
-    for file in files:
-        if len(files) > 1:
-            digest.update(f"{file.parent.name}/{file.name}".encode() + b"\0")
-        with file.open("rb") as stream:
-            while block := stream.read(1 << 20):
-                digest.update(block)
-    return digest.hexdigest()

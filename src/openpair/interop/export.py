@@ -59,7 +59,7 @@ def example_features(config: FeatureConfig, batch: int = 1) -> tuple[Tensor, ...
     shapes: dict[str, tuple[int, ...]] = {CAMERA: (3, height, width), LIDAR: (1, cells, cells), STATUS: (NUM_STATUS,)}
     known = KnownConfig().stored()
     shapes |= {name: shape for name, (shape, _) in known.items()}
-    flags = {name for name, (_, kind) in known.items() if kind == bool}
+    flags = {name for name, (_, kind) in known.items() if kind.kind == "b"}
     values = {name: torch.rand(batch, *shapes[name]) for name in config.inputs}
     return tuple(value > 0.5 if name in flags else value for name, value in values.items())
 

@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from openpair.damage import reading
 from openpair.errors import OpenPairError
 from openpair.files import write_atomically
 from openpair.planning.changes import NO_CHANGES, PlannerChanges
@@ -50,18 +51,16 @@ class StoredPlanner:
     @staticmethod
     def read(path: Path) -> StoredPlanner:
         """Raises OpenPairError for a file that is damaged, of another format, or names what no planner has."""
-        try:
+        fix = "Restore the file, or delete it to plan with the defaults"
+        with reading(path, "the planner's settings", fix=fix):
             content = json.loads(path.read_text(encoding="utf-8"))
             version, mode, settings, modes = (content[name] for name in ("format", "mode", "settings", "modes"))
-            whole = isinstance(mode, str) and all(isinstance(part, dict) for part in (settings, modes, *modes.values()))
-            if not whole:
+            parts = (content, settings, modes, *(modes.values() if isinstance(modes, dict) else ()))
+            if not isinstance(mode, str) or not all(isinstance(part, dict) for part in parts):
                 raise TypeError("a part of it is of another kind")
-        except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
-            raise OpenPairError(
-                f"the planner's settings are damaged ({type(error).__name__}: {error})",
-                where=path,
-                fix="Restore the file, or delete it to plan with the defaults",
-            ) from error
+        unknown = sorted(content.keys() - {"format", "mode", "settings", "modes"})
+        if unknown:
+            raise OpenPairError(f"the planner's settings name '{unknown[0]}', which none has", where=path, fix=fix)
         if version != FORMAT_VERSION:
             raise OpenPairError(
                 f"the planner's settings have format {version}, this version reads {FORMAT_VERSION}",

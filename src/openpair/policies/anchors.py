@@ -8,8 +8,10 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from openpair.archives import read_array
 from openpair.datatypes.columns import NUM_POSES
 from openpair.errors import OpenPairError
+from openpair.files import whole_file
 
 
 def fit_anchors(trajectories: Tensor, count: int = 20, *, seed: int = 0, iterations: int = 100) -> Tensor:
@@ -55,18 +57,19 @@ def write_anchors(path: Path, anchors: Tensor) -> None:
     """Write anchors (K, 8, 2) x, y [m] as a .npy file. Raises OpenPairError for another ending."""
     if path.suffix != ".npy":
         raise OpenPairError("a file of anchors ends in .npy", where=path)
-    path.parent.mkdir(parents=True, exist_ok=True)
-    np.save(path, anchors.numpy(), allow_pickle=False)
+    with whole_file(path) as part, part.open("wb") as stream:
+        np.save(stream, anchors.numpy(), allow_pickle=False)
 
 
 def read_anchors(path: Path) -> Tensor:
     """Anchors (K, 8, 2) x, y [m] of a .npy file. Raises OpenPairError for a file that holds none."""
-    try:
-        anchors = np.load(path, allow_pickle=False)
-    except (OSError, ValueError, EOFError) as error:
-        raise OpenPairError(f"this is no file of anchors ({error})", where=path, fix="openpair fit-anchors") from error
-    is_array = isinstance(anchors, np.ndarray) and anchors.dtype.kind == "f"
-    if not is_array or anchors.ndim != 3 or anchors.shape[1:] != (NUM_POSES, 2) or not np.isfinite(anchors).all():
+    anchors = read_array(path, "the file of anchors", fix="openpair fit-anchors")
+    if (
+        anchors.dtype.kind != "f"
+        or anchors.ndim != 3
+        or anchors.shape[1:] != (NUM_POSES, 2)
+        or not np.isfinite(anchors).all()
+    ):
         raise OpenPairError(
             f"the file does not hold anchors (K, {NUM_POSES}, 2) of finite numbers",
             where=path,

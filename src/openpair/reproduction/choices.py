@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import math
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass
@@ -11,8 +10,9 @@ from pathlib import Path
 from statistics import fmean
 from typing import Any
 
+from openpair.checksums import read_sealed_json, sealed_json
 from openpair.configs.runs import SEQUENTIAL_SCHEMES
-from openpair.errors import OpenPairError
+from openpair.damage import reading
 from openpair.files import write_atomically
 from openpair.planning.changes import CandidateSource, PlannerChanges
 from openpair.planning.planner_file import StoredPlanner
@@ -94,19 +94,39 @@ class Choices:
 
     def write(self, path: Path) -> None:
         """Keep them."""
-        write_atomically(path, json.dumps(asdict(self), indent=2) + "\n")
+        write_atomically(path, sealed_json(asdict(self), end="\n", indent=2))
 
     @staticmethod
     def read(path: Path) -> Choices:
-        """Those that were kept. Raises OpenPairError where there are none."""
-        try:
-            return Choices(**json.loads(path.read_text()))
-        except (OSError, ValueError, TypeError) as error:
-            raise OpenPairError(
-                f"the choices of the validation towns cannot be read ({error})",
-                where=path,
-                fix="Run the part 'validate' first",
-            ) from error
+        """Those that were kept. Raises OpenPairError where there are none, and for a damaged file."""
+        with reading(path, "the choices of the validation towns", fix="Run the part 'validate' again"):
+            kept = read_sealed_json(path)
+            choices = Choices(**kept)
+            planner = choices.planner(1.0)
+            for mode in (planner.mode, *planner.modes):
+                planner.config(mode)  # refuses values out of range
+            if not isinstance(choices.il_rwm, str) or not isinstance(choices.sequential, str):
+                raise TypeError("a scheme that is no text")
+            return choices
+
+
+VALIDATION_FILE = "validation.json"
+Tables = Mapping[str, Mapping[str, Mapping[str, float]]]
+"""Table of validation.json -> row -> figure -> value."""
+
+
+def read_tables(path: Path) -> Tables:
+    """A seed's validation.json. Raises OpenPairError for a damaged file and one of another form."""
+    with reading(path, "the figures of the validation towns", fix="Run the part 'validate' again"):
+        return {
+            table: {name: {figure: float(value) for figure, value in own.items()} for name, own in named.items()}
+            for table, named in read_sealed_json(path).items()
+        }
+
+
+def write_tables(path: Path, tables: Mapping[str, Any]) -> None:
+    """Write a seed's validation.json."""
+    write_atomically(path, sealed_json(tables, end="\n", indent=1))
 
 
 def use_name(use: TreeUse) -> str:
@@ -163,7 +183,7 @@ def choose_manner(scores: Scores) -> tuple[float, float | None]:
 def choose_all(seed_folders: Sequence[Path]) -> Choices:
     """The choices that validation.json of all seeds together make: the manner first, then control and use of the tree
     in that manner, then root bonus and temperature around human roots at that strength."""
-    tables = [json.loads((folder / "validation.json").read_text()) for folder in seed_folders]
+    tables = [read_tables(folder / VALIDATION_FILE) for folder in seed_folders]
     agents, manners, roots, means = (mean_scores(tables, table) for table in (AGENTS, MANNERS, ROOTS, MEANS))
     temperature, previous_plan_bonus = manner = choose_manner(manners)
     controls = {manner_name(f"{BASE}.{control}", *manner): control for control in CONTROLS}

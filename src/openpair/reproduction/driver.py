@@ -15,6 +15,7 @@ from functools import partial
 from pathlib import Path
 
 from openpair.checkpoints import to_plain
+from openpair.checksums import sealed_json
 from openpair.configs.experiment import ExperimentConfig
 from openpair.configs.runs import BRANCH_FILES, SEQUENTIAL_SCHEMES, RunPlan
 from openpair.features.cache import FeatureStore
@@ -26,7 +27,7 @@ from openpair.pools import OnProgress
 from openpair.reproduction.agents import BASE
 from openpair.reproduction.choices import HUMAN_PAIR, PAIR, Choices, choose_all
 from openpair.reproduction.planning import Before, PlannedAgent, plan_all
-from openpair.reproduction.provenance import RUN_FILE, record_seed
+from openpair.reproduction.provenance import RUN_FILE, TIMING_FILE, read_seconds, record_seed
 from openpair.reproduction.scoring import PLANS, neighbours_in_time, score_seed, seed_folder, with_predecessors
 from openpair.reproduction.settings import ReproductionConfig, ablation_experiment, second_experiment
 from openpair.reproduction.validation import validate_seed
@@ -138,9 +139,9 @@ class Reproduction:
 
     def note_seconds(self, seed: int, seconds: dict[str, float]) -> None:
         """Add to the seed's timing.json; a part that is done again keeps the time of its first run."""
-        path = seed_folder(self.run, seed) / "timing.json"
-        known = json.loads(path.read_text()) if path.exists() else {}
-        write_atomically(path, json.dumps({**seconds, **known}, indent=2, sort_keys=True) + "\n")
+        path = seed_folder(self.run, seed) / TIMING_FILE
+        known = read_seconds(self.run, seed)
+        write_atomically(path, sealed_json(dict(sorted({**seconds, **known}.items())), end="\n", indent=2))
 
     @contextmanager
     def timed(self, seed: int, part: str) -> Iterator[None]:

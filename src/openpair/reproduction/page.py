@@ -2,22 +2,20 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 from openpair.datasets.base import Dataset
-from openpair.errors import OpenPairError
 from openpair.files import write_atomically
 from openpair.reproduction.agents import HUMAN, RULES
-from openpair.reproduction.choices import Choices
+from openpair.reproduction.choices import VALIDATION_FILE, Choices, read_tables
 from openpair.reproduction.curves import ablation_panels, drift_panels, learning_panels, read_curves
 from openpair.reproduction.figures import Bar, curves_figure, intervals_figure
 from openpair.reproduction.page_rows import SCORE_NAMES, PageInput, Picture, agents_of, shown
 from openpair.reproduction.page_text import results_page
 from openpair.reproduction.provenance import read_record, read_seconds
-from openpair.reproduction.results import Evidence, ResultRow, Tables, find, result_rows, results_json
+from openpair.reproduction.results import Evidence, ResultRow, find, result_rows, results_json
 from openpair.reproduction.scene_pictures import scene_pictures
 from openpair.reproduction.scoring import TEST_SCENES, UNFILTERED, V1, V2, scored_with, seed_folder
 from openpair.reproduction.seed_scores import SCORE, read_seed_scores, scored_seeds
@@ -27,7 +25,7 @@ PAGE, FIGURES_FILE, IMAGES = "results.md", "results.json", "images"
 PREFIX = "results-"
 """Images of the page; older ones of this name are removed."""
 
-CHOICES, VALIDATION_FILE = "choices.json", "validation.json"
+CHOICES = "choices.json"
 
 
 @dataclass(frozen=True)
@@ -107,22 +105,8 @@ def read_evidence(run: Path, seeds: Sequence[int]) -> Evidence:
     for seed in seeds:
         path = seed_folder(run, seed) / VALIDATION_FILE
         if path.exists():
-            validation[seed] = _read_tables(path)
+            validation[seed] = read_tables(path)
     return Evidence(scores, choices, validation)
-
-
-def _read_tables(path: Path) -> Tables:
-    """Table -> row -> figure -> value. Raises OpenPairError for a file of another form."""
-    try:
-        tables = json.loads(path.read_text(encoding="utf-8"))
-        return {
-            str(table): {str(name): {str(m): float(v) for m, v in own.items()} for name, own in named.items()}
-            for table, named in tables.items()
-        }
-    except (OSError, ValueError, TypeError, AttributeError) as error:
-        raise OpenPairError(
-            f"the figures cannot be read ({error})", where=path, fix="It holds {table: {row: {figure: number}}}"
-        ) from error
 
 
 Drawings = dict[str, dict[str, tuple[str, str]]]

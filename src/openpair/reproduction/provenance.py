@@ -11,7 +11,8 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
-from openpair.errors import OpenPairError
+from openpair.checksums import read_sealed_json, sealed_json
+from openpair.damage import reading
 from openpair.evaluation.summary import versions
 from openpair.files import write_atomically
 from openpair.reproduction.code_version import source_hash
@@ -67,7 +68,7 @@ def record_seed(run: Path, seed: int, *, command: str, configuration: Any, data:
     )
     folder = seed_folder(run, seed)
     folder.mkdir(parents=True, exist_ok=True)
-    write_atomically(folder / RUN_FILE, json.dumps(asdict(record), indent=2) + "\n")
+    write_atomically(folder / RUN_FILE, sealed_json(asdict(record), end="\n", indent=2))
     return record
 
 
@@ -76,10 +77,8 @@ def read_record(run: Path, seed: int) -> SeedRecord | None:
     path = seed_folder(run, seed) / RUN_FILE
     if not path.exists():
         return None
-    try:
-        return SeedRecord(**json.loads(path.read_text(encoding="utf-8")))
-    except (OSError, ValueError, TypeError) as error:
-        raise OpenPairError(f"the record cannot be read ({error})", where=path, fix="Run the seed again") from error
+    with reading(path, "the record of a seed", fix="Run the seed again"):
+        return SeedRecord(**read_sealed_json(path))
 
 
 def read_seconds(run: Path, seed: int) -> dict[str, float]:
@@ -87,10 +86,8 @@ def read_seconds(run: Path, seed: int) -> dict[str, float]:
     path = seed_folder(run, seed) / TIMING_FILE
     if not path.exists():
         return {}
-    try:
-        return {str(part): float(seconds) for part, seconds in json.loads(path.read_text(encoding="utf-8")).items()}
-    except (OSError, ValueError, TypeError, AttributeError) as error:
-        raise OpenPairError(f"the times cannot be read ({error})", where=path, fix="Remove the file") from error
+    with reading(path, "the times of a seed", fix="Remove the file"):
+        return {part: float(seconds) for part, seconds in read_sealed_json(path).items()}
 
 
 def whole_seconds(parts: Mapping[str, float]) -> float:

@@ -9,7 +9,7 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from openpair.reproduction.agents import BASE, HUMAN, LABELS, RULES, split_name
-from openpair.reproduction.choices import Choices
+from openpair.reproduction.choices import Choices, Tables
 from openpair.reproduction.scoring import UNFILTERED, V1, V2
 from openpair.reproduction.seed_scores import SeedScores
 from openpair.reproduction.statistics import (
@@ -45,8 +45,6 @@ DIFFERENCES = (
 """Pairs of the table of differences: first minus second."""
 
 PLUG_IN_DIFFERENCES = (("pair", "il"), ("pair", "il_rwm"), ("il_rwm", "il"))
-Tables = Mapping[str, Mapping[str, Mapping[str, float]]]
-"""Table -> row -> figure -> value: what validation.json of a seed holds."""
 
 
 @dataclass(frozen=True)

@@ -8,7 +8,6 @@ scenes to know.
 from __future__ import annotations
 
 import hashlib
-import json
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -17,6 +16,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from openpair.checksums import read_sealed_json, sealed_json
 from openpair.datasets.base import Dataset, SceneKey
 from openpair.datasets.world.dataset import WorldDataset
 from openpair.datatypes.columns import Protocol
@@ -209,7 +209,7 @@ class ScoreFiles:
                 "plans": hashes,
                 "files": self._file_hashes(),
             }
-            write_atomically(self.folder / INPUTS, json.dumps(inputs, indent=1, sort_keys=True) + "\n")
+            write_atomically(self.folder / INPUTS, sealed_json(inputs, end="\n", indent=1, sort_keys=True))
         return paths
 
     def _file_hashes(self) -> dict[str, str]:
@@ -218,11 +218,11 @@ class ScoreFiles:
 
 
 def _read_inputs(folder: Path) -> dict[str, Any]:
+    """What the scores were made from, by protocol; nothing where that is damaged, so that they are made again."""
     try:
-        inputs = json.loads((folder / INPUTS).read_text(encoding="utf-8"))
-    except (OSError, ValueError):
+        return read_sealed_json(folder / INPUTS)
+    except (OSError, ValueError, TypeError):
         return {}
-    return inputs if isinstance(inputs, dict) else {}
 
 
 def scored_with(run: Path, seed: int) -> dict[str, str]:

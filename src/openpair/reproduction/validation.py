@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, replace
 from itertools import product
@@ -12,7 +11,6 @@ import torch
 from torch import Tensor
 
 from openpair.features.cache import FeatureStore
-from openpair.files import write_atomically
 from openpair.planning.planner import blended
 from openpair.reproduction.agents import BASE
 from openpair.reproduction.choices import (
@@ -25,10 +23,12 @@ from openpair.reproduction.choices import (
     REWARD_MODEL,
     ROOTS,
     TREE_MEAN,
+    VALIDATION_FILE,
     manner_name,
     mean_name,
     root_name,
     use_name,
+    write_tables,
 )
 from openpair.reproduction.planning import Before, PlannedAgent, SceneView, planned
 from openpair.reproduction.settings import (
@@ -100,7 +100,7 @@ def validate_seed(
         }
         for table, rows in tables.items()
     }
-    write_atomically(folder / "validation.json", json.dumps(means, indent=1) + "\n")
+    write_tables(folder / VALIDATION_FILE, means)
 
 
 def agents_of_tables(agents: Sequence[PlannedAgent], sets: Sets) -> dict[str, list[PlannedAgent]]:

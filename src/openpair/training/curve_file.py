@@ -6,17 +6,28 @@ import json
 from pathlib import Path
 from typing import Any
 
+from openpair.damage import reading
+
 CURVE_FILE = "curve.jsonl"
 
 
 def read_curve(folder: Path) -> list[dict[str, Any]]:
-    """Logged points of a branch, oldest first: dictionaries with "step" and figures. A torn last line is left out."""
+    """Logged points of a branch, oldest first: dictionaries with "step" and figures.
+
+    A torn last line is left out: the process was killed while writing it, and those steps are done again. Raises
+    OpenPairError for a line that is damaged otherwise.
+    """
     path = folder / CURVE_FILE
-    points: list[dict[str, Any]] = []
-    if path.exists():
-        for line in path.read_text().splitlines():
-            try:
-                points.append(json.loads(line))
-            except json.JSONDecodeError:
-                break  # the process was killed while writing it; those steps are done again
-    return points
+    if not path.exists():
+        return []
+    with reading(path, "the curve", fix="Remove the file: only what was logged so far is lost"):
+        lines = path.read_text(encoding="utf-8").split("\n")
+        return [_point(line) for line in lines[:-1]]  # after the last line feed there is nothing, or a torn line
+
+
+def _point(line: str) -> dict[str, Any]:
+    """One logged point. Raises ValueError for a line that is none."""
+    point = json.loads(line)
+    if not isinstance(point, dict) or type(point.get("step")) is not int:
+        raise ValueError("a line is no logged point")
+    return point
