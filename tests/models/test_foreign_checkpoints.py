@@ -122,7 +122,7 @@ def test_what_a_file_holds_instead_of_parameters_is_named(tmp_path: Path) -> Non
         (b"<html></html>", "web page"),
         (b"", "empty"),
         (b"\x1f\x8b\x08\x00", "compressed archive"),
-        (b"PK\x03\x04 cut short", "not a checkpoint"),
+        (b"PK\x03\x04 cut short", "checkpoint cannot be read"),
     ],
 )
 @pytest.mark.parametrize("suffix", [".ckpt", ".safetensors"])
@@ -171,7 +171,7 @@ def test_tensors_beyond_what_is_stored_are_refused(
     tmp_path: Path, offset: int, size: tuple[int, ...], stride: tuple[int, ...]
 ) -> None:
     path = _zip(tmp_path / "a.pt", _pickled_tensor(offset, size, stride), {"0": bytes(8)})
-    with pytest.raises(OpenPairError, match="not a checkpoint"):
+    with pytest.raises(OpenPairError, match="checkpoint cannot be read"):
         read_state(path)
     good = _zip(tmp_path / "b.pt", _pickled_tensor(0, (2,), (1,)), {"0": bytes(8)})
     assert torch.equal(read_state(good)["a"], torch.zeros(2))
@@ -181,9 +181,9 @@ def test_bombs_are_refused(tmp_path: Path) -> None:
     memo = b"\x80\x02N" + b"r" + (1 << 31).to_bytes(4, "little") + b"."  # a memo of two thousand million entries
     with pytest.raises(OpenPairError):
         read_state(_zip(tmp_path / "memo.pt", memo, {}))
-    with pytest.raises(OpenPairError, match="not a checkpoint"):
+    with pytest.raises(OpenPairError, match="checkpoint cannot be read"):
         read_state(_zip(tmp_path / "array.pt", b"\x80\x05\x96" + (1 << 40).to_bytes(8, "little") + b".", {}))
-    with pytest.raises(OpenPairError, match="not a checkpoint"):
+    with pytest.raises(OpenPairError, match="checkpoint cannot be read"):
         read_state(_zip(tmp_path / "zip.pt", bytes(1 << 24), {}, zipfile.ZIP_DEFLATED))
     deep = b"\x80\x02}" + b")" + b"\x85" * 300_000 + b"Ns."  # a key that no stack can hash
     with pytest.raises(OpenPairError, match="no state dict"):

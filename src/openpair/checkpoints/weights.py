@@ -58,7 +58,7 @@ def read_weights(path: Path) -> Weights:
     """
     if not path.is_file():
         raise OpenPairError("there is no such checkpoint file", where=path, fix="Check the path")
-    fix = "Give a complete file of plain tensors (torch.save of a state dict, or safetensors)"
+    fix = "Give a complete file of plain tensors (torch.save of a state dict, or safetensors); code in it is not run"
     with reading(path, "the checkpoint", fix=fix):
         _refuse_other_things(path)
         if path.suffix == ".safetensors":
