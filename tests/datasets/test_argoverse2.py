@@ -13,8 +13,10 @@ from itertools import pairwise
 from pathlib import Path
 
 import numpy as np
+import pyarrow as pa
 import pytest
 import shapely
+from pyarrow import feather
 from shapely.geometry import Polygon
 
 from openpair.datasets.argoverse2.dataset import (
@@ -285,6 +287,25 @@ def test_bad_logs(copy: Path) -> None:
     annotations.unlink()
     with pytest.raises(OpenPairError, match="no Argoverse 2 sensor log"):
         Argoverse2Dataset(copy)
+
+
+def test_boxes_of_the_ego_are_left_out(copy: Path) -> None:
+    """``annotations_with_ego.feather`` holds the other file's rows, and one of the ego for each sweep."""
+    before = convert_log(copy)
+    table = feather.read_table(copy / "annotations.feather")
+    ego = {name: [0] * 2 for name in table.column_names}
+    sweeps = sorted(set(table["timestamp_ns"].to_pylist()))[:2]
+    ego |= {"timestamp_ns": sweeps, "category": ["EGO_VEHICLE"] * 2, "track_uuid": ["ego"] * 2, "qw": [1.0] * 2}
+    both = pa.concat_tables([pa.Table.from_pydict(ego, schema=table.schema), table])
+    feather.write_feather(both, str(copy / "annotations_with_ego.feather"))
+    (copy / "annotations.feather").unlink()
+    after = convert_log(copy)
+    assert len(after.files.annotations.track) == len(before.files.annotations.track) + 2
+    for sweep in range(len(before.files.sweeps_ns)):
+        ours, theirs = after.tracks.at(sweep), before.tracks.at(sweep)
+        assert ours.track_tokens == theirs.track_tokens
+        np.testing.assert_array_equal(ours.box, theirs.box)
+    assert len(Argoverse2Dataset(copy)) == 25
 
 
 def test_bad_requests(dataset: Argoverse2Dataset, argoverse2_root: Path, tmp_path: Path) -> None:

@@ -15,7 +15,9 @@ from openpair.cli.doctor_data import data_checks
 from openpair.datasets.environment import cache_folder, navsim_folders, settings
 from openpair.datasets.navsim.dataset import NavsimDataset
 from openpair.datasets.navsim.scene_filter import SceneFilter, read_scene_filter
+from openpair.datatypes.columns import Protocol
 from openpair.errors import OpenPairError
+from openpair.preparation import prepare_scene
 
 LOG = "2021.03.03.01.00.00_veh-cologne3-stop_00001_00020"
 WINDOWS = SceneFilter(frame_interval=1)
@@ -155,6 +157,31 @@ def test_a_log_without_annotations_is_read_and_its_agents_are_unknown(root: Path
             ask()
     notes = [check for check in data_checks(root, "mini", None, {}) if check.subject == "annotations, mini"]
     assert notes[0].status == "note" and doctor(root) == []
+
+
+def test_scenes_need_as_much_future_as_they_are_used_for(root: Path) -> None:
+    """v2.2 looks at 8 frames after the current one, v1.1 at 10, planning at none; a list of tokens allows all three."""
+    whole = NavsimDataset(root, split="mini", scene_filter=WINDOWS)
+    token = whole.keys()[3].token
+    scene = whole.load_scene(token)
+    expected = prepare_scene(scene, Protocol.V2_2)
+    current = next(i for i, row in enumerate(pickle.loads(log_file(root).read_bytes())) if row["token"] == token)
+    change(root, lambda rows: rows[: current + 9])
+    assert token not in {key.token for key in NavsimDataset(root, split="mini", scene_filter=WINDOWS).keys()}
+    for chosen in (SceneFilter.of_tokens([token]), SceneFilter(frame_interval=1, num_future_frames=8)):
+        cut = NavsimDataset(root, split="mini", scene_filter=chosen).load_scene(token)
+        assert len(cut.future) == 8
+        ours = prepare_scene(cut, Protocol.V2_2)
+        np.testing.assert_array_equal(ours.tracks.box, expected.tracks.box)
+        np.testing.assert_array_equal(ours.reference_states, expected.reference_states)
+        np.testing.assert_array_equal(cut.human_trajectory(), scene.human_trajectory())
+        with pytest.raises(OpenPairError, match=r"8 frames after the current one; protocol v1\.1 needs 10"):
+            prepare_scene(cut, Protocol.V1_1)
+    change(root, lambda rows: rows[: current + 4])
+    planned = NavsimDataset(root, split="mini", scene_filter=SceneFilter.of_tokens([token])).load_scene(token)
+    assert len(planned.future) == 3
+    with pytest.raises(OpenPairError, match="3 frames after the current one, a human plan needs 8"):
+        planned.human_trajectory()
 
 
 def test_hidden_files_are_no_logs(root: Path) -> None:

@@ -36,6 +36,7 @@ from openpair.datasets.world.dataset import WorldDataset
 from openpair.datatypes.columns import Protocol
 from openpair.datatypes.scene import Scene
 from openpair.errors import OpenPairError
+from openpair.evaluation.agents import ConstantVelocityAgent, HumanAgent
 from openpair.scoring import score_prepared
 from openpair.scoring.cases import scene_from_case
 from openpair.scoring.epdms import with_extended_comfort
@@ -253,22 +254,25 @@ def original_results(version: str, agent: str) -> dict[str, dict[str, str]]:
         return {row["token"]: row for row in csv.DictReader(file)}
 
 
-def recorded_drives(tokens: Iterable[str]) -> dict[str, NDArray[np.float64]]:
-    """(8, 3) of frames of the embedded world, whether or not they are scenes of it."""
+def planned_drives(tokens: Iterable[str], agent: str) -> dict[str, NDArray[np.float64]]:
+    """(8, 3) what an agent plans on frames of the embedded world, whether or not they are scenes of it."""
+    planner = HumanAgent() if agent == "human" else ConstantVelocityAgent()
     world, wanted, drives = WorldDataset("test"), set(tokens), {}
     for log in world.log_names():
         frames, road_map = world.load_log(log)
         for i, frame in enumerate(frames):
             if frame.token in wanted:
-                drives[frame.token] = Scene("world", log, road_map, frames[i - 3 : i + 11], 3).human_trajectory()
+                scene = Scene("world", log, road_map, frames[i - 3 : i + 11], 3)
+                drives[frame.token] = np.asarray(planner.plan(scene), dtype=np.float64)
     return drives
 
 
+@pytest.mark.parametrize("agent", ["human", "constant_velocity"])
 @pytest.mark.parametrize("version", ["v1.1", "v2.2"])
-def test_caches_of_the_original_score_as_the_original_did(version: str) -> None:
-    """The recorded drive on caches that NAVSIM's own devkit wrote from scenes of the embedded world."""
-    table = original_results(version, "human")
-    drives = recorded_drives(table)
+def test_caches_of_the_original_score_as_the_original_did(version: str, agent: str) -> None:
+    """Two agents on caches that NAVSIM's own devkit wrote from scenes of the embedded world."""
+    table = original_results(version, agent)
+    drives = planned_drives(table, agent)
     caches = find_metric_caches(shared_folder("golden/metric_cache") / version)
     compared = 0
     for token, path in caches.items():

@@ -26,6 +26,9 @@ class Doctor:
     Example: openpair doctor --root DIR
     """
 
+    files: tyro.conf.Positional[tuple[Path, ...]] = ()
+    """Single files to look at as well: checkpoints, plans (.npz), lists of scenes (.csv, .txt, .yaml)."""
+
     root: Path | None = None
     """NAVSIM's data folder (navsim_logs/, maps/, sensor_blobs/); default: where NAVSIM's environment variables say."""
 
@@ -48,10 +51,12 @@ class Doctor:
         from rich.console import Console
 
         from openpair.cli.doctor_data import data_checks
+        from openpair.cli.doctor_files import file_checks
         from openpair.cli.doctor_machine import machine_checks
 
         samples = None if self.all else self.samples
         checks = [*machine_checks(self.cache), *data_checks(self.root, self.split, samples, os.environ)]
+        checks += file_checks(self.files)
         console = Console()
         for check in checks:
             console.print(f"{MARKS[check.status]} {check.subject}: {check.finding}", highlight=False, soft_wrap=True)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from openpair.cli.doctor_check import Check
 from openpair.datasets.environment import NavsimFolders, config_file, navsim_folders, settings
@@ -120,14 +120,18 @@ def _sampled_logs(split: str, sample: Sequence[Path], count: int, sensors: Path)
         finding = f"there is no {sensors}: agents with cameras or LiDAR cannot drive these scenes"
         fix = "Download the split's sensor files; human, constant_velocity, pdm_closed and plans (.npz) do without"
         return [*checks, Check(f"sensors, {split}", "note", finding, fix)]
+    clouds = [frame for frame in frames if frame.lidar_path is not None and Path(frame.lidar_path).is_file()]
     for frame in frames:
         try:
-            seen = read_sensors(frame)
+            seen = read_sensors(frame, lidar=any(frame is one for one in clouds))
         except OpenPairError as error:
             return [*checks, _missing(f"sensors, {split}", error)]
     assert seen.images is not None
     size = "x".join(map(str, next(iter(seen.images.values())).shape[1::-1]))
-    finding = f"images of {size} px and point clouds of {len(frames)} frames are readable"
+    finding = f"images of {size} px and point clouds of {len(clouds)} frames are readable"
+    if not clouds:
+        finding = f"images of {size} px are readable, but there are no point clouds: networks with LiDAR cannot drive"
+        return [*checks, Check(f"sensors, {split}", "note", finding, "Networks that read cameras alone do without")]
     return [*checks, Check(f"sensors, {split}", "ok", finding)]
 
 
@@ -177,12 +181,27 @@ def _examined(path: Path, sensors: Path, seen_at: dict[str, str]) -> tuple[Frame
 
 
 def _frame_with_sensors(log: RawLog, sensors: Path) -> Frame:
-    """The first frame of a log whose point cloud is there, or else its first: downloads hold some frames alone."""
-    for index, row in enumerate(log.rows):
-        relative = row.get("lidar_path")
-        if isinstance(relative, str) and relative and (sensors / relative).is_file():
-            return log.frame(index, sensors)
+    """The first frame of a log whose point cloud is there, or whose front image is, or else its first: downloads hold
+    some frames alone."""
+
+    def is_there(relative: object) -> bool:
+        return isinstance(relative, str) and bool(relative) and (sensors / relative).is_file()
+
+    for file_of in (_point_cloud, _front_image):
+        for index, row in enumerate(log.rows):
+            if is_there(file_of(row)):
+                return log.frame(index, sensors)
     return log.frame(0, sensors)
+
+
+def _point_cloud(row: Mapping[str, Any]) -> object:
+    return row.get("lidar_path")
+
+
+def _front_image(row: Mapping[str, Any]) -> object:
+    cameras = row.get("cams")
+    front = cameras.get("CAM_F0") if isinstance(cameras, dict) else None
+    return front.get("data_path") if isinstance(front, dict) else None
 
 
 def _maps(folders: NavsimFolders) -> list[Check]:
