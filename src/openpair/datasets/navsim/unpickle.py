@@ -16,7 +16,7 @@ import re
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any, Final, NoReturn
+from typing import Any, ClassVar, Final, NoReturn, cast
 
 import numpy as np
 
@@ -81,18 +81,24 @@ class _PlainDtype:
 class _PlainArray(np.ndarray):
     """An array under construction; its state is checked before numpy sees it, and set once.
 
+    Each unpickler has a subclass of its own (:func:`_array_type`). Instances have no attributes: those that have some
+    are visited by the cycle collector, which doubles the time to read a log.
+
     Attributes:
-        listed: its items, where they are neither numbers nor text but what the unpickler admits; the array is empty.
+        budget: of the unpickler.
+        listed_type: of the unpickler.
+        listed: its items, where they are of the listed type instead of numbers or text; the array itself is empty.
     """
 
-    __slots__ = ("_unpickler", "listed")
+    __slots__ = ()
+    budget: ClassVar[_Budget]
+    listed_type: ClassVar[type | None]
     listed: tuple[Any, ...]
-    _unpickler: PlainUnpickler | None
 
     def __setstate__(self, state: Any) -> None:
         _, shape, dtype, fortran_order, data = state
-        unpickler, self._unpickler = self._unpickler, None
-        if unpickler is None or type(dtype) is not _PlainDtype or type(shape) is not tuple:
+        is_new = self.dtype is _NEW and not self.size
+        if not is_new or type(dtype) is not _PlainDtype or type(shape) is not tuple:
             raise pickle.UnpicklingError("an array that is put together in an unusual way")
         count = 1
         for length in shape:
@@ -103,16 +109,16 @@ class _PlainArray(np.ndarray):
         if dtype.holds_objects:
             if not isinstance(data, list) or len(data) != count:
                 raise pickle.UnpicklingError("an array of values that does not match its shape")
-            unpickler.budget.take(16 * count)
-            if unpickler.listed_type and count and all(type(value) is unpickler.listed_type for value in data):
+            self.budget.take(16 * count)
+            if self.listed_type and count and all(type(value) is self.listed_type for value in data):
                 self.listed = tuple(data)
                 return
-            values = _as_plain_array(data, unpickler.budget)
+            values = _as_plain_array(data, self.budget)
             kind, data = values.dtype, values.tobytes()
         elif type(data) is not bytes or len(data) != count * kind.itemsize or (count and not data):
             raise pickle.UnpicklingError("an array that does not match its shape")
-        unpickler.budget.left -= len(data)
-        if unpickler.budget.left < 0 or len(shape) > MAX_DIMENSIONS:
+        self.budget.left -= len(data)
+        if self.budget.left < 0 or len(shape) > MAX_DIMENSIONS:
             raise pickle.UnpicklingError("an array that is too large")
         _set_state(self, (1, shape, kind, bool(fortran_order), data))  # type: ignore[arg-type]
 
@@ -120,7 +126,15 @@ class _PlainArray(np.ndarray):
         raise pickle.UnpicklingError("an array that is changed")
 
 
+_NEW: Final = np.dtype(np.int8)
 _set_state: Final = np.ndarray.__setstate__
+
+
+def _array_type(budget: _Budget, listed_type: type | None) -> type[_PlainArray]:
+    """The class of the arrays of one unpickler."""
+    slots = () if listed_type is None else ("listed",)
+    attributes = {"__slots__": slots, "budget": budget, "listed_type": listed_type}
+    return cast("type[_PlainArray]", type("_PlainArray", (_PlainArray,), attributes))
 
 
 def _as_plain_array(values: list[Any], budget: _Budget) -> np.ndarray:
@@ -229,17 +243,15 @@ def _new_frozenset(values: object = ()) -> frozenset[Any]:
 class _NewArray:
     """``numpy.core.multiarray._reconstruct``: an empty array whose content follows."""
 
-    __slots__ = ("_unpickler",)
+    __slots__ = ("_type",)
 
-    def __init__(self, unpickler: PlainUnpickler) -> None:
-        self._unpickler = unpickler
+    def __init__(self, array_type: type[_PlainArray]) -> None:
+        self._type = array_type
 
     def __call__(self, subtype: object, shape: object, code: object) -> _PlainArray:
         if subtype is not _ARRAY_TYPE or shape != (0,):
             raise pickle.UnpicklingError("an array built in an unusual way")
-        array = _PlainArray((0,), np.int8)
-        array._unpickler = self._unpickler
-        return array
+        return self._type((0,), _NEW)
 
     def __setstate__(self, state: object) -> NoReturn:
         raise pickle.UnpicklingError("state for a function")
@@ -286,7 +298,7 @@ class PlainUnpickler(pickle.Unpickler):
     def __init__(self, file: Any, size: int) -> None:
         super().__init__(file)
         self.budget = budget = _Budget(size)
-        new_array = _NewArray(self)
+        new_array = _NewArray(_array_type(budget, self.listed_type))
         self._admitted: dict[tuple[str, str], Any] = {
             ("numpy", "ndarray"): _ARRAY_TYPE,
             ("numpy", "dtype"): Admitted(_PlainDtype),
