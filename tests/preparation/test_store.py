@@ -135,7 +135,7 @@ def test_a_store_of_changed_data_of_another_protocol_or_schema_is_refused(tmp_pa
     with pytest.raises(OpenPairError, match="schema 0"):
         PreparedStore(tmp_path)
     (tmp_path / MANIFEST).write_text("{")
-    with pytest.raises(OpenPairError, match="list is damaged"):
+    with pytest.raises(OpenPairError, match="list cannot be read"):
         PreparedStore(tmp_path)
 
 

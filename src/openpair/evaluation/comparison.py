@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -11,7 +10,8 @@ from typing import Any
 
 import numpy as np
 
-from openpair.checksums import read_sealed_json
+from openpair.checksums import hash_files, read_sealed_json
+from openpair.damage import reading
 from openpair.datatypes.columns import Protocol
 from openpair.datatypes.scores import SHORT_NAMES, metric_names
 from openpair.errors import OpenPairError
@@ -120,7 +120,13 @@ class Comparison:
 def read_results(folder: Path) -> Results:
     """Results of an evaluation. Raises OpenPairError for a folder without scores.csv and summary.json of one."""
     path = folder / SUMMARY_FILE
-    try:
+    if not path.exists():
+        raise OpenPairError(
+            f"there is no {SUMMARY_FILE}, so this is no folder of results",
+            where=folder,
+            fix="Name the --out folder of a finished 'openpair eval'",
+        )
+    with reading(path, "the summary of 'openpair eval'", fix="Copy it again, or evaluate again"):
         summary = read_sealed_json(path)
         missing = {"protocol", "variant", "dataset", "scenes"} - summary.keys()
         if missing:
@@ -128,19 +134,11 @@ def read_results(folder: Path) -> Results:
         summary.setdefault("files_sha256", {})  # results of older versions have none
         if not all(isinstance(summary[name], dict) for name in ("variant", "scenes", "files_sha256")):
             raise ValueError("its variant, scenes or files are of another kind")
-    except FileNotFoundError:
-        raise OpenPairError(
-            f"there is no {SUMMARY_FILE}, so this is no folder of results",
-            where=folder,
-            fix="Name the --out folder of a finished 'openpair eval'",
-        ) from None
-    except (OSError, ValueError, AttributeError, TypeError) as error:
-        raise OpenPairError(f"the file is not a summary of 'openpair eval' ({error})", where=path) from None
     two_stages = summary["variant"].get("stages") == 2
     scores = folder / (MAPPINGS_FILE if two_stages else SCORES_FILE)
     rows = read_scores(scores)
     known = summary["files_sha256"].get(scores.name)
-    if known not in (None, hashlib.sha256(scores.read_bytes()).hexdigest()):
+    if known not in (None, hash_files([scores])):
         raise OpenPairError(
             f"the file is not the one that {SUMMARY_FILE} was written with", where=scores, fix="Evaluate again"
         )

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from openpair.checksums import check, sealed_json
-from openpair.damage import reading
+from openpair.damage import is_damage, reading
 from openpair.datatypes.columns import Protocol
 from openpair.datatypes.scores import metric_names
 from openpair.errors import OpenPairError
@@ -162,7 +162,9 @@ class PartialResults:
                 {name: _rows_from_json(rows) for name, rows in data["mapping_rows"].items()},
                 data["plans"],
             )
-        except (ValueError, KeyError, TypeError, AttributeError):
+        except Exception as error:
+            if not (is_damage(error) or isinstance(error, AttributeError)):  # a list where a dictionary belongs
+                raise
             return  # a damaged line is a chunk to compute again
 
     def add(self, chunk: int, result: ChunkResult) -> None:

@@ -349,7 +349,9 @@ def _prepare(folder: Path, tokens: Sequence[str], config: FeatureConfig) -> None
 
 
 def _read_meta(folder: Path) -> dict[str, Any]:
-    try:
+    if not (folder / META).exists():
+        raise OpenPairError("there is no feature store", where=folder, fix="Build it first")
+    with reading(folder, f"the feature store's {META}", fix=_REBUILD):
         meta = read_sealed_json(folder / META)
         if meta["version"] != FEATURES_VERSION:
             raise OpenPairError(
@@ -358,10 +360,6 @@ def _read_meta(folder: Path) -> dict[str, Any]:
                 fix=_REBUILD,
             )
         return meta
-    except FileNotFoundError:
-        raise OpenPairError("there is no feature store", where=folder, fix="Build it first") from None
-    except (ValueError, KeyError, TypeError) as error:
-        raise OpenPairError(f"the feature store's {META} is damaged ({error})", where=folder, fix=_REBUILD) from error
 
 
 def _config_of(meta: dict[str, Any]) -> FeatureConfig:

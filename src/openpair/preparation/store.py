@@ -13,6 +13,7 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 
 from openpair.checksums import read_sealed_json, sealed_json
+from openpair.damage import reading
 from openpair.datatypes.columns import Protocol
 from openpair.datatypes.scoring_scene import ScoringScene
 from openpair.errors import OpenPairError
@@ -53,19 +54,17 @@ class StoreManifest:
     def read(folder: Path) -> StoreManifest:
         """Raises OpenPairError if there is none or it is damaged."""
         path = folder / MANIFEST
-        try:
+        if not path.exists():
+            raise OpenPairError(
+                "there is no store of prepared scenes", where=folder, fix="Build it, or name the folder of one"
+            )
+        with reading(path, "the store's list", fix=_REBUILD):
             manifest = StoreManifest(**read_sealed_json(path))
             Protocol(manifest.protocol)
             tokens = [token for shard in manifest.shards for token in shard]
             if not all(isinstance(token, str) for token in tokens):
                 raise TypeError("tokens are not text")
-        except FileNotFoundError:
-            raise OpenPairError(
-                "there is no store of prepared scenes", where=folder, fix="Build it, or name the folder of one"
-            ) from None
-        except (OSError, ValueError, TypeError) as error:
-            raise OpenPairError(f"the store's list is damaged: {error}", where=path, fix=_REBUILD) from error
-        return manifest
+            return manifest
 
 
 class PreparedStore:

@@ -118,9 +118,13 @@ Tables = Mapping[str, Mapping[str, Mapping[str, float]]]
 def read_tables(path: Path) -> Tables:
     """A seed's validation.json. Raises OpenPairError for a damaged file and one of another form."""
     with reading(path, "the figures of the validation towns", fix="Run the part 'validate' again"):
+        tables = read_sealed_json(path)
+        rows = [named.values() if isinstance(named, dict) else [None] for named in tables.values()]
+        if not all(isinstance(own, dict) for named in rows for own in named):
+            raise TypeError("it does not hold {table: {row: {figure: number}}}")
         return {
             table: {name: {figure: float(value) for figure, value in own.items()} for name, own in named.items()}
-            for table, named in read_sealed_json(path).items()
+            for table, named in tables.items()
         }
 
 

@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-import hashlib
-import io
-import zipfile
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
 
+from openpair.archives import read_arrays
+from openpair.checksums import hash_files
 from openpair.datatypes.columns import NUM_POSES, PoseIndex
 from openpair.datatypes.scoring_scene import ScoringScene
 from openpair.errors import OpenPairError
@@ -55,12 +54,8 @@ def read_agent_plans(path: Path) -> AgentPlans:
     poses that are not finite.
     """
     name = name_of_file(path)
-    try:
-        data = path.read_bytes()
-        with np.load(io.BytesIO(data), allow_pickle=False) as archive:
-            tokens, poses = archive["token"], archive["poses"]
-    except (OSError, ValueError, EOFError, KeyError, zipfile.BadZipFile) as error:
-        raise OpenPairError(f"this is not a readable file of plans ({error})", where=path, fix=_FORMAT) from error
+    arrays = read_arrays(path, "the file of plans", needed=("token", "poses"), fix=_FORMAT)
+    tokens, poses = arrays["token"], arrays["poses"]
     if tokens.ndim != 1 or tokens.dtype.kind != "U" or poses.dtype.kind != "f":
         raise OpenPairError("'token' or 'poses' are of another kind", where=path, fix=_FORMAT)
     if poses.ndim not in (3, 4) or poses.shape[0] != len(tokens) or poses.shape[-2:] != POSE_SHAPE or 0 in poses.shape:
@@ -75,7 +70,7 @@ def read_agent_plans(path: Path) -> AgentPlans:
     several = poses.ndim == 4
     return AgentPlans(
         name,
-        hashlib.sha256(data).hexdigest(),
+        hash_files([path]),
         several,
         rows,
         np.asarray(poses if several else poses[:, None], np.float64),
