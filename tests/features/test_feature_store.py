@@ -135,7 +135,7 @@ def test_damage_is_refused_in_one_sentence(tmp_path: Path) -> None:
     with pytest.raises(OpenPairError, match="version 0"):
         FeatureStore(folder)
     (folder / "store.json").write_text("{")
-    with pytest.raises(OpenPairError, match="damaged"):
+    with pytest.raises(OpenPairError, match="cannot be read"):
         FeatureStore(folder)
 
 
