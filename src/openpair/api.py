@@ -85,6 +85,7 @@ def evaluate(
     human_filter: bool = True,
     workers: int = 1,
     out: Path | str | None = None,
+    overwrite: bool = False,
     on_progress: OnProgress = silent,
 ) -> Evaluation:
     """Score agents on the scenes of a dataset, as ``openpair eval`` does.
@@ -106,6 +107,7 @@ def evaluate(
         human_filter: v2.2: forgive sub-metrics that the human himself failed.
         workers: processes; agents that are objects of this process are evaluated in it.
         out: folder for scores.csv and summary.json; None writes nothing.
+        overwrite: replace results of another evaluation in ``out``; agents that are objects are never the same.
         on_progress: told (what is done, scenes done, scenes in all).
 
     Raises:
@@ -124,6 +126,7 @@ def evaluate(
         out_dir=None if out is None else Path(out),
         workers=workers,
         max_scenes=max_scenes,
+        overwrite=overwrite,
         on_progress=on_progress,
     )
 

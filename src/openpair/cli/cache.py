@@ -81,6 +81,7 @@ class Cache:
         from openpair.configs.experiment import preset
         from openpair.datatypes.columns import Protocol
         from openpair.features.cache import FeatureStore
+        from openpair.files import made
         from openpair.preparation import PreparedStore
         from openpair.progress import ProgressView
         from openpair.training.data import DataSpec, build_features_of, build_prepared_scenes
@@ -92,12 +93,8 @@ class Cache:
         spec = DataSpec(name, None if self.root is None else str(self.root), options)
         protocol = Protocol(self.protocol)
         workers = self.workers or os.cpu_count() or 1
-        try:
-            self.out.mkdir(parents=True, exist_ok=True)
-        except OSError as error:
-            raise OpenPairError(f"cannot write there ({error})", where=self.out, fix="Choose another --out") from None
         stores: list[Any] = []
-        with ray_pool(self.ray, self.workers) as pool, ProgressView() as view:
+        with made(self.out), ray_pool(self.ray, self.workers) as pool, ProgressView() as view:
             common: dict[str, Any] = {"workers": workers, "on_progress": view.update, "pool": pool}
             stores.append(PreparedStore(build_prepared_scenes(spec, self.out, protocol, **common)))
             if self.features:

@@ -48,6 +48,9 @@ class Compare:
     out: Path | None = None
     """File (.json) for all of it, with every scene that changed."""
 
+    overwrite: Annotated[bool, tyro.conf.FlagCreatePairsOff] = False
+    """Replace a file of another comparison."""
+
     seed: int = 0
     """Seed of the bootstrap."""
 
@@ -65,10 +68,10 @@ class Compare:
         for comparison in comparisons:
             self._print(comparison, first)
         if self.out is not None:
-            try:
-                write_atomically(self.out, comparisons_json(comparisons, first, second, seed=self.seed))
-            except OSError as error:
-                raise OpenPairError(f"cannot be written ({error.strerror})", where=self.out) from error
+            text = comparisons_json(comparisons, first, second, seed=self.seed)
+            if not self.overwrite:
+                check_same_comparison(self.out, text)
+            write_atomically(self.out, text)
             print(self.out)
         if all(comparison.num_scenes == 0 for comparison in comparisons):
             print("openpair compare: no scene was scored in both results", file=sys.stderr)
@@ -120,6 +123,28 @@ class Compare:
                 console.print(f"{meaning}:", highlight=False)
                 for scene in scenes[: self.scenes]:
                     print(f"  {_scene_line(scene)}")
+
+
+def check_same_comparison(path: Path, text: str) -> None:
+    """Raises OpenPairError where a file holds anything but an earlier comparison of the same results and agents."""
+    if not path.exists():
+        return
+    try:
+        held = json.loads(path.read_text(encoding="utf-8"))
+        new = json.loads(text)
+        same = _request(held) == _request(new)
+    except (OSError, ValueError, KeyError, TypeError):
+        same = False
+    if not same:
+        raise OpenPairError(
+            "the file holds something else", where=path, fix="Choose another --out, or replace it with --overwrite"
+        )
+
+
+def _request(comparisons: dict[str, Any]) -> list[Any]:
+    """What was compared: folders, agents, seed."""
+    folders = [comparisons[side]["folder"] for side in ("a", "b")]
+    return [*folders, comparisons["seed"], [pair["agents"] for pair in comparisons["comparisons"]]]
 
 
 def comparisons_json(comparisons: list[Comparison], first: Results, second: Results, *, seed: int) -> str:

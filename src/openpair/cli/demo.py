@@ -52,6 +52,9 @@ class Demo:
     workers: int = 0
     """Processes that prepare data and evaluate; 0 means one per CPU core."""
 
+    overwrite: Annotated[bool, tyro.conf.FlagCreatePairsOff] = False
+    """Replace results of other test scenes in OUT. Networks with other settings are never replaced."""
+
     config: Annotated[ExperimentConfig, tyro.conf.arg(name="")] = field(default_factory=BASES["demo"])
     """The settings, from the preset."""
 
@@ -64,7 +67,7 @@ class Demo:
         """Do everything; print the table and where the report is."""
         from openpair.cli.demo_report import write_demo_report
         from openpair.configs.runs import RunPlan
-        from openpair.configs.train import build_stores, data_specs, train_branches
+        from openpair.configs.train import build_stores, check_same_settings, data_specs, train_branches
         from openpair.evaluation.chunk import Task
         from openpair.evaluation.runner import evaluate
         from openpair.evaluation.sources import DatasetSource
@@ -75,6 +78,7 @@ class Demo:
         started = time.perf_counter()
         config = self.config
         specs = data_specs(config)
+        check_same_settings(config, self.out / NETWORKS)
         with locked(self.out), ProgressView() as view:
             stores = build_stores(specs, config, self.out / "data", self.workers, partial(show_build, view))
             plan = RunPlan(config, stores["train"], stores["validation"], self.out / NETWORKS)
@@ -87,6 +91,7 @@ class Demo:
                 workers=self.workers or os.cpu_count() or 1,
                 max_scenes=self.test_scenes,
                 config={"preset": config.name},
+                overwrite=self.overwrite,
                 on_progress=view.update,
             )
         seconds = time.perf_counter() - started
