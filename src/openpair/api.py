@@ -17,7 +17,7 @@ from openpair.errors import OpenPairError
 from openpair.evaluation import comparison
 from openpair.evaluation.agents import Agent
 from openpair.evaluation.chunk import Task
-from openpair.evaluation.comparison import Comparison, check_comparable, pairs_of_agents, read_results
+from openpair.evaluation.comparison import Comparison, check_comparable, pairs_of_agents, read_results, two_agents
 from openpair.evaluation.plugins import agent_of
 from openpair.evaluation.runner import Evaluation
 from openpair.evaluation.runner import evaluate as evaluate_task
@@ -182,7 +182,7 @@ def compare(
     """
     a = read_results(Path(first))
     b = a if second is None else read_results(Path(second))
-    if second is None and len(set(agents)) != 2:
-        raise OpenPairError("one result alone needs two agents", where=first, fix=f"Give two of {', '.join(a.agents)}")
+    if second is None:
+        agents = two_agents(a, agents)
     check_comparable(a, b)
     return [comparison.compare(a, b, pair, seed=seed) for pair in pairs_of_agents(a, b, agents)]

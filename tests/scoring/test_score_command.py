@@ -82,7 +82,7 @@ def test_output_folder_that_cannot_be_made(tmp_path: Path, capsys: pytest.Captur
     file = tmp_path / "file"
     file.write_text("")
     assert call("score", V1, "-o", file / "below") == 2
-    assert "output folder cannot be made" in capsys.readouterr().err
+    assert "cannot write there" in capsys.readouterr().err
 
 
 def test_bench_prints_json(capsys: pytest.CaptureFixture[str]) -> None:
@@ -119,3 +119,23 @@ def test_bench_without_cases(tmp_path: Path, capsys: pytest.CaptureFixture[str])
     assert "no such file or folder" in capsys.readouterr().err
     assert call("bench", "score", tmp_path) == 2
     assert "no golden case was found" in capsys.readouterr().err
+
+
+def test_a_table_or_json_without_files(capsys: pytest.CaptureFixture[str]) -> None:
+    assert call("score", V1) == 0
+    out = capsys.readouterr().out
+    assert " DAC " in out and V1.stem in out and "1 of 1 cases scored" in out
+    assert call("score", V1.parent, "--json") == 0
+    rows = json.loads(capsys.readouterr().out)
+    assert {row["token"] for row in rows} == {file.stem for file in V1.parent.glob("*.npz")}
+    first = [row["score"] for row in rows if row["token"] == V1.stem]
+    assert first == pytest.approx(np.load(V1)["out_score"], abs=1e-9)
+
+
+def test_metric_caches_need_plans(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    (tmp_path / "metric_cache.pkl").touch()
+    assert call("score", tmp_path) == 2
+    assert "--plans" in capsys.readouterr().err
+    (tmp_path / "empty").mkdir()
+    assert call("score", tmp_path / "empty") == 2
+    assert "no cases (.npz) and no metric caches" in capsys.readouterr().err

@@ -7,7 +7,7 @@ import sys
 from contextlib import nullcontext
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, Literal
+from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal
 
 import tyro
 
@@ -33,6 +33,8 @@ class Cache:
 
     Example: openpair cache --dataset navsim --root DIR --split test --tokens navtest.yaml --out cache
     """
+
+    MAIN_OPTIONS: ClassVar = ("dataset", "out", "root", "split", "tokens", "protocol", "features", "preset", "workers")
 
     dataset: str
     """What kind of data: world, navsim, argoverse2, or what an installed package registers."""

@@ -29,14 +29,18 @@ class Compare:
     lacks or failed on are counted and named, and are in no mean. Results of different protocols, variants (human
     filter, stages, traffic) or data are refused.
 
+    With one result alone, two of its agents are compared: the two that --agent names, or its only two.
+
     Example: openpair compare results/baseline results/mine --agent human --agent mine
+
+    Example: openpair compare results --agent human --agent mine
     """
 
     first: tyro.conf.Positional[Path]
     """A: --out folder of the first evaluation."""
 
-    second: tyro.conf.Positional[Path]
-    """B: --out folder of the second."""
+    second: tyro.conf.Positional[Path | None] = None
+    """B: --out folder of the second; left out: the first again."""
 
     agent: Annotated[tuple[str, ...], tyro.conf.UseAppendAction] = ()
     """Which agents: one name for both, or one of A and one of B. Default: all names that both have, or the only one of
@@ -56,14 +60,22 @@ class Compare:
 
     def run(self) -> int:
         """Compare, print, return the exit status: 2 where the runs share no scored scene."""
-        from openpair.evaluation.comparison import check_comparable, compare, pairs_of_agents, read_results
+        from openpair.evaluation.comparison import (
+            check_comparable,
+            compare,
+            pairs_of_agents,
+            read_results,
+            two_agents,
+        )
         from openpair.files import write_atomically
 
         if self.scenes < 0:
             raise OpenPairError(f"{self.scenes} scenes cannot be listed", where="--scenes", fix="Give 0 or more")
-        first, second = read_results(self.first), read_results(self.second)
+        first = read_results(self.first)
+        second = first if self.second is None else read_results(self.second)
+        agents = self.agent if self.second is not None else two_agents(first, self.agent)
         check_comparable(first, second)
-        pairs = pairs_of_agents(first, second, self.agent)
+        pairs = pairs_of_agents(first, second, agents)
         comparisons = [compare(first, second, pair, seed=self.seed) for pair in pairs]
         for comparison in comparisons:
             self._print(comparison, first)

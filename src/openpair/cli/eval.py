@@ -5,7 +5,7 @@ from __future__ import annotations
 import sys
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, Literal
+from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal
 
 import tyro
 
@@ -36,6 +36,19 @@ class Eval:
 
     Example: openpair eval --dataset argoverse2 --root DIR --agent human --agent constant_velocity --out results
     """
+
+    MAIN_OPTIONS: ClassVar = (
+        "dataset",
+        "root",
+        "split",
+        "tokens",
+        "agent",
+        "protocol",
+        "prepared",
+        "max_scenes",
+        "workers",
+        "out",
+    )
 
     dataset: str
     """What kind of data: world, navsim, argoverse2, or what an installed package registers."""
