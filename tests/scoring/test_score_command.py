@@ -14,6 +14,7 @@ from openpair.benchmarks.score import TARGETS, missed
 from openpair.benchmarks.score_figures import store_figures
 from openpair.cli.main import main
 
+CACHES = Path(__file__).parents[2].parent / "shared" / "golden" / "metric_cache" / "v2.2"
 V1 = IN_REPOSITORY / "v1" / "case006.npz"
 V2 = IN_REPOSITORY / "v2" / "case065.npz"
 
@@ -139,3 +140,13 @@ def test_metric_caches_need_plans(tmp_path: Path, capsys: pytest.CaptureFixture[
     (tmp_path / "empty").mkdir()
     assert call("score", tmp_path / "empty") == 2
     assert "no cases (.npz) and no metric caches" in capsys.readouterr().err
+
+
+@pytest.mark.skipif(not CACHES.is_dir(), reason="NAVSIM's metric caches are not at ../shared/golden/metric_cache")
+def test_a_folder_of_metric_caches_is_scored_with_given_plans(tmp_path: Path, capsys: pytest.CaptureFixture) -> None:
+    tokens = sorted({path.parent.name for path in CACHES.rglob("metric_cache.pkl")})[:2]
+    np.savez(tmp_path / "plans.npz", token=np.array(tokens), poses=np.zeros((2, 8, 3)))
+    assert call("score", CACHES, "--plans", tmp_path / "plans.npz", "--json") == 0
+    rows = json.loads(capsys.readouterr().out)
+    assert sorted(row["token"] for row in rows) == tokens
+    assert all(0.0 <= row["score"] <= 1.0 for row in rows)
