@@ -14,7 +14,7 @@ from openpair.benchmarks.table import as_table, machine
 from openpair.errors import OpenPairError
 
 DEFAULT_FOLDERS = (Path("../shared/golden/pdm"), Path(__file__).parent / "cases")
-"""The first that is there is taken when no case is named: all golden cases, beside the repository; some, in the package."""
+"""The first that is there is taken when no case is named: all golden cases beside the repository, or the package's."""
 
 GOLDEN_LOGS = Path("../shared/golden/navsim")
 """NAVSIM logs whose prepared scenes are stored; the world in the package where they are absent."""
