@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import importlib.util
 import re
+import subprocess
 from pathlib import Path
 
 import pytest
 
+from openpair.cli.completion import script
 from openpair.cli.main import SUBCOMMANDS, Group, Subcommand, main
 from openpair.cli.short_help import OPTIONS_SHOWN, short_help
 
@@ -91,3 +93,20 @@ def test_outputs_have_one_name_and_the_old_ones_work(option: str, tmp_path: Path
     assert run("explain", str(case), option, str(tmp_path / "a.svg")) == 0
     assert run("score", str(case), option, str(tmp_path)) == 0
     assert {path.name for path in tmp_path.iterdir()} == {"a.svg", "case006.npz"}
+
+
+@pytest.mark.parametrize(
+    ("words", "expected"),
+    [
+        (["ev"], {"eval"}),
+        (["eval", "--overw"], {"--overwrite"}),
+        (["bench", "st"], {"store", "startup"}),
+        (["world", "list", "--wh"], {"--where"}),
+        (["score", "case.npz", "--pro"], {"--protocol"}),
+    ],
+)
+def test_bash_completes_commands_and_options(words: list[str], expected: set[str]) -> None:
+    line = " ".join(f'"{word}"' for word in ["openpair", *words])
+    code = f'{script("bash")}\nCOMP_WORDS=({line}); COMP_CWORD={len(words)}; _openpair; echo "${{COMPREPLY[@]}}"'
+    done = subprocess.run(("bash", "-c", code), capture_output=True, text=True, check=True)
+    assert set(done.stdout.split()) == expected

@@ -113,10 +113,10 @@ def _warning(plan: RunPlan, scenes: int) -> str:
     """What stands above the report of networks that were hardly trained."""
     if not plan.config.name.startswith("quick"):
         return ""
-    steps = ", ".join(map(str, _steps(plan).values()))
+    steps = sum(_steps(plan).values())
     return (
-        f"Nothing was learned here. The preset '{plan.config.name}' trains for {steps} steps and evaluates {scenes} "
-        "scenes, to show that everything works; its figures mean nothing. 'make demo' trains for real."
+        f"Nothing was learned here. The preset '{plan.config.name}' trains for {steps} steps in all and evaluates "
+        f"{scenes} scenes, to show that everything works; its figures mean nothing. 'make demo' trains for real."
     )
 
 

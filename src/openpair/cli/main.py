@@ -99,6 +99,7 @@ SUBCOMMANDS: dict[str, Subcommand | Group] = {
     ),
     "demo": Subcommand("cli.demo", "Demo", "train and evaluate everything on the embedded world, write a report"),
     "bench": Group("measure speed", BENCHMARKS),
+    "completion": Subcommand("cli.completion", "Completion", "let bash or zsh complete commands and options"),
 }
 
 
@@ -158,14 +159,19 @@ def find(args: Sequence[str]) -> tuple[str, Subcommand, Sequence[str]]:
         commands, text = command.commands, group_usage(word, command)
 
 
+def source_of(sub: Subcommand) -> Path:
+    """File of the module of a command, which is not imported."""
+    spec = importlib.util.find_spec(f"openpair.{sub.module}")
+    assert spec is not None and spec.origin is not None
+    return Path(spec.origin)
+
+
 def parse(name: str, sub: Subcommand, args: Sequence[str]) -> Command:
     """The command with its options. Raises SystemExit for help and mistakes."""
     if args and args[0] in ("-h", "--help"):
         from openpair.cli.short_help import short_help
 
-        spec = importlib.util.find_spec(f"openpair.{sub.module}")
-        assert spec is not None and spec.origin is not None
-        print(short_help(name, Path(spec.origin), sub.class_name))
+        print(short_help(name, source_of(sub), sub.class_name))
         sys.exit(0)
     import tyro
 

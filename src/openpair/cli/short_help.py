@@ -50,8 +50,7 @@ def short_help(command: str, file: Path, class_name: str) -> str:
         file: source of the module.
         class_name: the dataclass that is the command.
     """
-    tree = ast.parse(file.read_text(encoding="utf-8"))
-    body = next(node for node in tree.body if isinstance(node, ast.ClassDef) and node.name == class_name)
+    body = _class_in(file, class_name)
     about, examples = _about(ast.get_docstring(body) or "")
     options, main = list(_options(body)), _main(body)
     shown = [option for option in options if option.name in main or option.positional] if main else options
@@ -63,6 +62,17 @@ def short_help(command: str, file: Path, class_name: str) -> str:
     if examples:
         parts.append("\n".join(["examples:", *(f"  {example}" for example in examples[:EXAMPLES_SHOWN])]))
     return "\n\n".join([*parts, f"openpair {command} --help-all says more, and lists all options."])
+
+
+def option_names(file: Path, class_name: str) -> list[str]:
+    """All options of a command as they are typed, help included."""
+    options = [option.written for option in _options(_class_in(file, class_name)) if not option.positional]
+    return [*options, "--help", "--help-all"]
+
+
+def _class_in(file: Path, class_name: str) -> ast.ClassDef:
+    tree = ast.parse(file.read_text(encoding="utf-8"))
+    return next(node for node in tree.body if isinstance(node, ast.ClassDef) and node.name == class_name)
 
 
 def _about(text: str) -> tuple[str, list[str]]:
