@@ -3,6 +3,11 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
+PIP := $(BIN)/pip --disable-pip-version-check
+
+# Which build of PyTorch: cpu, default (with CUDA on Linux), or auto: cpu where no NVIDIA driver is found.
+TORCH ?= auto
+TORCH_CPU_INDEX ?= https://download.pytorch.org/whl/cpu
 
 .PHONY: demo test lint docs clean
 
@@ -23,9 +28,17 @@ docs: $(STAMP)
 	@echo "open docs/_build/index.html"
 
 $(STAMP): pyproject.toml constraints.txt
+	@echo "Installing OpenPaIR and what it needs into $(VENV): about 3 GB with the CPU build of PyTorch, 7.6 GB with CUDA."
+	@echo "It takes minutes, as fast as the network. 'make TORCH=cpu' or 'make TORCH=default' chooses the build."
 	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
-	$(BIN)/pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[dev,docs,world]'
-	touch $(STAMP)
+	@if [ "$(TORCH)" = cpu ] || { [ "$(TORCH)" = auto ] && ! command -v nvidia-smi > /dev/null; }; then \
+		echo "No GPU is used: installing the CPU build of PyTorch from $(TORCH_CPU_INDEX)"; \
+		$(PIP) install --retries 0 --timeout 15 -c constraints.txt --index-url $(TORCH_CPU_INDEX) torch torchvision \
+			|| { [ "$(TORCH)" = auto ] && echo "It cannot be had there: the default build follows."; }; \
+	fi
+	$(PIP) install -c constraints.txt -e '.[dev,docs,world]'
+	@touch $(STAMP)
+	@echo "Installed: $$(du -sh $(VENV) | cut -f1) in $(VENV)"
 
 clean:
 	rm -rf $(VENV) demo docs/_build .pytest_cache .mypy_cache .ruff_cache

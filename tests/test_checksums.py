@@ -211,14 +211,14 @@ CHUNKS = {number: ChunkResult([row(f"t{number}", metric)], ["x"]) for number, me
 
 
 def write_partial(folder: Path) -> None:
-    with PartialResults(folder, "f") as partial:
+    with PartialResults(folder, {"data": "f"}) as partial:
         for number, chunk in CHUNKS.items():
             partial.add(number, chunk)
 
 
 def read_partial(folder: Path) -> Any:
     """What is resumed; a chunk that is not is made again."""
-    with PartialResults(folder, "f") as partial:
+    with PartialResults(folder, {"data": "f"}) as partial:
         return plain({**CHUNKS, **partial.finished})
 
 
@@ -384,5 +384,5 @@ def test_damaged_chunks_of_an_evaluation_are_made_again(tmp_path: Path) -> None:
     lines = (tmp_path / PARTIAL_FILE).read_text().splitlines()
     lines[2] = lines[2].replace("0.625", "0.875")
     (tmp_path / PARTIAL_FILE).write_text("\n".join(lines) + "\n")
-    with PartialResults(tmp_path, "f") as partial:
+    with PartialResults(tmp_path, {"data": "f"}) as partial:
         assert sorted(partial.finished) == [0, 2]

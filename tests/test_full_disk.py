@@ -34,16 +34,16 @@ def fill(folder: Path, free_bytes: int) -> Path:
 
 def test_unfinished_results_keep_what_was_finished(small_disk: Path) -> None:  # noqa: F811
     chunk = ChunkResult([ScoreRow("d", "log", "t", "a", "v1.1", {"x": 1.0}, 1.0, "e" * 9000)], ["digest"])
-    with PartialResults(small_disk, "x") as partial:
+    with PartialResults(small_disk, {"data": "x"}) as partial:
         partial.add(0, chunk)
         filler = fill(small_disk, 4096)
         with pytest.raises(DiskFull, match="the disk is full"):
             partial.add(1, chunk)
     filler.unlink()
-    with PartialResults(small_disk, "x") as again:
+    with PartialResults(small_disk, {"data": "x"}) as again:
         assert again.finished == {0: chunk}  # the line that was cut short is gone
         again.add(1, chunk)
-    assert PartialResults(small_disk, "x").finished == {0: chunk, 1: chunk}
+    assert PartialResults(small_disk, {"data": "x"}).finished == {0: chunk, 1: chunk}
 
 
 def test_an_evaluation_goes_on_when_there_is_space_again(small_disk: Path, tmp_path: Path) -> None:  # noqa: F811

@@ -17,7 +17,7 @@ from openpair.errors import OpenPairError
 from openpair.evaluation import comparison
 from openpair.evaluation.agents import Agent
 from openpair.evaluation.chunk import Task
-from openpair.evaluation.comparison import Comparison, check_comparable, pairs_of_agents, read_results
+from openpair.evaluation.comparison import Comparison, check_comparable, pairs_of_agents, read_results, two_agents
 from openpair.evaluation.plugins import agent_of
 from openpair.evaluation.runner import Evaluation
 from openpair.evaluation.runner import evaluate as evaluate_task
@@ -85,6 +85,7 @@ def evaluate(
     human_filter: bool = True,
     workers: int = 1,
     out: Path | str | None = None,
+    overwrite: bool = False,
     on_progress: OnProgress = silent,
 ) -> Evaluation:
     """Score agents on the scenes of a dataset, as ``openpair eval`` does.
@@ -106,6 +107,7 @@ def evaluate(
         human_filter: v2.2: forgive sub-metrics that the human himself failed.
         workers: processes; agents that are objects of this process are evaluated in it.
         out: folder for scores.csv and summary.json; None writes nothing.
+        overwrite: replace results of another evaluation in ``out``; agents that are objects are never the same.
         on_progress: told (what is done, scenes done, scenes in all).
 
     Raises:
@@ -124,6 +126,7 @@ def evaluate(
         out_dir=None if out is None else Path(out),
         workers=workers,
         max_scenes=max_scenes,
+        overwrite=overwrite,
         on_progress=on_progress,
     )
 
@@ -179,7 +182,7 @@ def compare(
     """
     a = read_results(Path(first))
     b = a if second is None else read_results(Path(second))
-    if second is None and len(set(agents)) != 2:
-        raise OpenPairError("one result alone needs two agents", where=first, fix=f"Give two of {', '.join(a.agents)}")
+    if second is None:
+        agents = two_agents(a, agents)
     check_comparable(a, b)
     return [comparison.compare(a, b, pair, seed=seed) for pair in pairs_of_agents(a, b, agents)]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import errno
 import fcntl
+import itertools
 import os
 import secrets
 import shutil
@@ -113,8 +114,41 @@ def allocate(path: Path) -> None:
 
 
 @contextmanager
+def made(folder: Path) -> Iterator[None]:
+    """A folder, made if absent with those above it; what was made and is empty afterwards is removed again.
+
+    Raises OpenPairError where it cannot be made.
+    """
+    absent = list(itertools.takewhile(lambda path: not path.exists(), (folder, *folder.parents)))
+    with _refusal(folder):
+        folder.mkdir(parents=True, exist_ok=True)
+    try:
+        yield
+    finally:
+        for path in absent:
+            try:
+                path.rmdir()
+            except OSError:  # it holds something, or is gone
+                break
+
+
+@contextmanager
+def _refusal(folder: Path) -> Iterator[None]:
+    """Turns the error of a folder that cannot be written into an OpenPairError."""
+    with disk_errors(folder):
+        try:
+            yield
+        except OSError as error:
+            if is_full(error):
+                raise
+            raise OpenPairError(
+                f"cannot write there ({error.strerror or error})", where=folder, fix="Choose another folder"
+            ) from error
+
+
+@contextmanager
 def locked(folder: Path) -> Iterator[None]:
-    """Hold a folder that this process writes; made if absent. What a killed run left half written is removed.
+    """Hold a folder that this process writes; :func:`made` if absent. What a killed run left half written is removed.
 
     A folder that this process holds already is held on.
 
@@ -125,25 +159,18 @@ def locked(folder: Path) -> Iterator[None]:
         yield
         return
     path = folder / LOCK_FILE
-    with disk_errors(path):
-        try:
-            folder.mkdir(parents=True, exist_ok=True)
+    with made(folder):
+        with _refusal(folder):
             handle = _take_lock(path, folder)
-        except OSError as error:
-            if is_full(error):
-                raise
-            raise OpenPairError(
-                f"cannot write there ({error.strerror or error})", where=folder, fix="Choose another folder"
-            ) from error
-    try:
-        _held.add(place)
-        for part in folder.glob(f".*{_PART}"):
-            part.unlink(missing_ok=True)
-        yield
-    finally:
-        _held.discard(place)
-        path.unlink(missing_ok=True)
-        os.close(handle)
+        try:
+            _held.add(place)
+            for part in folder.glob(f".*{_PART}"):
+                part.unlink(missing_ok=True)
+            yield
+        finally:
+            _held.discard(place)
+            path.unlink(missing_ok=True)
+            os.close(handle)
 
 
 def _take_lock(path: Path, folder: Path) -> int:

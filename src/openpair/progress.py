@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import time
 from types import TracebackType
 
@@ -25,8 +26,9 @@ class _Rate(ProgressColumn):
 class ProgressView:
     """Context manager: any number of named tasks, each with done / total, rate, time left and a few figures.
 
-    On a terminal the bars redraw themselves; elsewhere (a file, CI) a line is printed every 20 s and at the end. All on
-    stderr: results can be piped.
+    On a terminal the bars redraw themselves; elsewhere (a file, CI) each task prints a line every 20 s and at its end,
+    and all of them together at most one a second besides these ends. Lines fit 80 columns. All on stderr: results can
+    be piped.
     """
 
     def __init__(self, console: Console | None = None) -> None:
@@ -36,12 +38,13 @@ class ProgressView:
         self._started: dict[str, tuple[float, int]] = {}
         self._printed: dict[str, float] = {}
         self._finished: set[str] = set()
+        self._last_line = -math.inf
 
     def __enter__(self) -> ProgressView:
         if self.console.is_terminal:
             self._bars = Progress(
                 TextColumn("[bold]{task.description}", justify="left"),
-                BarColumn(bar_width=28),
+                BarColumn(bar_width=16),
                 MofNCompleteColumn(),
                 _Rate(),
                 TimeRemainingColumn(),
@@ -57,6 +60,10 @@ class ProgressView:
         if self._bars:
             self._bars.stop()
 
+    def say(self, text: str) -> None:
+        """Print a line above the bars, where everything else of this view goes."""
+        self.console.print(text, highlight=False, markup=False, soft_wrap=True)
+
     def update(self, name: str, done: int, total: int, figures: dict[str, float] | None = None) -> None:
         """Tell that ``done`` of ``total`` items of a task are done, with figures to show beside it."""
         shown = "  ".join(f"{k} {v:.3g}" for k, v in list((figures or {}).items())[:SHOWN_FIGURES])
@@ -68,10 +75,11 @@ class ProgressView:
             self._bars.update(self._tasks[name], completed=done, total=total, figures=shown)  # type: ignore[arg-type]
             return
         finished = done >= total and name not in self._finished
-        if finished or now - self._printed.get(name, -SECONDS_BETWEEN_LINES) >= SECONDS_BETWEEN_LINES:
+        due = now - self._printed.get(name, -math.inf) >= SECONDS_BETWEEN_LINES
+        if finished or (due and now - self._last_line >= 1.0):
             if done >= total:
                 self._finished.add(name)
-            self._printed[name] = now
+            self._printed[name] = self._last_line = now
             self.console.print(_line(name, done, total, self._started[name], now, shown), highlight=False)
 
 

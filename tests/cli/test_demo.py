@@ -78,6 +78,22 @@ def test_running_it_again_trains_nothing_and_gives_the_same_scores(demo: Path) -
     assert (demo / "run" / "il" / "policy.safetensors").stat().st_mtime_ns == weights
 
 
+@pytest.mark.parametrize(
+    ("changed", "message"),
+    [
+        (("--seed", 1, "--test-scenes", SCENES), "a run with other settings (preset quick)"),
+        (("--test-scenes", SCENES - 1), "results of other scenes"),
+    ],
+)
+def test_another_demo_is_refused_in_the_same_folder(
+    demo: Path, changed: tuple[object, ...], message: str, capsys: pytest.CaptureFixture
+) -> None:
+    before = {path: path.read_bytes() for path in (demo / "summary.json", demo / "run" / "experiment.json")}
+    assert run("demo", "--preset", "quick", "--out", demo, "--gallery", 1, *changed) == 2
+    assert message in " ".join(capsys.readouterr().err.split())
+    assert {path: path.read_bytes() for path in before} == before
+
+
 def test_branches_trained_by_turns_are_those_trained_at_the_same_time(demo: Path, tmp_path: Path) -> None:
     arguments = ("--preset", "quick", "--out", tmp_path, "--cache", demo / "data", "--interleave")
     assert run("train", "parallel", *arguments) == 0

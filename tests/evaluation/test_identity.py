@@ -13,8 +13,9 @@ from toy_town import Interrupting, ToyDataset, toy_prepare, toy_score
 from openpair.datasets.base import data_fingerprint
 from openpair.datatypes.columns import Protocol
 from openpair.datatypes.scene import Scene
+from openpair.errors import OpenPairError
 from openpair.evaluation.chunk import Task
-from openpair.evaluation.identity import fingerprint, plugin_files
+from openpair.evaluation.identity import plugin_files, request_of
 from openpair.evaluation.runner import evaluate
 from openpair.evaluation.sources import parse_agents
 
@@ -59,7 +60,9 @@ def test_a_log_that_changes_between_interruption_and_resume_leaves_no_old_row(tm
     with pytest.raises(KeyboardInterrupt):
         evaluate(replace(task_of(log), score=Interrupting(20)), out_dir=out)
     log.write_text("0.50")
-    resumed = evaluate(task_of(log), out_dir=out)
+    with pytest.raises(OpenPairError, match="unfinished results of other data"):
+        evaluate(task_of(log), out_dir=out)
+    resumed = evaluate(task_of(log), out_dir=out, overwrite=True)
     assert resumed.summary.run["resumed_scenes"] == 0
     assert resumed.rows == evaluate(task_of(log)).rows
     assert {row.score for row in resumed.rows} == {0.4}
@@ -84,10 +87,10 @@ def test_a_plug_in_is_all_the_code_it_imports_from_its_folder(tmp_path: Path) ->
     log = tmp_path / "log.txt"
     log.write_text("1.0")
 
-    def identity() -> str:
+    def identity() -> dict[str, str]:
         task = replace(task_of(log), agents=parse_agents([entry]))
         dataset = task.dataset.open()
-        return fingerprint(task, dataset, dataset.keys(), {source.name: source.sha256() for source in task.agents})
+        return request_of(task, dataset, dataset.keys(), {source.name: source.sha256() for source in task.agents})
 
     first = identity()
     (tmp_path / "unrelated.py").write_text("pass\n")

@@ -177,8 +177,11 @@ def test_an_interrupted_evaluation_goes_on_where_it_stopped(tmp_path):
 def test_partial_results_of_another_evaluation_are_not_taken_over(tmp_path):
     with pytest.raises(KeyboardInterrupt):
         run(toy_task(score=Interrupting(stop_at=30)), tmp_path)
-    evaluation = run(toy_task(seed=2), tmp_path)
+    with pytest.raises(OpenPairError, match="unfinished results of other seed"):
+        run(toy_task(seed=2), tmp_path)
+    evaluation = run(toy_task(seed=2), tmp_path, overwrite=True)
     assert evaluation.summary.run["resumed_scenes"] == 0
+    assert not (tmp_path / PARTIAL_FILE).exists()
 
 
 def test_agents_built_in_memory_are_never_resumed_and_stay_in_their_process(tmp_path):

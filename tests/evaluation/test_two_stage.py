@@ -123,9 +123,9 @@ def test_unfinished_mappings_are_taken_up(agents, tmp_path):
     whole = evaluate(task, out_dir=tmp_path / "out")
     from openpair.evaluation.records import ChunkResult
 
-    with PartialResults(tmp_path, "x") as partial:
+    with PartialResults(tmp_path, {"data": "x"}) as partial:
         partial.add(0, ChunkResult(whole.rows[:8], [""] * 8, (), {"combined": whole.rows[:1]}))
-    with PartialResults(tmp_path, "x") as again:
+    with PartialResults(tmp_path, {"data": "x"}) as again:
         assert again.finished[0].mapping_rows == {"combined": whole.rows[:1]}
 
 

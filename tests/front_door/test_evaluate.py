@@ -29,7 +29,7 @@ def test_names_functions_and_open_datasets(tmp_path: Path) -> None:
         np.mean(human) - np.mean([row.score for row in evaluation.rows if row.agent == "stand"])
     )
     with pytest.raises(openpair.OpenPairError, match="two agents"):
-        openpair.compare(tmp_path / "a")
+        openpair.compare(tmp_path / "a", agents=("human",))
 
 
 def test_it_is_what_the_command_does(tmp_path: Path) -> None:

@@ -14,6 +14,7 @@ from openpair.benchmarks.score import TARGETS, missed
 from openpair.benchmarks.score_figures import store_figures
 from openpair.cli.main import main
 
+CACHES = Path(__file__).parents[2].parent / "shared" / "golden" / "metric_cache" / "v2.2"
 V1 = IN_REPOSITORY / "v1" / "case006.npz"
 V2 = IN_REPOSITORY / "v2" / "case065.npz"
 
@@ -82,7 +83,7 @@ def test_output_folder_that_cannot_be_made(tmp_path: Path, capsys: pytest.Captur
     file = tmp_path / "file"
     file.write_text("")
     assert call("score", V1, "-o", file / "below") == 2
-    assert "output folder cannot be made" in capsys.readouterr().err
+    assert "cannot write there" in capsys.readouterr().err
 
 
 def test_bench_prints_json(capsys: pytest.CaptureFixture[str]) -> None:
@@ -119,3 +120,33 @@ def test_bench_without_cases(tmp_path: Path, capsys: pytest.CaptureFixture[str])
     assert "no such file or folder" in capsys.readouterr().err
     assert call("bench", "score", tmp_path) == 2
     assert "no golden case was found" in capsys.readouterr().err
+
+
+def test_a_table_or_json_without_files(capsys: pytest.CaptureFixture[str]) -> None:
+    assert call("score", V1) == 0
+    out = capsys.readouterr().out
+    assert " DAC " in out and V1.stem in out and "1 of 1 cases scored" in out
+    assert call("score", V1.parent, "--json") == 0
+    rows = json.loads(capsys.readouterr().out)
+    assert {row["token"] for row in rows} == {file.stem for file in V1.parent.glob("*.npz")}
+    first = [row["score"] for row in rows if row["token"] == V1.stem]
+    assert first == pytest.approx(np.load(V1)["out_score"], abs=1e-9)
+
+
+def test_metric_caches_need_plans(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    (tmp_path / "metric_cache.pkl").touch()
+    assert call("score", tmp_path) == 2
+    assert "--plans" in capsys.readouterr().err
+    (tmp_path / "empty").mkdir()
+    assert call("score", tmp_path / "empty") == 2
+    assert "no cases (.npz) and no metric caches" in capsys.readouterr().err
+
+
+@pytest.mark.skipif(not CACHES.is_dir(), reason="NAVSIM's metric caches are not at ../shared/golden/metric_cache")
+def test_a_folder_of_metric_caches_is_scored_with_given_plans(tmp_path: Path, capsys: pytest.CaptureFixture) -> None:
+    tokens = sorted({path.parent.name for path in CACHES.rglob("metric_cache.pkl")})[:2]
+    np.savez(tmp_path / "plans.npz", token=np.array(tokens), poses=np.zeros((2, 8, 3)))
+    assert call("score", CACHES, "--plans", tmp_path / "plans.npz", "--json") == 0
+    rows = json.loads(capsys.readouterr().out)
+    assert sorted(row["token"] for row in rows) == tokens
+    assert all(0.0 <= row["score"] <= 1.0 for row in rows)

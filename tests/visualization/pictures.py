@@ -106,5 +106,6 @@ def toy_report(**changes: object) -> ReportData:
         scenes=tuple(toy_item(i) for i in range(3)),
         made=(("Command", "openpair demo"), ("Machine", "two cores")),
         limits=("A toy.",),
+        method="pair",
     )
     return replace(data, **changes)

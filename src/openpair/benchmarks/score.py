@@ -13,8 +13,8 @@ from numpy.typing import NDArray
 from openpair.benchmarks.table import as_table, machine
 from openpair.errors import OpenPairError
 
-DEFAULT_FOLDERS = (Path("../shared/golden/pdm"), Path("tests/data/golden/pdm"))
-"""Looked for from the working directory when no case is named."""
+DEFAULT_FOLDERS = (Path("../shared/golden/pdm"), Path(__file__).parent / "cases")
+"""The first that is there is taken when no case is named: all golden cases beside the repository, or the package's."""
 
 GOLDEN_LOGS = Path("../shared/golden/navsim")
 """NAVSIM logs whose prepared scenes are stored; the world in the package where they are absent."""
@@ -49,7 +49,8 @@ class BenchScore:
     """
 
     cases: tyro.conf.Positional[tuple[Path, ...]] = ()
-    """Golden cases (.npz) or folders of them; default: the golden cases beside or in the repository."""
+    """Golden cases (.npz) or folders of them; default: all golden cases beside the repository, else the few
+    in the package."""
 
     json: Annotated[bool, tyro.conf.FlagCreatePairsOff] = False
     """Print JSON instead of a table."""

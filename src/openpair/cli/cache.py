@@ -7,7 +7,7 @@ import sys
 from contextlib import nullcontext
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, Literal
+from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal
 
 import tyro
 
@@ -33,6 +33,8 @@ class Cache:
 
     Example: openpair cache --dataset navsim --root DIR --split test --tokens navtest.yaml --out cache
     """
+
+    MAIN_OPTIONS: ClassVar = ("dataset", "out", "root", "split", "tokens", "protocol", "features", "preset", "workers")
 
     dataset: str
     """What kind of data: world, navsim, argoverse2, or what an installed package registers."""
@@ -81,6 +83,7 @@ class Cache:
         from openpair.configs.experiment import preset
         from openpair.datatypes.columns import Protocol
         from openpair.features.cache import FeatureStore
+        from openpair.files import made
         from openpair.preparation import PreparedStore
         from openpair.progress import ProgressView
         from openpair.training.data import DataSpec, build_features_of, build_prepared_scenes
@@ -92,12 +95,8 @@ class Cache:
         spec = DataSpec(name, None if self.root is None else str(self.root), options)
         protocol = Protocol(self.protocol)
         workers = self.workers or os.cpu_count() or 1
-        try:
-            self.out.mkdir(parents=True, exist_ok=True)
-        except OSError as error:
-            raise OpenPairError(f"cannot write there ({error})", where=self.out, fix="Choose another --out") from None
         stores: list[Any] = []
-        with ray_pool(self.ray, self.workers) as pool, ProgressView() as view:
+        with made(self.out), ray_pool(self.ray, self.workers) as pool, ProgressView() as view:
             common: dict[str, Any] = {"workers": workers, "on_progress": view.update, "pool": pool}
             stores.append(PreparedStore(build_prepared_scenes(spec, self.out, protocol, **common)))
             if self.features:

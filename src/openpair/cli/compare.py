@@ -29,14 +29,18 @@ class Compare:
     lacks or failed on are counted and named, and are in no mean. Results of different protocols, variants (human
     filter, stages, traffic) or data are refused.
 
+    With one result alone, two of its agents are compared: the two that --agent names, or its only two.
+
     Example: openpair compare results/baseline results/mine --agent human --agent mine
+
+    Example: openpair compare results --agent human --agent mine
     """
 
     first: tyro.conf.Positional[Path]
     """A: --out folder of the first evaluation."""
 
-    second: tyro.conf.Positional[Path]
-    """B: --out folder of the second."""
+    second: tyro.conf.Positional[Path | None] = None
+    """B: --out folder of the second; left out: the first again."""
 
     agent: Annotated[tuple[str, ...], tyro.conf.UseAppendAction] = ()
     """Which agents: one name for both, or one of A and one of B. Default: all names that both have, or the only one of
@@ -48,27 +52,38 @@ class Compare:
     out: Path | None = None
     """File (.json) for all of it, with every scene that changed."""
 
+    overwrite: Annotated[bool, tyro.conf.FlagCreatePairsOff] = False
+    """Replace a file of another comparison."""
+
     seed: int = 0
     """Seed of the bootstrap."""
 
     def run(self) -> int:
         """Compare, print, return the exit status: 2 where the runs share no scored scene."""
-        from openpair.evaluation.comparison import check_comparable, compare, pairs_of_agents, read_results
+        from openpair.evaluation.comparison import (
+            check_comparable,
+            compare,
+            pairs_of_agents,
+            read_results,
+            two_agents,
+        )
         from openpair.files import write_atomically
 
         if self.scenes < 0:
             raise OpenPairError(f"{self.scenes} scenes cannot be listed", where="--scenes", fix="Give 0 or more")
-        first, second = read_results(self.first), read_results(self.second)
+        first = read_results(self.first)
+        second = first if self.second is None else read_results(self.second)
+        agents = self.agent if self.second is not None else two_agents(first, self.agent)
         check_comparable(first, second)
-        pairs = pairs_of_agents(first, second, self.agent)
+        pairs = pairs_of_agents(first, second, agents)
         comparisons = [compare(first, second, pair, seed=self.seed) for pair in pairs]
         for comparison in comparisons:
             self._print(comparison, first)
         if self.out is not None:
-            try:
-                write_atomically(self.out, comparisons_json(comparisons, first, second, seed=self.seed))
-            except OSError as error:
-                raise OpenPairError(f"cannot be written ({error.strerror})", where=self.out) from error
+            text = comparisons_json(comparisons, first, second, seed=self.seed)
+            if not self.overwrite:
+                check_same_comparison(self.out, text)
+            write_atomically(self.out, text)
             print(self.out)
         if all(comparison.num_scenes == 0 for comparison in comparisons):
             print("openpair compare: no scene was scored in both results", file=sys.stderr)
@@ -120,6 +135,28 @@ class Compare:
                 console.print(f"{meaning}:", highlight=False)
                 for scene in scenes[: self.scenes]:
                     print(f"  {_scene_line(scene)}")
+
+
+def check_same_comparison(path: Path, text: str) -> None:
+    """Raises OpenPairError where a file holds anything but an earlier comparison of the same results and agents."""
+    if not path.exists():
+        return
+    try:
+        held = json.loads(path.read_text(encoding="utf-8"))
+        new = json.loads(text)
+        same = _request(held) == _request(new)
+    except (OSError, ValueError, KeyError, TypeError):
+        same = False
+    if not same:
+        raise OpenPairError(
+            "the file holds something else", where=path, fix="Choose another --out, or replace it with --overwrite"
+        )
+
+
+def _request(comparisons: dict[str, Any]) -> list[Any]:
+    """What was compared: folders, agents, seed."""
+    folders = [comparisons[side]["folder"] for side in ("a", "b")]
+    return [*folders, comparisons["seed"], [pair["agents"] for pair in comparisons["comparisons"]]]
 
 
 def comparisons_json(comparisons: list[Comparison], first: Results, second: Results, *, seed: int) -> str:

@@ -88,6 +88,8 @@ def write_demo_report(plan: RunPlan, evaluation: Evaluation, path: Path, *, seco
             "whether the method works here, not how it does on recorded data.",
             "One seed. Intervals come from resampling logs; they do not cover the randomness of training.",
         ),
+        method="pair",
+        warning=_warning(plan, summary.scenes_expected),
         scenes_link=SCENES_PAGE if examples else "",
     )
     write_report(data, path)
@@ -107,9 +109,26 @@ def _write_scenes(out: Path, examples: list[Example]) -> str:
     return f"{path}#scene={worst.token}" if worst.difference < 0 else str(path)
 
 
+def _warning(plan: RunPlan, scenes: int) -> str:
+    """What stands above the report of networks that were hardly trained."""
+    if not plan.config.name.startswith("quick"):
+        return ""
+    steps = sum(_steps(plan).values())
+    return (
+        f"Nothing was learned here. The preset '{plan.config.name}' trains for {steps} steps in all and evaluates "
+        f"{scenes} scenes, to show that everything works; its figures mean nothing. 'make demo' trains for real."
+    )
+
+
 def _headline(evaluation: Evaluation) -> str:
-    """PaIR against IL in one sentence."""
+    """PaIR against IL in one sentence; where constant velocity is as good, that alone is said."""
     means = {agent.name: agent.score.mean for agent in evaluation.summary.agents}
+    if not means["pair"] > means["constant_velocity"]:
+        return (
+            f"PaIR with the reward model reaches {100 * means['pair']:.1f} {evaluation.summary.score_name}, no more "
+            f"than constant velocity ({100 * means['constant_velocity']:.1f}), which looks at nothing: these networks "
+            "have not learned to drive."
+        )
     gain = difference(evaluation.summary, "pair", "il")
     words = {
         "higher": "more than imitation alone",

@@ -49,6 +49,7 @@ class Doctor:
         import os
 
         from rich.console import Console
+        from rich.markup import escape
 
         from openpair.cli.doctor_data import data_checks
         from openpair.cli.doctor_files import file_checks
@@ -59,9 +60,10 @@ class Doctor:
         checks += file_checks(self.files)
         console = Console()
         for check in checks:
-            console.print(f"{MARKS[check.status]} {check.subject}: {check.finding}", highlight=False, soft_wrap=True)
-            if check.fix:
-                console.print(f"        -> {check.fix}", highlight=False, soft_wrap=True, style="bold")
+            text = f"{MARKS[check.status]} {escape(f'{check.subject}: {check.finding}')}"
+            console.print(text, highlight=False, soft_wrap=True)
+            if check.fix:  # 'openpair[ray]' is text, no style
+                console.print(f"        -> {check.fix}", highlight=False, markup=False, soft_wrap=True, style="bold")
         missing = sum(check.status == "missing" for check in checks)
         console.print(
             f"{missing} of {len(checks)} checks found something missing." if missing else "All that is needed is there."

@@ -8,7 +8,7 @@ import sys
 from collections import Counter
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, Literal
+from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal
 
 import tyro
 
@@ -39,6 +39,19 @@ class Drive:
 
     Example: openpair drive --dataset world --agent human --agent pdm_closed --max-drives 8 --out drives
     """
+
+    MAIN_OPTIONS: ClassVar = (
+        "dataset",
+        "root",
+        "split",
+        "agent",
+        "traffic",
+        "replan",
+        "max_drives",
+        "video",
+        "workers",
+        "out",
+    )
 
     dataset: Literal["world", "navsim", "argoverse2"]
     """Where to drive. Recorded sensors cannot follow the ego: in navsim only agents that look at no sensors drive."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 import sys
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, Literal
+from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal
 
 import tyro
 
@@ -29,12 +29,26 @@ class Eval:
     Writes OUT/scores.csv (one row per scene and agent, every sub-metric, the score, or the reason why there is none),
     OUT/plans/ (the plans, for 'openpair view') and OUT/summary.json (protocol, scenes expected, scored and failed,
     means with 95% intervals by log, versions).
-    The same command resumes an interrupted evaluation. The number of workers never changes a result.
+    The same command resumes an interrupted evaluation; results of another one in OUT are refused. The number of workers
+    never changes a result.
 
     Exit status: 0 all scenes scored, 2 bad input, 3 scenes failed.
 
     Example: openpair eval --dataset argoverse2 --root DIR --agent human --agent constant_velocity --out results
     """
+
+    MAIN_OPTIONS: ClassVar = (
+        "dataset",
+        "root",
+        "split",
+        "tokens",
+        "agent",
+        "protocol",
+        "prepared",
+        "max_scenes",
+        "workers",
+        "out",
+    )
 
     dataset: str
     """What kind of data: world, navsim, argoverse2, or what an installed package registers."""
@@ -125,6 +139,9 @@ class Eval:
     allow_failures: Annotated[bool, tyro.conf.FlagCreatePairsOff] = False
     """Exit with 0 even if some scenes failed. They are listed all the same."""
 
+    overwrite: Annotated[bool, tyro.conf.FlagCreatePairsOff] = False
+    """Replace results of another evaluation in OUT."""
+
     def run(self) -> int:
         """Evaluate, print the table, return the exit status."""
         from openpair.cli.cache import ray_pool
@@ -168,6 +185,7 @@ class Eval:
                 workers=self.workers,
                 max_scenes=self.max_scenes,
                 config=config,
+                overwrite=self.overwrite,
                 on_progress=view.update,
                 pool=pool,
             )

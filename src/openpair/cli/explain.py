@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Literal
+from typing import TYPE_CHECKING, Annotated, ClassVar, Literal
 
 import tyro
 
@@ -31,6 +31,8 @@ class Explain:
 
     Example: openpair explain TOKEN --dataset navsim --root DIR --agent constant_velocity --protocol v2.2
     """
+
+    MAIN_OPTIONS: ClassVar = ("plan", "protocol", "dataset", "root", "split", "agent", "out")
 
     scene: tyro.conf.Positional[str]
     """A golden case (.npz), a metric cache of NAVSIM (.pkl), or the token of a scene."""
@@ -63,7 +65,7 @@ class Explain:
     planner: PlannerChanges = NO_CHANGES
     """Changes to how trained networks plan, as for 'openpair eval'."""
 
-    output: Annotated[Path | None, tyro.conf.arg(aliases=["-o"])] = None
+    out: Annotated[Path | None, tyro.conf.arg(aliases=["-o", "--output"])] = None
     """File to write: .html (a page) or .svg (the drawing alone). Default: explanation-SCENE-PLAN.html here."""
 
     def run(self) -> int:
@@ -71,12 +73,12 @@ class Explain:
         from openpair.visualization.explanation import explain
         from openpair.visualization.explanation_page import explanation_text, write_explanation
 
-        if self.output is not None and self.output.suffix not in (".html", ".svg"):
-            raise OpenPairError("the file is neither .html nor .svg", where=self.output, fix="Choose one of the two")
+        if self.out is not None and self.out.suffix not in (".html", ".svg"):
+            raise OpenPairError("the file is neither .html nor .svg", where=self.out, fix="Choose one of the two")
         kinds = {".npz": self._case, ".pkl": self._metric_cache}
         scene, plan, label = kinds.get(Path(self.scene).suffix, self._token)()
         explanation = explain(scene, plan, label, human_filter=self.human_filter)
-        path = self.output or Path(default_name(explanation))
+        path = self.out or Path(default_name(explanation))
         try:
             write_explanation(explanation, path)
         except OSError as error:

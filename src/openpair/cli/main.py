@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import importlib
+import importlib.util
 import os
 import signal
 import sys
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-
-import tyro
+from typing import Protocol
 
 from openpair.errors import OpenPairError
 from openpair.files import disk_full, is_full
@@ -19,17 +20,23 @@ EXIT_BAD_INPUT = 2
 EXIT_UNREAD = 141
 EXIT_TERMINATED = 143
 
-TYRO_OPTIONS = (tyro.conf.EnumChoicesFromValues, tyro.conf.SuppressFixed, tyro.conf.AvoidSubcommands)
+HELP = ("-h", "--help", "--help-all")
+
+
+class Command(Protocol):
+    """What a command line becomes."""
+
+    def run(self) -> int: ...
 
 
 @dataclass(frozen=True)
 class Subcommand:
-    """A subcommand is a dataclass with a ``run(self) -> int`` method in a module of ``openpair.cli``.
+    """A subcommand is a dataclass with a ``run(self) -> int`` method.
 
     Attributes:
-        module: module below ``openpair.cli``; imported only when the command is called, so that help stays fast.
+        module: module below ``openpair``; imported only when the command is called, so that help stays fast.
         class_name: the dataclass; its docstring is the help text, its fields are the options.
-        summary: one line for ``openpair --help``.
+        summary: one line for help.
     """
 
     module: str
@@ -37,68 +44,158 @@ class Subcommand:
     summary: str
 
 
-SUBCOMMANDS: dict[str, Subcommand] = {
-    "score": Subcommand("score", "Score", "score plans of golden cases exactly as NAVSIM does"),
-    "explain": Subcommand("explain", "Explain", "say and draw why a plan scored what it scored"),
-    "eval": Subcommand("eval", "Eval", "evaluate agents on a dataset"),
-    "drive": Subcommand("drive", "Drive", "let agents drive logs in closed loop"),
-    "cache": Subcommand("cache", "Cache", "prepare scenes and features once, for eval and train"),
-    "compare": Subcommand("compare", "Compare", "compare two evaluations, paired per scene"),
-    "view": Subcommand("view", "View", "look at results in the browser: scenes, plans, where points were lost"),
-    "submit": Subcommand("submit", "Submit", "write the submission file of a NAVSIM leaderboard"),
-    "doctor": Subcommand("doctor", "Doctor", "look for what is missing: folders, versions, GPU, disk, files, maps"),
-    "train": Subcommand("train", "Train", "train: parallel | il | rl | reward"),
-    "fit-anchors": Subcommand("fit_anchors", "FitAnchors", "fit DiffusionDrive's anchors to a training set"),
-    "import-checkpoint": Subcommand("import_checkpoint", "ImportCheckpoint", "make a released checkpoint one of ours"),
-    "export": Subcommand("export", "Export", "write a planner as one graph without Python (torch.export)"),
-    "world": Subcommand("world", "World", "the embedded world: info | unpack | build | materialise"),
-    "reproduce": Subcommand("reproduce", "Reproduce", "compare all schemes over several seeds, write the results page"),
-    "demo": Subcommand("demo", "Demo", "train and evaluate everything on the embedded world, write a report"),
-    "bench": Subcommand(
-        "bench", "Bench", "measure speed: score | store | data | navtrain | sensors | models | samplers | startup"
+@dataclass(frozen=True)
+class Group:
+    """A command that is a choice of others (``openpair bench score``).
+
+    Attributes:
+        summary: one line for ``openpair --help``, before the names of its commands.
+        commands: by name.
+    """
+
+    summary: str
+    commands: dict[str, Subcommand]
+
+
+BENCHMARKS = {
+    "score": Subcommand("benchmarks.score", "BenchScore", "the scorer: candidates, batches, memory"),
+    "store": Subcommand("benchmarks.store", "BenchStore", "prepared scenes: building, size, loading"),
+    "data": Subcommand("benchmarks.data", "BenchData", "what a training step reads"),
+    "navtrain": Subcommand("benchmarks.navtrain", "BenchNavtrain", "opening a split of navtrain's size"),
+    "sensors": Subcommand("benchmarks.sensors", "BenchSensors", "ray-cast cameras and LiDAR"),
+    "models": Subcommand("benchmarks.models", "BenchModels", "networks: time, memory, precision"),
+    "samplers": Subcommand("benchmarks.samplers", "BenchSamplers", "tree samplers"),
+    "startup": Subcommand("benchmarks.startup", "BenchStartup", "what commands cost before they do anything"),
+}
+
+WORLD = {
+    "info": Subcommand("cli.world", "Info", "towns, logs and scenes of a world"),
+    "list": Subcommand("cli.world_scenes", "List", "tokens of scenes by what happens in them"),
+    "show": Subcommand("cli.world_scenes", "Show", "what happens in a scene, with a picture"),
+    "unpack": Subcommand("cli.world", "Unpack", "write the world in NAVSIM's format"),
+    "build": Subcommand("cli.world", "Build", "simulate towns of your own"),
+    "materialise": Subcommand("cli.world", "Materialise", "write cameras and LiDAR as files"),
+}
+
+SUBCOMMANDS: dict[str, Subcommand | Group] = {
+    "score": Subcommand("cli.score", "Score", "score plans of golden cases exactly as NAVSIM does"),
+    "explain": Subcommand("cli.explain", "Explain", "say and draw why a plan scored what it scored"),
+    "eval": Subcommand("cli.eval", "Eval", "evaluate agents on a dataset"),
+    "drive": Subcommand("cli.drive", "Drive", "let agents drive logs in closed loop"),
+    "cache": Subcommand("cli.cache", "Cache", "prepare scenes and features once, for eval and train"),
+    "compare": Subcommand("cli.compare", "Compare", "compare two evaluations, paired per scene"),
+    "view": Subcommand("cli.view", "View", "look at results in the browser: scenes, plans, where points were lost"),
+    "submit": Subcommand("cli.submit", "Submit", "write the submission file of a NAVSIM leaderboard"),
+    "doctor": Subcommand("cli.doctor", "Doctor", "look for what is missing: folders, versions, GPU, disk, files, maps"),
+    "train": Subcommand("cli.train", "Train", "train: parallel | il | rl | reward"),
+    "fit-anchors": Subcommand("cli.fit_anchors", "FitAnchors", "fit DiffusionDrive's anchors to a training set"),
+    "import-checkpoint": Subcommand(
+        "cli.import_checkpoint", "ImportCheckpoint", "make a released checkpoint one of ours"
     ),
+    "export": Subcommand("cli.export", "Export", "write a planner as one graph without Python (torch.export)"),
+    "world": Group("the embedded world", WORLD),
+    "reproduce": Subcommand(
+        "cli.reproduce", "Reproduce", "compare all schemes over several seeds, write the results page"
+    ),
+    "demo": Subcommand("cli.demo", "Demo", "train and evaluate everything on the embedded world, write a report"),
+    "bench": Group("measure speed", BENCHMARKS),
+    "completion": Subcommand("cli.completion", "Completion", "let bash or zsh complete commands and options"),
 }
 
 
 def usage() -> str:
     """Text of ``openpair --help``."""
-    width = max(map(len, SUBCOMMANDS))
-    rows = "\n".join(f"  {name:<{width}}  {sub.summary}" for name, sub in SUBCOMMANDS.items())
     return (
         "usage: openpair COMMAND [OPTIONS]\n\n"
         "Learning to drive by imitation and reinforcement in parallel.\n\n"
-        f"commands:\n{rows}\n\n"
+        f"commands:\n{_rows(SUBCOMMANDS)}\n\n"
         "openpair COMMAND --help explains a command. openpair --version prints the version.\n"
     )
+
+
+def group_usage(name: str, group: Group) -> str:
+    """Text of ``openpair GROUP --help``."""
+    return (
+        f"usage: openpair {name} COMMAND [OPTIONS]\n\n"
+        f"{group.summary[0].upper()}{group.summary[1:]}.\n\n"
+        f"commands:\n{_rows(group.commands)}\n\n"
+        f"openpair {name} COMMAND --help explains a command.\n"
+    )
+
+
+def _rows(commands: Mapping[str, Subcommand | Group]) -> str:
+    width = max(map(len, commands))
+    return "\n".join(f"  {name:<{width}}  {_summary(command)}" for name, command in commands.items())
+
+
+def _summary(command: Subcommand | Group) -> str:
+    names = f": {' | '.join(command.commands)}" if isinstance(command, Group) else ""
+    return command.summary + names
+
+
+def find(args: Sequence[str]) -> tuple[str, Subcommand, Sequence[str]]:
+    """The command that is called: its words, the command, what follows. Help and mistakes end here."""
+    words: list[str] = []
+    commands: Mapping[str, Subcommand | Group] = SUBCOMMANDS
+    text = usage()
+    rest = list(args)
+    while True:
+        if not rest or rest[0] in HELP:
+            print(text)
+            sys.exit(0 if rest else EXIT_BAD_INPUT)
+        word = rest.pop(0)
+        if word not in commands:
+            from difflib import get_close_matches
+
+            close = get_close_matches(word, commands, n=1)
+            hint = f" Did you mean '{close[0]}'?" if close else ""
+            before = " ".join(["openpair", *words])
+            print(f"{before}: there is no command '{word}'.{hint} '{before} --help' lists them.", file=sys.stderr)
+            sys.exit(EXIT_BAD_INPUT)
+        words.append(word)
+        command = commands[word]
+        if isinstance(command, Subcommand):
+            return " ".join(words), command, rest
+        commands, text = command.commands, group_usage(word, command)
+
+
+def source_of(sub: Subcommand) -> Path:
+    """File of the module of a command, which is not imported."""
+    spec = importlib.util.find_spec(f"openpair.{sub.module}")
+    assert spec is not None and spec.origin is not None
+    return Path(spec.origin)
+
+
+def parse(name: str, sub: Subcommand, args: Sequence[str]) -> Command:
+    """The command with its options. Raises SystemExit for help and mistakes."""
+    if args and args[0] in ("-h", "--help"):
+        from openpair.cli.short_help import short_help
+
+        print(short_help(name, source_of(sub), sub.class_name))
+        sys.exit(0)
+    import tyro
+
+    words = ["--help" if word == "--help-all" else word for word in args]
+    command_class = getattr(importlib.import_module(f"openpair.{sub.module}"), sub.class_name)
+    # A command may choose its defaults by what is asked for (a preset).
+    default = {"default": command_class.defaults(words)} if hasattr(command_class, "defaults") else {}
+    options = (tyro.conf.EnumChoicesFromValues, tyro.conf.SuppressFixed, tyro.conf.AvoidSubcommands)
+    command: Command = tyro.cli(command_class, prog=f"openpair {name}", args=words, config=options, **default)
+    return command
 
 
 def main(argv: list[str] | None = None) -> None:
     """Run the command line and exit: 0 done, 1 workers died, 2 bad input, 3 scenes failed, 130 interrupted."""
     args = sys.argv[1:] if argv is None else argv
-    if not args or args[0] in ("-h", "--help"):
-        print(usage())
-        sys.exit(0 if args else EXIT_BAD_INPUT)
-    if args[0] == "--version":
+    if args[:1] == ["--version"]:
         from openpair import __version__
 
         print(f"openpair {__version__}")
         sys.exit(0)
-    name, rest = args[0], args[1:]
-    if name not in SUBCOMMANDS:
-        from difflib import get_close_matches
-
-        close = get_close_matches(name, SUBCOMMANDS, n=1)
-        hint = f" Did you mean '{close[0]}'?" if close else ""
-        print(f"openpair: there is no command '{name}'.{hint} 'openpair --help' lists them.", file=sys.stderr)
-        sys.exit(EXIT_BAD_INPUT)
-    sub = SUBCOMMANDS[name]
-    command_class = getattr(importlib.import_module(f"openpair.cli.{sub.module}"), sub.class_name)
+    name, sub, rest = find(args)
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(EXIT_TERMINATED))  # leave as after Ctrl-C: nothing half written
     try:
-        # A command may choose its defaults by what is asked for (a preset).
-        default = {"default": command_class.defaults(rest)} if hasattr(command_class, "defaults") else {}
-        command = tyro.cli(command_class, prog=f"openpair {name}", args=rest, config=TYRO_OPTIONS, **default)
-        status = command.run()
+        status = parse(name, sub, rest).run()
         sys.stdout.flush()
     except BrokenPipeError:  # whoever read our output has gone ('| head'): nothing is left to say
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())

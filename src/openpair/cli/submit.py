@@ -6,7 +6,7 @@ import sys
 from dataclasses import dataclass, replace
 from itertools import islice
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
 from openpair.errors import OpenPairError
 from openpair.planning.changes import NO_CHANGES, PlannerChanges
@@ -34,6 +34,19 @@ class Submit:
     Example: openpair submit --root DIR --split test --tokens navtest.yaml --agent runs/pair --team-name X --authors Y
     --email Z --institution U --country V --out submission.pkl
     """
+
+    MAIN_OPTIONS: ClassVar = (
+        "agent",
+        "out",
+        "root",
+        "split",
+        "tokens",
+        "leaderboard",
+        "mapping",
+        "team_name",
+        "authors",
+        "email",
+    )
 
     agent: str
     """Who drives: a checkpoint (CHECKPOINT[@MODE]), a file of plans (.npz), constant_velocity."""

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Literal
+from typing import TYPE_CHECKING, Annotated, ClassVar, Literal
 
 import tyro
 
@@ -34,6 +34,18 @@ class Train:
 
     Example: openpair train parallel --out runs/a && openpair train reward --out runs/a
     """
+
+    MAIN_OPTIONS: ClassVar = (
+        "out",
+        "preset",
+        "input",
+        "dataset",
+        "root",
+        "train_split",
+        "validation_split",
+        "cache",
+        "devices",
+    )
 
     what: Annotated[What, tyro.conf.Positional]
     """What to train."""

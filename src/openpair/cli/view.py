@@ -5,7 +5,7 @@ from __future__ import annotations
 import webbrowser
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Literal
+from typing import TYPE_CHECKING, Annotated, ClassVar, Literal
 
 import tyro
 
@@ -33,6 +33,8 @@ class View:
 
     Example: openpair view results/baseline results/mine --export worst.html
     """
+
+    MAIN_OPTIONS: ClassVar = ("agent", "dataset", "root", "export", "scene", "port", "browser")
 
     results: tyro.conf.Positional[tuple[Path, ...]]
     """Folders of 'openpair eval', 'demo' or 'reproduce', a file of 'compare --out', or a folder of NAVSIM's CSV files

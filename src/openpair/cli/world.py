@@ -162,26 +162,3 @@ class Materialise:
             )  # fmt: skip
         print(f"{self.out}: {written} frames written")
         return 0
-
-
-Command = Annotated[
-    Annotated[Info, tyro.conf.subcommand("info")]
-    | Annotated[Unpack, tyro.conf.subcommand("unpack")]
-    | Annotated[Build, tyro.conf.subcommand("build")]
-    | Annotated[Materialise, tyro.conf.subcommand("materialise")],
-    tyro.conf.OmitSubcommandPrefixes,
-]
-
-
-@dataclass(frozen=True)
-class World:
-    """The embedded world: small simulated towns that come with OpenPaIR.
-
-    Example: openpair world unpack --out data/world
-    """
-
-    command: tyro.conf.OmitArgPrefixes[Command]
-
-    def run(self) -> int:
-        """Run the chosen command."""
-        return self.command.run()

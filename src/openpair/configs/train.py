@@ -13,6 +13,7 @@ import torch
 from openpair.checkpoints import to_plain
 from openpair.configs.experiment import ExperimentConfig, preset
 from openpair.configs.runs import BRANCH_FILES, SEQUENTIAL_SCHEMES, RunPlan
+from openpair.damage import reading
 from openpair.datasets.choice import SceneChoice, choose_scenes
 from openpair.datasets.registry import dataset_options, load_dataset_class
 from openpair.errors import OpenPairError
@@ -30,6 +31,9 @@ from openpair.training.parallel import assign_devices, train_concurrently, train
 
 OnBuild = Callable[[str, str, int, int], None]
 """Told (split, what is being built, scenes done, scenes in all)."""
+
+SETTINGS_FILE = "experiment.json"
+"""Below the run folder: the settings of the experiment."""
 
 BRANCHES = ("parallel", "il", "rl", "reward", *SEQUENTIAL_SCHEMES)
 """What can be trained; "parallel" is "il" and "rl" at the same time."""
@@ -180,12 +184,33 @@ def train_branches(
 ) -> None:
     """Train branches of a run at the same time; settings are kept in experiment.json and planner.json."""
     plan.folder.mkdir(parents=True, exist_ok=True)
-    write_atomically(plan.folder / "experiment.json", json.dumps(to_plain(plan.config), indent=2) + "\n")
+    keep_settings(plan.config, plan.folder)
     StoredPlanner(settings=plan.config.planner).write(plan.folder)
     starters = [plan.starter(branch) for branch in branches]
     jobs = assign_devices(branches, starters, devices or default_devices(), os.cpu_count() or 1)
     run = train_interleaved if interleave or len(jobs) == 1 else train_concurrently
     run(jobs, listener)
+
+
+def keep_settings(config: ExperimentConfig, folder: Path) -> None:
+    """Write the settings beside the networks of a run."""
+    write_atomically(folder / SETTINGS_FILE, json.dumps(to_plain(config), indent=2) + "\n")
+
+
+def check_same_settings(config: ExperimentConfig, folder: Path) -> None:
+    """Raises OpenPairError where a run folder holds networks of other settings: nothing of it is to be replaced."""
+    path = folder / SETTINGS_FILE
+    if not path.exists():
+        return
+    with reading(path, "the settings of the run"):
+        held = json.loads(path.read_text(encoding="utf-8"))
+    if held != json.loads(json.dumps(to_plain(config))):
+        name = held.get("name", "unknown") if isinstance(held, dict) else "unknown"
+        raise OpenPairError(
+            f"the folder holds a run with other settings (preset {name})",
+            where=folder,
+            fix="Choose another --out, or delete the folder",
+        )
 
 
 def default_devices() -> tuple[str, ...]:

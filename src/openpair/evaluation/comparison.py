@@ -145,6 +145,18 @@ def read_results(folder: Path) -> Results:
     return Results(folder, rows, summary)
 
 
+def two_agents(results: Results, named: Sequence[str]) -> tuple[str, str]:
+    """The two agents of one result that are compared: those named, or its only two. Raises OpenPairError otherwise."""
+    chosen = tuple(named) or tuple(results.agents)
+    if len(chosen) != 2 or chosen[0] == chosen[1]:
+        raise OpenPairError(
+            "one result alone needs two agents",
+            where=results.folder,
+            fix=f"Name two with --agent: it has {', '.join(results.agents)}",
+        )
+    return chosen[0], chosen[1]
+
+
 def check_comparable(first: Results, second: Results) -> None:
     """Raises OpenPairError unless both runs measured the same thing on the same data.
 

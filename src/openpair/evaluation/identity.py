@@ -1,4 +1,4 @@
-"""What an evaluation is made from, as one hash: unfinished results are taken up by the same evaluation alone."""
+"""What decides the results of an evaluation, as hashes: a folder of results belongs to one request alone."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 from modulefinder import ModuleFinder
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from openpair.checksums import hash_files
 from openpair.datasets.base import Dataset, SceneKey
@@ -22,31 +22,33 @@ if TYPE_CHECKING:
     from openpair.evaluation.chunk import Task
 
 
-def fingerprint(task: Task, dataset: Dataset, keys: Sequence[SceneKey], hashes: dict[str, str | None]) -> str:
-    """Hash of what decides results: data, scenes, agents with their files and code, protocol, versions.
+def request_of(task: Task, dataset: Dataset, keys: Sequence[SceneKey], hashes: dict[str, str | None]) -> dict[str, str]:
+    """Hash of each thing that decides results: data, scenes, agents with their files and code, settings, versions.
 
-    An agent built in memory has no file to recognise it by, and what scenes carry on to the next ones is in no file:
-    such an evaluation is equal to no other.
+    An agent built in memory has no file to recognise it by: it is equal to no other.
 
     Args:
         task, dataset, keys: what is evaluated.
         hashes: agent -> hash of the files that it is read from.
     """
-    once = task.carry_exemptions or any(source.ready is not None for source in task.agents)
-    parts = {
-        "once": secrets.token_hex(8) if once else "",
+    in_memory = any(source.ready is not None for source in task.agents)
+    agents = [[repr(replace(a, ready=None)), hashes[a.name], agent_code(a)] for a in task.agents]
+    parts: dict[str, Any] = {
         "versions": versions(),
         "dataset": [task.dataset.name, str(task.dataset.root), repr(sorted(task.dataset.options.items()))],
         "data": dataset.fingerprint(),
-        "agents": [[repr(replace(a, ready=None)), hashes[a.name], agent_code(a)] for a in task.agents],
-        "protocol": task.protocol.value,
-        "human_filter": task.human_filter,
-        "stages": task.stages,
-        "predecessors": task.predecessors,
+        "agents": [agents, secrets.token_hex(8) if in_memory else ""],
+        "protocol": [task.protocol.value, task.human_filter, task.stages, task.predecessors, task.carry_exemptions],
         "seed": task.seed,
         "scenes": [[key.log_name, key.token] for key in keys],
     }
-    return hashlib.sha256(json.dumps(parts).encode()).hexdigest()
+    return {name: hashlib.sha256(json.dumps(part).encode()).hexdigest()[:16] for name, part in parts.items()}
+
+
+def is_resumable(task: Task) -> bool:
+    """Whether unfinished results can be taken up: agents built in memory may be others, and what scenes carry on to the
+    next ones is in no file."""
+    return not task.carry_exemptions and all(source.ready is None for source in task.agents)
 
 
 def agent_code(source: AgentSource) -> str | None:

@@ -7,7 +7,7 @@ import io
 import json
 import math
 import os
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
@@ -23,6 +23,8 @@ SCORES_FILE = "scores.csv"
 MAPPINGS_FILE = "mappings.csv"
 SUMMARY_FILE = "summary.json"
 PARTIAL_FILE = "scores.partial.jsonl"
+REQUEST = "request"
+"""Entry of summary.json and of the partial file: hashes of what decides the results."""
 
 
 @dataclass(frozen=True)
@@ -120,18 +122,19 @@ class ChunkResult:
 class PartialResults:
     """Finished chunks of an evaluation, one JSON line with a checksum each, appended as they come.
 
-    The first line holds the fingerprint of the evaluation. A file of another evaluation is not resumed but replaced;
-    a last line cut short by a kill or a full disk is dropped, and so is every line whose checksum is wrong. A context
-    manager: closes the file, and deletes it where no chunk was finished. Without a folder nothing is written.
+    The first line holds the request (:func:`openpair.evaluation.identity.request_of`). A file of another request is
+    not resumed but replaced; a last line cut short by a kill or a full disk is dropped, and so is every line whose
+    checksum is wrong. A context manager: closes the file, and deletes it where no chunk was finished. Without a folder
+    nothing is written.
     """
 
-    def __init__(self, folder: Path | None, fingerprint: str) -> None:
+    def __init__(self, folder: Path | None, request: Mapping[str, str]) -> None:
         self.finished: dict[int, ChunkResult] = {}
         self._path = None if folder is None else folder / PARTIAL_FILE
         self._stream: io.FileIO | None = None
         if self._path is None:
             return
-        header = json.dumps({"fingerprint": fingerprint})
+        header = json.dumps({REQUEST: request})
         text = self._path.read_text(encoding="utf-8", errors="replace") if self._path.exists() else ""
         lines = text.split("\n")
         if lines[0] == header:

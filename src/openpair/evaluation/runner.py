@@ -10,8 +10,8 @@ import itertools
 import os
 import pickle
 import time
-from collections.abc import Callable, Iterable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Iterable, Sequence
+from contextlib import nullcontext
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -23,12 +23,13 @@ from openpair.datasets.base import Dataset, SceneKey
 from openpair.datatypes.columns import Protocol
 from openpair.errors import OpenPairError
 from openpair.evaluation.chunk import Chunk, ChunkEvaluator, Task, one_torch_thread
-from openpair.evaluation.identity import fingerprint
+from openpair.evaluation.identity import is_resumable, request_of
 from openpair.evaluation.judge import STAGES
 from openpair.evaluation.plans_file import plans_path, read_plans, write_plans
 from openpair.evaluation.prepared import PrepareFromStore
 from openpair.evaluation.records import (
     MAPPINGS_FILE,
+    PARTIAL_FILE,
     SCORES_FILE,
     SUMMARY_FILE,
     ChunkResult,
@@ -36,6 +37,7 @@ from openpair.evaluation.records import (
     ScoreRow,
     scores_csv,
 )
+from openpair.evaluation.result_folder import check_free
 from openpair.evaluation.sources import planner_notes
 from openpair.evaluation.summary import Summary, summarise, summary_json
 from openpair.files import locked, write_atomically
@@ -82,6 +84,7 @@ def evaluate(
     workers: int = 1,
     max_scenes: int | None = None,
     config: dict[str, Any] | None = None,
+    overwrite: bool = False,
     on_progress: OnProgress = silent,
     pool: Pool | None = None,
 ) -> Evaluation:
@@ -90,15 +93,17 @@ def evaluate(
     Args:
         task: dataset, agents, protocol and seed.
         out_dir: where scores.csv and summary.json are written, both whole or not at all; None writes nothing.
+            Where it holds unfinished results of the same request, they are taken up.
         workers: processes; 0 means one per CPU core. Never changes a result. Datasets and agents that cannot travel
             to another process are evaluated in this one.
         max_scenes: so many scenes alone, spread evenly over the dataset.
         config: settings to record in the summary.
+        overwrite: replace results of another request in ``out_dir``.
         on_progress: told scenes done, and scenes that failed.
         pool: a cluster that works in place of processes of this machine.
 
-    Raises OpenPairError for input that makes the whole evaluation impossible. A scene that fails is a row with its
-    reason.
+    Raises OpenPairError for input that makes the whole evaluation impossible, and for a folder that holds results of
+    another request. A scene that fails is a row with its reason.
     """
     started = time.perf_counter()
     if task.carry_exemptions and pool is not None:
@@ -106,12 +111,15 @@ def evaluate(
             "exemptions are carried from scene to scene in one process", where="--ray", fix="Leave one of the two out"
         )
     workers = _number_of_workers(task, workers)
-    with _folder(out_dir):
+    with nullcontext() if out_dir is None else locked(out_dir):
         dataset = task.dataset.open()
         keys, selection = scenes_to_evaluate(task, list(dataset.keys()), max_scenes)
         chunks = _chunks(task, dataset, keys)
         hashes = {source.name: source.sha256() for source in task.agents}
-        partial_results = PartialResults(out_dir, fingerprint(task, dataset, keys, hashes))
+        request = request_of(task, dataset, keys, hashes)
+        if out_dir is not None and not overwrite:
+            check_free(out_dir, request)
+        partial_results = PartialResults(out_dir if is_resumable(task) else None, request)
         finished = partial_results.finished
         resumed_scenes = sum(len(chunks[index]) for index in finished)
         todo = {index: chunk for index, chunk in enumerate(chunks) if index not in finished}
@@ -146,24 +154,9 @@ def evaluate(
             for name, text in files.items():
                 write_atomically(out_dir / name, text)
             _keep_plans(out_dir, ordered)
-            write_atomically(out_dir / SUMMARY_FILE, summary_json(summary, files))
-            partial_results.delete()
+            write_atomically(out_dir / SUMMARY_FILE, summary_json(summary, files, request))
+            (out_dir / PARTIAL_FILE).unlink(missing_ok=True)
     return Evaluation(rows, summary, seconds)
-
-
-@contextmanager
-def _folder(out_dir: Path | None) -> Iterator[None]:
-    """The folder for results, held while it is written; removed if it was made for nothing."""
-    if out_dir is None:
-        yield
-        return
-    created = not out_dir.exists()
-    try:
-        with locked(out_dir):
-            yield
-    finally:
-        if created and out_dir.is_dir() and not any(out_dir.iterdir()):
-            out_dir.rmdir()
 
 
 def _keep_plans(out_dir: Path, chunks: Sequence[ChunkResult]) -> None:

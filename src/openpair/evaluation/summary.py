@@ -16,7 +16,7 @@ from openpair.checksums import sealed_json
 from openpair.datasets.base import SceneKey
 from openpair.datatypes.columns import Protocol
 from openpair.datatypes.scores import metric_names
-from openpair.evaluation.records import ScoreRow, rows_of_agent
+from openpair.evaluation.records import REQUEST, ScoreRow, rows_of_agent
 from openpair.evaluation.statistics import Estimate, bootstrap_by_log, paired_difference
 
 if TYPE_CHECKING:
@@ -182,15 +182,19 @@ def summarise(
     )
 
 
-def summary_json(summary: Summary, files: Mapping[str, str] | None = None) -> str:
+def summary_json(
+    summary: Summary, files: Mapping[str, str] | None = None, request: Mapping[str, str] | None = None
+) -> str:
     """Text of summary.json, with its checksum. Undefined numbers are null.
 
     Args:
         summary: its content.
         files: name -> text of the files that belong to it; their hashes are kept, so that others are noticed.
+        request: hashes of what decided the results, by which the same request is known.
     """
     data = asdict(summary)
     data["files_sha256"] = {name: hashlib.sha256(text.encode()).hexdigest() for name, text in (files or {}).items()}
+    data[REQUEST] = dict(request or {})
     scenes = {"selection": data.pop("selection")}
     scenes |= {name: data.pop(f"scenes_{name}") for name in ("expected", "scored", "failed")}
     agents = {agent.pop("name"): agent for agent in data.pop("agents")}

@@ -46,7 +46,7 @@ LoadScene = Callable[[str], tuple[Scene, SensorFrame]]
 OpenSource = Callable[[], LoadScene]
 """Opens the data. Called once in each worker process, so it must be picklable (a module-level function, a partial)."""
 
-WHAT: Final = "see scenes"
+WHAT: Final = "render sensors"
 META: Final = "store.json"
 DONE: Final = "done.npy"
 CHECKSUMS: Final = "crc32.npy"

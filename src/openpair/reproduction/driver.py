@@ -18,6 +18,7 @@ from openpair.checkpoints import to_plain
 from openpair.checksums import sealed_json
 from openpair.configs.experiment import ExperimentConfig
 from openpair.configs.runs import BRANCH_FILES, SEQUENTIAL_SCHEMES, RunPlan
+from openpair.configs.train import check_same_settings, keep_settings
 from openpair.features.cache import FeatureStore
 from openpair.files import write_atomically
 from openpair.planning.networks import TrainedNetworks, load_policy, load_reward_model, load_sampler
@@ -127,7 +128,8 @@ class Reproduction:
         """Write the configuration beside the networks, and what made them."""
         folder = seed_folder(self.run, seed)
         folder.mkdir(parents=True, exist_ok=True)
-        write_atomically(folder / "experiment.json", json.dumps(to_plain(self.experiment(seed)), indent=2) + "\n")
+        check_same_settings(self.experiment(seed), folder)
+        keep_settings(self.experiment(seed), folder)
         if not (folder / RUN_FILE).exists():
             record_seed(
                 self.run,

@@ -66,9 +66,8 @@ def _table_view(summary: Summary, data: ReportData) -> dict[str, Any]:
     names = metric_names(Protocol(summary.protocol))
     low, high = _scale([agent.score for agent in summary.agents])
     by_truth: dict[bool, list[dict[str, Any]]] = {False: [], True: []}
-    best = max((a.score.mean for a in summary.agents if not a.uses_truth and a.kind not in REFERENCE_KINDS), default=0)
     for agent in summary.agents:
-        by_truth[agent.uses_truth].append(_agent_view(agent, names, data, low, high, best))
+        by_truth[agent.uses_truth].append(_agent_view(agent, names, data, low, high))
     return {
         "metrics": [(SHORT_NAMES[name], name.replace("_", " ")) for name in names],
         "score_name": summary.score_name,
@@ -83,13 +82,12 @@ def _table_view(summary: Summary, data: ReportData) -> dict[str, Any]:
 
 
 REFERENCE_KINDS = ("human", "constant_velocity", "pdm_closed")
-"""Agents that learn nothing: shown for comparison, never marked as the best."""
+"""Agents that learn nothing: shown for comparison."""
 
 
 def _agent_view(
-    agent: AgentSummary, names: tuple[str, ...], data: ReportData, low: float, high: float, best: float
+    agent: AgentSummary, names: tuple[str, ...], data: ReportData, low: float, high: float
 ) -> dict[str, Any]:
-    learned = agent.kind not in REFERENCE_KINDS
     return {
         "label": data.labels.get(agent.name, agent.name),
         "description": data.descriptions.get(agent.name, ""),
@@ -99,8 +97,8 @@ def _agent_view(
         "drawing": Markup(interval_bar(agent.score, low, high)),
         "scored": agent.scenes_scored,
         "failed": agent.scenes_failed,
-        "learned": learned,
-        "best": learned and not agent.uses_truth and agent.score.mean == best,
+        "learned": agent.kind not in REFERENCE_KINDS,
+        "method": agent.name == data.method,
     }
 
 

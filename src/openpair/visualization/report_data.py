@@ -104,6 +104,8 @@ class ReportData:
         made: (name, value) facts about how it was made: command, seed, machine, duration ...
         limits: what this report does not show.
         further: further evaluations.
+        method: agent whose row is marked; empty marks none.
+        warning: stands above everything else; empty where nothing is to be warned of.
         scenes_link: relative address of a page that shows the scenes in a table; empty where there is none.
     """
 
@@ -119,6 +121,8 @@ class ReportData:
     made: tuple[tuple[str, str], ...] = ()
     limits: tuple[str, ...] = ()
     further: tuple[FurtherTable, ...] = ()
+    method: str = ""
+    warning: str = ""
     scenes_link: str = ""
 
 
