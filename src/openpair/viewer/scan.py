@@ -16,7 +16,7 @@ from openpair.datasets.environment import cache_folder
 from openpair.errors import OpenPairError
 from openpair.files import write_atomically
 from openpair.viewer.book import Book
-from openpair.viewer.happenings import HAPPENINGS, happenings
+from openpair.viewer.happenings import HAPPENINGS, happenings_mask
 
 PAUSE_S = 0.02
 """Rest after each scene while the page asks for something: what a reader waits for goes first."""
@@ -80,10 +80,9 @@ class SceneScan:
     def _mask(self, token: str) -> int:
         """Bits of :data:`HAPPENINGS`; 0 for a scene that cannot be read, whose row in the table says why."""
         try:
-            found = happenings(self._book.loaded(token))
+            return happenings_mask(self._book.loaded(token))
         except (OpenPairError, OSError, ValueError, KeyError):
             return 0
-        return sum(1 << HAPPENINGS.index(name) for name in found)
 
     def _path(self) -> Path:
         prints = [self._book.dataset(result).fingerprint() for result in self._book.results]
