@@ -42,6 +42,7 @@ SUBCOMMANDS: dict[str, Subcommand] = {
     "explain": Subcommand("explain", "Explain", "say and draw why a plan scored what it scored"),
     "eval": Subcommand("eval", "Eval", "evaluate agents on a dataset"),
     "drive": Subcommand("drive", "Drive", "let agents drive logs in closed loop"),
+    "serve": Subcommand("serve", "Serve", "let other processes plan with an agent: AlpaSim's driver interface (gRPC)"),
     "cache": Subcommand("cache", "Cache", "prepare scenes and features once, for eval and train"),
     "compare": Subcommand("compare", "Compare", "compare two evaluations, paired per scene"),
     "view": Subcommand("view", "View", "look at results in the browser: scenes, plans, where points were lost"),
