@@ -15,6 +15,7 @@ from openpair.benchmarks.score import BenchScore
 from openpair.benchmarks.sensors import BenchSensors
 from openpair.benchmarks.startup import BenchStartup
 from openpair.benchmarks.store import BenchStore
+from openpair.benchmarks.view import BenchView
 
 Benchmark = (
     Annotated[BenchScore, tyro.conf.subcommand("score", description=BenchScore.__doc__, prefix_name=False)]
@@ -24,6 +25,7 @@ Benchmark = (
     | Annotated[BenchModels, tyro.conf.subcommand("models", description=BenchModels.__doc__, prefix_name=False)]
     | Annotated[BenchSamplers, tyro.conf.subcommand("samplers", description=BenchSamplers.__doc__, prefix_name=False)]
     | Annotated[BenchSensors, tyro.conf.subcommand("sensors", description=BenchSensors.__doc__, prefix_name=False)]
+    | Annotated[BenchView, tyro.conf.subcommand("view", description=BenchView.__doc__, prefix_name=False)]
     | Annotated[BenchStartup, tyro.conf.subcommand("startup", description=BenchStartup.__doc__, prefix_name=False)]
 )
 """One entry a benchmark."""

@@ -53,8 +53,9 @@ class Drive:
     """Part of the dataset; world: train, val, test (the default), or long: routes of a minute."""
 
     agent: Annotated[tuple[str, ...], tyro.conf.UseAppendAction] = ()
-    """Who drives, as for 'openpair eval'; repeat it for several. Files of plans and agents that let the true score
-    pick cannot drive. Default: human and pdm_closed."""
+    """Who drives, as for 'openpair eval'; repeat it for several. 'recorded' is the human exactly where it was recorded,
+    'human' tracks the recorded way as any plan. Files of plans and agents that let the true score pick cannot drive.
+    Default: human and pdm_closed."""
 
     base: Path | None = None
     """--agent released: its imitation policy."""

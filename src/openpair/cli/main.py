@@ -56,7 +56,9 @@ SUBCOMMANDS: dict[str, Subcommand] = {
     "reproduce": Subcommand("reproduce", "Reproduce", "compare all schemes over several seeds, write the results page"),
     "demo": Subcommand("demo", "Demo", "train and evaluate everything on the embedded world, write a report"),
     "bench": Subcommand(
-        "bench", "Bench", "measure speed: score | store | data | navtrain | sensors | models | samplers | startup"
+        "bench",
+        "Bench",
+        "measure speed: score | store | data | navtrain | sensors | models | samplers | view | startup",
     ),
 }
 

@@ -39,6 +39,9 @@ RELEASED = "released"
 WIRE, SCHEME = "grpc", "grpc://"
 """Kind and address of a planner in another process ('openpair serve')."""
 
+RECORDED = "recorded"
+"""The human, who in closed loop is where the recording has it, free of what a tracker makes of a plan."""
+
 BUILT_IN_AGENTS = ("human", "constant_velocity", "pdm_closed")
 TWO_STAGE_AGENTS = ("constant_velocity", "pdm_closed")
 """Those that can drive second-stage scenes, where no human drove."""
@@ -90,7 +93,7 @@ class AgentSource:
 
     Attributes:
         name: name in tables and files.
-        kind: one of BUILT_IN_AGENTS, "plans", "checkpoint", "released", "plugin", "grpc" or "ready".
+        kind: one of BUILT_IN_AGENTS, RECORDED, "plans", "checkpoint", "released", "plugin", "grpc" or "ready".
         path: file or folder of plans, checkpoints and plug-ins.
         mode: which planner of a checkpoint folder, where it holds several ("il", "pair" ...).
         ready: the built agent.
@@ -118,15 +121,15 @@ class AgentSource:
     @property
     def may_use_torch(self) -> bool:
         """Whether it has trained networks, or is from outside and may import torch with its first plan."""
-        own = self.kind not in (*BUILT_IN_AGENTS, "plans")
+        own = self.kind not in (*BUILT_IN_AGENTS, RECORDED, "plans")
         return own or (self.root is not None and self.root.may_use_torch)
 
     def build(self, context: AgentContext) -> Agent:
         """The agent. Raises OpenPairError for plans, checkpoints or plug-ins that cannot be used."""
         if self.ready is not None:
             return self.ready
-        if self.kind == "human":
-            return HumanAgent(name=self.name)
+        if self.kind in ("human", RECORDED):
+            return HumanAgent(name=self.name, follows_recording=self.kind == RECORDED)
         if self.kind == "constant_velocity":
             return ConstantVelocityAgent(name=self.name)
         if self.kind == "pdm_closed":
@@ -245,7 +248,7 @@ def _exists(what: str) -> bool:
 
 def _parse_one(what: str, name: str, released: NetworkFiles | None) -> AgentSource:
     """Source of an agent that stands alone."""
-    if what in BUILT_IN_AGENTS:
+    if what in (*BUILT_IN_AGENTS, RECORDED):
         return AgentSource(name or what, what)
     if what.startswith(SCHEME):
         if not what[len(SCHEME) :].rpartition(":")[2].isdecimal():

@@ -72,7 +72,7 @@ class DriveBook(ResultTable):
                 if not len(drive.states):
                     missing.append((column.label, str(drive.data["row"]["error"]) or "it did not start"))
                     continue
-                human = column.column.agent.rpartition(".")[2] == "human"
+                human = column.column.agent == "human"
                 tone = None if human else sum(one.tone is not None for one in shown) % NUM_TONES
                 shown.append(ShownDrive(column.key, drive, tone))
                 labels[column.key] = column.label
