@@ -161,6 +161,7 @@ class View:
         token = new_token()
         with bind(self.host, self.port) as listener:
             on_loopback = self.host in LOOPBACK
+            server = make_server(make_app(desk, token, LOOPBACK if on_loopback else ()))
             if not on_loopback:
                 print(f"openpair view: serving on {self.host}: whoever reaches it and knows the address can look at it")
             page = address(listener, token)
@@ -171,7 +172,7 @@ class View:
                 webbrowser.open(start)
             desk.start()
             try:
-                make_server(make_app(desk, token, LOOPBACK if on_loopback else ())).run(sockets=[listener])
+                server.run(sockets=[listener])
             finally:
                 desk.stop()
         return 0

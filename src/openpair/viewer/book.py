@@ -5,6 +5,7 @@ from __future__ import annotations
 import threading
 from collections import OrderedDict
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from typing import Any
 
 import numpy as np
@@ -137,6 +138,11 @@ class Book(ResultTable):
         """Load what scoring needs, so that the first scene does not have to wait for it."""
         if self.tokens:
             self.scene(self.tokens[0], [column.key for column in self.columns if self.can_draw(column)][:1])
+
+    def visit(self, token: str) -> None:
+        """Prepare a scene, so that the maps around it are open. Nothing where it cannot be: asking for it says why."""
+        with self._lock, suppress(OpenPairError, OSError, ValueError, KeyError):
+            self._prepared(self._result_of(self.place(token)), token)
 
     def loaded(self, token: str) -> Scene:
         """The scene of the dataset, not kept: for a pass over all of them."""

@@ -89,7 +89,9 @@ def movements(view: SceneView) -> dict[str, Moving]:
         moving[f"ego:{plan.key}"] = list(frame.places(ego_center(states[:NUM_STEPS, : StateIndex.HEADING + 1])))
     for track in _tracks_nearby(view, frame):
         boxes = [track_box(view.scene, track, step) for step in range(NUM_STEPS)]
-        moving[str(track)] = [None if box is None else frame.placed(*box[: BoxIndex.LENGTH]) for box in boxes]
+        there = [box[: BoxIndex.LENGTH] for box in boxes if box is not None]
+        places = iter(frame.places(np.stack(there)) if there else ())
+        moving[str(track)] = [None if box is None else next(places) for box in boxes]
     return moving
 
 
