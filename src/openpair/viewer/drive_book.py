@@ -76,7 +76,7 @@ class DriveBook(ResultTable):
                 tone = None if human else sum(one.tone is not None for one in shown) % NUM_TONES
                 shown.append(ShownDrive(column.key, drive, tone))
                 labels[column.key] = column.label
-            drawing = draw_drives(shown) if shown else {"svg": "", "last": 0, "drives": {}, "casts": []}
+            drawing: dict[str, Any] = draw_drives(shown) if shown else {"svg": "", "last": 0, "drives": {}, "casts": []}
             plans = [
                 {
                     "key": one.key,

@@ -109,6 +109,7 @@ class Driver:
         with session.lock:
             if session.pose is None:
                 context.abort(grpc.StatusCode.FAILED_PRECONDITION, "the session has sent no egomotion yet")
+            assert session.pose is not None  # abort raises
             inputs, pose = session.inputs(request.renderer_data), session.pose
         lacks = missing(inputs, self._reads)
         if lacks:
