@@ -50,7 +50,7 @@ def open_drives(folder: Path) -> Result:
     columns = tuple(_column(agent, [row for row in rows if row.agent == agent], place) for agent in agents)
     traffic = str(summary.get("traffic", "replay"))
     note = "the traffic answers the ego" if traffic == "reactive" else ""
-    towns = tuple(log.rpartition("-")[0] or log for log in logs)
+    towns = tuple(log.rpartition("-")[0] if origin.dataset == "world" else "" for log in logs)
     name = folder.resolve().name
     return Result(name, folder, protocol, True, origin, towns, logs, columns, DRIVE_MEASURE, note)
 

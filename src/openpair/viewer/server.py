@@ -68,11 +68,11 @@ def make_app(desk: Desk, token: str, hosts: tuple[str, ...] = LOOPBACK) -> ASGIA
 
         return await anyio.to_thread.run_sync(work)
 
-    whole_table = _json(desk.table())  # made once, before anybody waits for it
+    whole_table = _json(desk.table()).body  # made once, before anybody waits for it
     served_script(), served_style()
 
     async def table(request: Request) -> Response:
-        return whole_table
+        return Response(whole_table, media_type="application/json")
 
     async def scene(request: Request) -> Response:
         keys = request.query_params.getlist("agent")
