@@ -16,7 +16,8 @@ from openpair.driving.loop import drive
 from openpair.driving.reactive import ReactiveRailTraffic
 from openpair.driving.records import drive_file, drive_row
 from openpair.errors import OpenPairError
-from openpair.visualization.drive_video import AGENT_COLOUR, FiledDrive, write_video
+from openpair.visualization.drive_video import AGENT_COLOUR, pictures, write_video
+from openpair.visualization.filed_drive import FiledDrive
 
 
 class Blind:
@@ -41,7 +42,7 @@ def test_cars_drive_through_the_picture_and_the_file_is_an_animation(tmp_path: P
     from openpair.datatypes.columns import AgentCategory
 
     item = filed(red=True)
-    frames = list(item.frames())
+    frames = list(pictures(item))
     assert len(frames) == 31  # 6 s, five a second
     grey = AGENT_COLOUR[AgentCategory.VEHICLE]
     first, later = pixels(frames[0], grey), pixels(frames[5], grey)

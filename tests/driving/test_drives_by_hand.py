@@ -8,14 +8,16 @@ import numpy as np
 import pytest
 from small_road import DRIVE_STEPS, SPEED, FailingAt, Other, Standing, recording, standing_at_first
 
+from openpair.datasets.world.dataset import WorldDataset
 from openpair.datatypes.columns import AgentCategory, Protocol, StateIndex
 from openpair.driving.judge import Judgement, judge
 from openpair.driving.loop import AGENT_FAILED, END_OF_LOG, Drive, drive
 from openpair.driving.plan_scores import PreparedOnTheWay, score_plans
-from openpair.driving.recording import Recording
+from openpair.driving.recording import Recording, read_recording
 from openpair.driving.traffic import ReplayedTraffic
 from openpair.errors import OpenPairError
 from openpair.evaluation.agents import Agent, ConstantVelocityAgent, HumanAgent, PdmClosedAgent
+from openpair.evaluation.sources import AgentContext, parse_agent
 
 FRONT = 4.049
 HALF_WIDTH = 2.297 / 2
@@ -32,6 +34,19 @@ def pdm_closed() -> PdmClosedAgent:
 
 def kinds(judgement: Judgement) -> list[tuple[str, int]]:
     return [(event.kind, event.step) for event in judgement.events]
+
+
+def test_the_recording_itself_drives_where_it_was_recorded() -> None:
+    """Through a bend that a tracker would cut, at every step between the frames, too."""
+    world = WorldDataset("test")
+    log = read_recording(world, "agate-000")
+    agent = parse_agent("recorded").build(AgentContext(world, lambda scene: None, 0))  # type: ignore[arg-type,return-value]
+    finished = drive(log, agent, ReplayedTraffic(log))
+    frames = np.stack([frame.ego.pose for frame in log.frames[3:]])
+    np.testing.assert_allclose(finished.states[::5, :3], frames, atol=1e-9)
+    assert np.abs(finished.states[:, :2] - log.human_poses[15:, :2]).max() < 0.3  # cubic against straight lines
+    judgement = judge(finished)
+    assert judgement.success == judgement.driving_score == 1.0 and judgement.comfort == 1.0
 
 
 def test_the_human_replayed_scores_as_the_recording() -> None:

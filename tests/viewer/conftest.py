@@ -5,6 +5,7 @@ from __future__ import annotations
 import shutil
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -18,7 +19,7 @@ from openpair.evaluation.runner import evaluate
 from openpair.evaluation.sources import AgentSource, DatasetSource
 from openpair.viewer.book import Book
 from openpair.viewer.columns import DataOrigin
-from openpair.viewer.desk import Desk
+from openpair.viewer.desk import SceneDesk
 from openpair.viewer.results import open_results
 from openpair.viewer.scan import SceneScan
 
@@ -52,20 +53,20 @@ def result(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture(scope="session")
-def open_desk(tmp_path_factory: pytest.TempPathFactory) -> Callable[..., Desk]:
+def open_desk(tmp_path_factory: pytest.TempPathFactory) -> Callable[..., SceneDesk]:
     """Opens results as the command does, on the embedded world."""
 
-    def open_them(*folders: Path) -> Desk:
+    def open_them(*folders: Path) -> SceneDesk:
         book = Book([r for folder in folders for r in open_results(folder)], open_world)
-        return Desk(book, scan=SceneScan(book, tmp_path_factory.mktemp("cache")))
+        return SceneDesk(book, scan=SceneScan(book, tmp_path_factory.mktemp("cache")))
 
     return open_them
 
 
 @pytest.fixture(scope="session")
-def served(result: Path, open_desk: Callable[..., Desk]) -> Iterator[Served]:
+def served(result: Path, open_desk: Callable[..., SceneDesk]) -> Iterator[Served]:
     desk = open_desk(result)
-    desk.scan.start()
+    desk.start()
     with serving(desk) as running:
         yield running
 
@@ -74,3 +75,23 @@ def served(result: Path, open_desk: Callable[..., Desk]) -> Iterator[Served]:
 def copied(result: Path, tmp_path: Path) -> Path:
     """A copy of the result to damage."""
     return Path(shutil.copytree(result, tmp_path / "copy"))
+
+
+@pytest.fixture(scope="session")
+def browser() -> Iterator[Any]:
+    from watched_page import CHROMIUM, FLAGS, playwright
+
+    with playwright.sync_playwright() as running:
+        started = running.chromium.launch(executable_path=CHROMIUM, args=list(FLAGS))
+        yield started
+        started.close()
+
+
+@pytest.fixture
+def watched(browser) -> Iterator[Any]:
+    from watched_page import Watched
+
+    one = Watched(browser)
+    yield one
+    one.page.close()
+    assert one.complaints == []

@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import json
-import shutil
-from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import numpy as np
 import pytest
 from viewer_server import serving
+from watched_page import Watched, needs_chromium
 
 from openpair.checksums import CHECKSUM
 from openpair.cli.main import main
@@ -18,64 +17,8 @@ from openpair.datatypes.scores import metric_names
 from openpair.evaluation.plans_file import plans_path, read_plans, write_plans
 from openpair.evaluation.records import ScoreRow, scores_csv
 
-playwright = pytest.importorskip("playwright.sync_api", reason="Playwright is not installed (extra dev)")
-CHROMIUM = shutil.which("chromium") or shutil.which("google-chrome") or shutil.which("chromium-browser")
-pytestmark = pytest.mark.skipif(CHROMIUM is None, reason="no Chromium on this machine")
-FLAGS = (
-    "--headless",
-    "--no-sandbox",
-    "--disable-gpu",
-    "--disable-background-networking",
-    "--disable-component-update",
-    "--disable-sync",
-)
+pytestmark = needs_chromium
 EVIL = '"><img src=x onerror=alert(1)><script>alert(2)</script>'
-
-
-@pytest.fixture(scope="module")
-def browser() -> Iterator[playwright.Browser]:
-    with playwright.sync_playwright() as running:
-        started = running.chromium.launch(executable_path=CHROMIUM, args=list(FLAGS))
-        yield started
-        started.close()
-
-
-class Watched:
-    """A page whose complaints are collected: errors of scripts, refused addresses, dialogs."""
-
-    def __init__(self, browser: playwright.Browser, width: int = 1440, height: int = 900) -> None:
-        self.page = browser.new_page(viewport={"width": width, "height": height})
-        self.page.set_default_timeout(20_000)
-        self.complaints: list[str] = []
-        self.asked: list[str] = []
-        self.page.on("pageerror", lambda error: self.complaints.append(str(error)))
-        self.page.on("console", lambda message: self.complaints.append(message.text) if message.type == "error" else 0)
-        self.page.on("dialog", lambda dialog: (self.complaints.append(dialog.message), dialog.dismiss()))
-        self.page.on("request", lambda request: self.asked.append(request.url))
-
-    def tokens(self) -> list[str]:
-        """Tokens in the table, from top to bottom."""
-        return self.page.eval_on_selector_all(".t-row", "rows => rows.map((row) => row.dataset.token)")
-
-    def until(self, holds: Callable[[], object]) -> None:
-        """Wait until something holds: the page forbids Playwright's own way, which evaluates text inside it."""
-        for _ in range(200):
-            if holds():
-                return
-            self.page.wait_for_timeout(50)
-        assert holds()
-
-    def step(self) -> float:
-        """Time that is shown [s]."""
-        return float(self.page.inner_text(".clock output").split()[0])
-
-
-@pytest.fixture
-def watched(browser) -> Iterator[Watched]:
-    one = Watched(browser)
-    yield one
-    one.page.close()
-    assert one.complaints == []
 
 
 def test_the_worst_scene_is_open_at_once_and_says_why(watched, served):

@@ -104,12 +104,6 @@ def test_what_cannot_be_opened_is_one_sentence(copied, damage, said):
         open_results(copied)
 
 
-def test_a_folder_of_drives_says_how_they_are_shown(tmp_path):
-    (tmp_path / "drives.csv").write_text("log,agent\n")
-    with pytest.raises(OpenPairError, match="openpair drive' again with --video"):
-        open_results(tmp_path)
-
-
 def test_a_damaged_file_of_plans_is_said_in_the_scene(copied, open_desk):
     plans_path(copied, "mine").write_bytes(b"no plans")
     desk = open_desk(copied)
@@ -149,7 +143,7 @@ def test_the_scan_finds_what_happens_and_remembers_it(result, open_desk, tmp_pat
     assert first["done"] and first["problem"] == "" and all(mask is not None for mask in first["masks"])
     words = [[name for bit, name in enumerate(HAPPENINGS) if mask & (1 << bit)] for mask in first["masks"]]
     assert all({"left turn", "right turn", "straight on", "standing"} & set(found) for found in words)
-    monkeypatch.setattr(module, "happenings", lambda scene: pytest.fail("looked again"))
+    monkeypatch.setattr(module, "happenings_mask", lambda scene: pytest.fail("looked again"))
     again = module.SceneScan(book, tmp_path)
     again.run()
     assert again.state()["masks"] == first["masks"]

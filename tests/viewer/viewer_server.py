@@ -33,4 +33,4 @@ def serving(desk: Desk) -> Iterator[Served]:
         finally:
             server.should_exit = True
             thread.join(timeout=10.0)
-            desk.scan.stop()
+            desk.stop()

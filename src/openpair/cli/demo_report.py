@@ -19,7 +19,7 @@ from openpair.sensors.render import render_scene
 from openpair.training.curve_file import read_curve
 from openpair.viewer.book import Book
 from openpair.viewer.charts import runs_of
-from openpair.viewer.desk import Desk
+from openpair.viewer.desk import SceneDesk
 from openpair.viewer.export import export_scenes
 from openpair.viewer.inside import look_inside
 from openpair.viewer.results import open_results
@@ -102,7 +102,7 @@ def _write_scenes(out: Path, examples: list[Example]) -> str:
     if not examples:
         return str(path)
     book = Book(open_results(out), lambda origin, protocol: WorldDataset("test"))
-    desk = Desk(book, runs_of(out))
+    desk = SceneDesk(book, runs_of(out))
     keys = [f"0.{name}" for name in ("pair", "il", "human")]
     export_scenes(desk, path, [example.token for example in examples], keys, title="OpenPaIR demo")
     worst = min(examples, key=lambda example: example.difference)

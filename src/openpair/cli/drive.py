@@ -66,8 +66,9 @@ class Drive:
     """Part of the dataset; world: train, val, test (the default), or long: routes of a minute."""
 
     agent: Annotated[tuple[str, ...], tyro.conf.UseAppendAction] = ()
-    """Who drives, as for 'openpair eval'; repeat it for several. Files of plans and agents that let the true score
-    pick cannot drive. Default: human and pdm_closed."""
+    """Who drives, as for 'openpair eval'; repeat it for several. 'recorded' is the human exactly where it was recorded,
+    'human' tracks the recorded way as any plan. Files of plans and agents that let the true score pick cannot drive.
+    Default: human and pdm_closed."""
 
     base: Path | None = None
     """--agent released: its imitation policy."""
@@ -122,7 +123,7 @@ class Drive:
             raise OpenPairError(f"there cannot be {self.workers} workers", where="--workers", fix="Give 0 or more")
         names = self.agent or DEFAULT_AGENTS
         task = DriveTask(
-            DatasetSource(self.dataset, self.root, self._options()),
+            DatasetSource(self.dataset, self.root, dataset_options(self.dataset, self.split)),
             parse_agents(names, NetworkFiles(self.base, self.tree, self.rwm), self.planner),
             self.traffic,
             self.replan,
@@ -161,7 +162,8 @@ class Drive:
         from openpair.driving.recording import read_recording
         from openpair.driving.records import DRIVES_FOLDER, read_drive_file
         from openpair.progress import ProgressView
-        from openpair.visualization.drive_video import FiledDrive, write_video
+        from openpair.visualization.drive_video import write_video
+        from openpair.visualization.filed_drive import FiledDrive
 
         dataset = task.dataset.open()
         paths = sorted((self.out / DRIVES_FOLDER).glob("*.json"))
@@ -174,17 +176,18 @@ class Drive:
                     write_video(self.out / VIDEOS_FOLDER / f"{path.stem}.webp", FiledDrive(data, recording, dataset))
             view.update("draw drives", len(paths), len(paths))
 
-    def _options(self) -> dict[str, Any]:
-        """Options of the dataset's class."""
-        if self.dataset == "world":
-            return {"split": self.split or "test"}
-        if self.dataset == "argoverse2":
-            if self.split is not None:
-                raise OpenPairError("argoverse2 has no splits", where="--split", fix="Give the folder with --root")
-            return {}
-        from openpair.datasets.navsim.scene_filter import SceneFilter
 
-        return {"split": self.split, "scene_filter": SceneFilter(frame_interval=1), "missing": "per_scene"}
+def dataset_options(dataset: str, split: str | None) -> dict[str, Any]:
+    """Options of the class of a dataset to drive in. Raises OpenPairError for a split that it cannot have."""
+    if dataset == "world":
+        return {"split": split or "test"}
+    if dataset == "argoverse2":
+        if split is not None:
+            raise OpenPairError("argoverse2 has no splits", where="--split", fix="Give the folder with --root")
+        return {}
+    from openpair.datasets.navsim.scene_filter import SceneFilter
+
+    return {"split": split, "scene_filter": SceneFilter(frame_interval=1), "missing": "per_scene"}
 
 
 def results_text(summary: dict[str, Any]) -> str:

@@ -65,6 +65,7 @@ BENCHMARKS = {
     "sensors": Subcommand("benchmarks.sensors", "BenchSensors", "ray-cast cameras and LiDAR"),
     "models": Subcommand("benchmarks.models", "BenchModels", "networks: time, memory, precision"),
     "samplers": Subcommand("benchmarks.samplers", "BenchSamplers", "tree samplers"),
+    "view": Subcommand("benchmarks.view", "BenchView", "what readers of a page of results wait for"),
     "startup": Subcommand("benchmarks.startup", "BenchStartup", "what commands cost before they do anything"),
 }
 
@@ -82,6 +83,7 @@ SUBCOMMANDS: dict[str, Subcommand | Group] = {
     "explain": Subcommand("cli.explain", "Explain", "say and draw why a plan scored what it scored"),
     "eval": Subcommand("cli.eval", "Eval", "evaluate agents on a dataset"),
     "drive": Subcommand("cli.drive", "Drive", "let agents drive logs in closed loop"),
+    "serve": Subcommand("cli.serve", "Serve", "let other processes plan: AlpaSim's driver interface (gRPC)"),
     "cache": Subcommand("cli.cache", "Cache", "prepare scenes and features once, for eval and train"),
     "compare": Subcommand("cli.compare", "Compare", "compare two evaluations, paired per scene"),
     "view": Subcommand("cli.view", "View", "look at results in the browser: scenes, plans, where points were lost"),

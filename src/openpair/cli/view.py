@@ -14,9 +14,9 @@ from openpair.errors import OpenPairError
 if TYPE_CHECKING:
     from openpair.datasets.base import Dataset
     from openpair.datatypes.columns import Protocol
-    from openpair.viewer.book import Book, Column
     from openpair.viewer.columns import DataOrigin
     from openpair.viewer.desk import Desk
+    from openpair.viewer.result_table import Column, ResultTable
 
 EXPORTED_SCENES = 12
 
@@ -24,7 +24,7 @@ EXPORTED_SCENES = 12
 @dataclass(frozen=True)
 class View:
     """Look at results in the browser: a table of scenes, each scene from above over its 4 s with every agent's plan and
-    where it lost points, charts of scores and learning.
+    where it lost points, charts of scores and learning; or drives of the closed loop, from beginning to end.
 
     Serves a page on this machine until interrupted, and prints its address; the address holds a random token, and
     nothing else is served. With --export it writes one file instead, which opens anywhere.
@@ -32,13 +32,15 @@ class View:
     Example: openpair view demo
 
     Example: openpair view results/baseline results/mine --export worst.html
+
+    Example: openpair view drives
     """
 
     MAIN_OPTIONS: ClassVar = ("agent", "dataset", "root", "export", "scene", "port", "browser")
 
     results: tyro.conf.Positional[tuple[Path, ...]]
     """Folders of 'openpair eval', 'demo' or 'reproduce', a file of 'compare --out', or a folder of NAVSIM's CSV files
-    with plans (FILE.csv beside FILE.npz)."""
+    with plans (FILE.csv beside FILE.npz); or folders of 'openpair drive'."""
 
     agent: Annotated[tuple[str, ...], tyro.conf.UseAppendAction] = ()
     """Agents to look at first; give two to compare the first with the second. Default: pair and il, where they are
@@ -91,26 +93,46 @@ class View:
         keys = drawn_agents(desk.book, first, second)
         title = " and ".join(result.name for result in desk.book.results)
         size = export_scenes(desk, self.export, tokens, keys, title=title, cameras=self.cameras)
-        print(f"{self.export}   ({len(tokens)} scenes, {size / 1e6:.1f} MB)")
+        print(f"{self.export}   ({len(tokens)} {desk.book.kind}, {size / 1e6:.1f} MB)")
         return 0
 
     def _desk(self) -> Desk:
         from openpair.datatypes.columns import Protocol
         from openpair.viewer.book import Book
         from openpair.viewer.charts import runs_of
-        from openpair.viewer.desk import Desk
+        from openpair.viewer.desk import DriveDesk, SceneDesk
+        from openpair.viewer.drive_book import DriveBook
+        from openpair.viewer.drive_results import is_drives, open_drives
         from openpair.viewer.results import open_results
 
+        if all(map(is_drives, self.results)):
+            return DriveDesk(DriveBook([open_drives(path) for path in self.results], self._open_driven))
         protocol = None if self.protocol is None else Protocol(self.protocol)
         results = [r for path in self.results for r in open_results(path, protocol=protocol, dataset=self.dataset)]
         runs = [run for path in self.results if path.is_dir() for run in runs_of(path)]
-        return Desk(Book(results, self._open_dataset), runs)
+        return SceneDesk(Book(results, self._open_dataset), runs)
 
     def _open_dataset(self, origin: DataOrigin, protocol: Protocol) -> Dataset:
         """Where a result's scenes come from. Raises OpenPairError where that is not there."""
         from openpair.datasets.choice import SceneChoice, choose_scenes
         from openpair.datasets.registry import open_dataset
 
+        root = self._root(origin)
+        mapping = origin.config.get("mapping")
+        choice = SceneChoice(self.split or origin.split, mapping=None if mapping is None else Path(mapping))
+        dataset = "navsim" if origin.dataset.startswith("navsim") else origin.dataset
+        name, options = choose_scenes(dataset, root, choice, stages=2 if origin.stages == 2 else 1)
+        return open_dataset(name, root, **options)
+
+    def _open_driven(self, origin: DataOrigin) -> Dataset:
+        """Where drives were driven. Raises OpenPairError where that is not there."""
+        from openpair.cli.drive import dataset_options
+        from openpair.datasets.registry import open_dataset
+
+        options = dataset_options(origin.dataset, self.split or origin.split)
+        return open_dataset(origin.dataset, self._root(origin), **options)
+
+    def _root(self, origin: DataOrigin) -> Path | None:
         root = self.root or (None if origin.root is None else Path(origin.root))
         if root is not None and not root.is_dir():
             raise OpenPairError(
@@ -118,13 +140,9 @@ class View:
                 where=root,
                 fix="Say where it is: --root DIR",
             )
-        mapping = origin.config.get("mapping")
-        choice = SceneChoice(self.split or origin.split, mapping=None if mapping is None else Path(mapping))
-        dataset = "navsim" if origin.dataset.startswith("navsim") else origin.dataset
-        name, options = choose_scenes(dataset, root, choice, stages=2 if origin.stages == 2 else 1)
-        return open_dataset(name, root, **options)
+        return root
 
-    def _agents(self, book: Book) -> tuple[Column, Column | None]:
+    def _agents(self, book: ResultTable) -> tuple[Column, Column | None]:
         """The agent looked at, and the one it is compared with."""
         if len(self.agent) > 2:
             raise OpenPairError(f"{len(self.agent)} agents are named", where="--agent", fix="Name one or two")
@@ -145,23 +163,24 @@ class View:
         token = new_token()
         with bind(self.host, self.port) as listener:
             on_loopback = self.host in LOOPBACK
+            server = make_server(make_app(desk, token, LOOPBACK if on_loopback else ()))
             if not on_loopback:
                 print(f"openpair view: serving on {self.host}: whoever reaches it and knows the address can look at it")
             page = address(listener, token)
             start = f"{page}#{fragment(first, second)}" if self.agent else page
-            print(f"{len(desk.book.tokens)} scenes, {len(desk.book.columns)} agents: {start}")
+            print(f"{len(desk.book.tokens)} {desk.book.kind}, {len(desk.book.columns)} agents: {start}")
             print("(Ctrl-C ends it)", flush=True)
             if self.browser:
                 webbrowser.open(start)
-            desk.scan.start()
+            desk.start()
             try:
-                make_server(make_app(desk, token, LOOPBACK if on_loopback else ())).run(sockets=[listener])
+                server.run(sockets=[listener])
             finally:
-                desk.scan.stop()
+                desk.stop()
         return 0
 
 
-def drawn_agents(book: Book, first: Column, second: Column | None) -> list[str]:
+def drawn_agents(book: ResultTable, first: Column, second: Column | None) -> list[str]:
     """Keys of the agents drawn in every scene of a file: those compared and the human, where their plans are known."""
     human = next((c for c in book.columns if c.column.agent.rpartition(".")[2] == "human"), None)
     chosen = dict.fromkeys(c for c in (first, second, human) if c is not None)
@@ -176,7 +195,7 @@ def fragment(first: Column, second: Column | None, token: str = "") -> str:
     return urlencode({name: value for name, value in values.items() if value})
 
 
-def _named(book: Book, name: str) -> Column:
+def _named(book: ResultTable, name: str) -> Column:
     from difflib import get_close_matches
 
     for column in book.columns:

@@ -89,8 +89,9 @@ def drive(
     """Let an agent drive a log.
 
     The ego starts where the recorded one is. It follows each plan with the scorer's tracker and vehicle for
-    ``replan_steps`` steps of 0.1 s; its steering and acceleration carry over to the next plan. A collision does not
-    end the drive. An agent that raises, or that plans something that is no plan, ends it.
+    ``replan_steps`` steps of 0.1 s; its steering and acceleration carry over to the next plan. An agent with
+    ``follows_recording`` is put where the recorded ego was instead. A collision does not end the drive. An agent that
+    raises, or that plans something that is no plan, ends it.
 
     Args:
         recording: the log.
@@ -103,7 +104,8 @@ def drive(
         seen.begin()
     route_line = RouteLine(recording.human_poses[START_STEP:, : StateIndex.HEADING])
     observer = Observer(recording, traffic, route_line)
-    states = [initial_state(recording)]
+    recorded = recording.human_states if getattr(agent, "follows_recording", False) else None
+    states = [initial_state(recording) if recorded is None else recorded[START_STEP]]
     planned: list[Planned] = []
     step, station, end, error = START_STEP, 0.0, END_OF_LOG, ""
     while step < recording.last_step and end == END_OF_LOG:
@@ -116,8 +118,11 @@ def drive(
             end, error = AGENT_FAILED, f"after {STEP_S * (step - START_STEP):.1f} s: {describe(failure)}"
             break
         planned.append(Planned(step, scene, plan))
-        reference = plan_reference(plan, scene.current.ego.pose, scene.current.ego.timestamp_us)
-        driven = simulate(reference[None], states[-1])[0]
+        if recorded is None:
+            reference = plan_reference(plan, scene.current.ego.pose, scene.current.ego.timestamp_us)
+            driven = simulate(reference[None], states[-1])[0]
+        else:
+            driven = recorded[step:]
         for state in driven[1 : min(replan_steps, recording.last_step - step) + 1]:
             traffic.advance(step, states[-1])
             states.append(state)

@@ -15,13 +15,14 @@ from numpy.typing import NDArray
 from openpair.datasets.base import Dataset
 from openpair.datasets.world.dataset import LIGHT_RADIUS_M, ROADSIDE_RADIUS_M, WorldDataset
 from openpair.datatypes.agents import Agents
-from openpair.datatypes.columns import NUM_HISTORY_FRAMES
+from openpair.datatypes.columns import NUM_HISTORY_FRAMES, StateIndex
 from openpair.datatypes.ego import EgoState
 from openpair.datatypes.road_map import RoadMap
 from openpair.datatypes.scene import Frame, Scene
 from openpair.errors import OpenPairError
 from openpair.geometry.poses import wrap_angle
 from openpair.preparation.observation import SAMPLES_PER_FRAME, collect_sightings, replay_tracks
+from openpair.simulation.reference import STEP_S
 
 START_STEP = (NUM_HISTORY_FRAMES - 1) * SAMPLES_PER_FRAME
 """Step at which a drive starts."""
@@ -93,6 +94,30 @@ class Recording:
     def human_motion(self) -> NDArray[np.float64]:
         """(S, 4) recorded velocity [m/s] and acceleration [m/s^2] at each step, ego axes, linear between frames."""
         return self._dense(np.stack([np.concatenate([f.ego.velocity, f.ego.acceleration]) for f in self.frames]))
+
+    @cached_property
+    def human_states(self) -> NDArray[np.float64]:
+        """(S, 11) states of the recorded ego at each step, StateIndex, global frame.
+
+        Between frames positions follow the recorded velocities and headings their rates of change (cubic), so that the
+        way is as smooth as it was driven; at frames everything is as recorded.
+        """
+        from scipy.interpolate import CubicHermiteSpline
+
+        times, known = STEP_S * self._frame_steps, np.stack([frame.ego.pose for frame in self.frames])
+        known[:, 2] = np.unwrap(known[:, 2])
+        speed = np.array([frame.ego.velocity[0] for frame in self.frames])
+        velocity = speed[:, None] * np.stack([np.cos(known[:, 2]), np.sin(known[:, 2])], axis=1)
+        position = CubicHermiteSpline(times, known[:, :2], velocity)
+        heading = CubicHermiteSpline(times, known[:, 2], np.gradient(known[:, 2], times))
+        at = STEP_S * np.arange(self.last_step + 1)
+        states = np.zeros((len(at), len(StateIndex)))
+        states[:, : StateIndex.HEADING] = position(at)
+        states[:, StateIndex.HEADING] = wrap_angle(heading(at))
+        states[:, StateIndex.VELOCITY_X] = self.human_motion[:, 0]
+        states[:, StateIndex.ACCELERATION_X] = self.human_motion[:, 2]
+        states[:, StateIndex.ANGULAR_VELOCITY] = heading(at, 1)
+        return states
 
     def human(self, step: int) -> EgoState:
         """The recorded ego; after the end of the log it goes straight on at its last speed."""

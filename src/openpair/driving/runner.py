@@ -42,7 +42,7 @@ from openpair.errors import OpenPairError
 from openpair.evaluation.agents import Agent
 from openpair.evaluation.chunk import one_torch_thread
 from openpair.evaluation.failures import describe
-from openpair.evaluation.sources import BUILT_IN_AGENTS, AgentContext, AgentSource, DatasetSource
+from openpair.evaluation.sources import BUILT_IN_AGENTS, RECORDED, AgentContext, AgentSource, DatasetSource
 from openpair.files import locked, write_atomically
 from openpair.pools import OnProgress, Pool, Serial, silent
 from openpair.simulation.reference import NUM_STEPS, STEP_S
@@ -52,7 +52,7 @@ WHAT = "drive logs"
 NOT_STARTED = "not_started"
 """End of a drive in a log that cannot be read."""
 
-ROAD_READERS = BUILT_IN_AGENTS
+ROAD_READERS = (*BUILT_IN_AGENTS, RECORDED)
 """Agents that look at no sensors."""
 
 

@@ -62,10 +62,15 @@ def check_plan(plan: object, *, agent: str) -> NDArray[np.float64]:
 
 @dataclass
 class HumanAgent:
-    """Drives what the recorded human drove."""
+    """Drives what the recorded human drove.
+
+    Attributes:
+        follows_recording: in closed loop the vehicle is put where the recording has it, instead of tracking the plan.
+    """
 
     name: str = "human"
     uses_truth: bool = False
+    follows_recording: bool = False
 
     def plan(self, scene: Scene) -> Plan:
         """The recorded future. Raises OpenPairError where there is none, or less than 8 frames of it."""

@@ -37,6 +37,12 @@ if TYPE_CHECKING:
 RELEASED = "released"
 """Name of the planner whose networks are given one by one."""
 
+WIRE, SCHEME = "grpc", "grpc://"
+"""Kind and address of a planner in another process ('openpair serve')."""
+
+RECORDED = "recorded"
+"""The human, who in closed loop is where the recording has it, free of what a tracker makes of a plan."""
+
 BUILT_IN_AGENTS = ("human", "constant_velocity", "pdm_closed")
 TWO_STAGE_AGENTS = ("constant_velocity", "pdm_closed")
 """Those that can drive second-stage scenes, where no human drove."""
@@ -88,12 +94,12 @@ class AgentSource:
 
     Attributes:
         name: name in tables and files.
-        kind: one of BUILT_IN_AGENTS, "plans", "checkpoint", "released", "plugin" or "ready".
+        kind: one of BUILT_IN_AGENTS, RECORDED, "plans", "checkpoint", "released", "plugin", "grpc" or "ready".
         path: file or folder of plans, checkpoints and plug-ins.
         mode: which planner of a checkpoint folder, where it holds several ("il", "pair" ...).
         ready: the built agent.
         files: "released": its networks.
-        entry: "plugin": its registered name, or FILE.py:FUNCTION.
+        entry: "plugin": its registered name, or FILE.py:FUNCTION; "grpc": its address.
         root: whose plan the candidates of a checkpoint grow around, in place of its own policy's.
         changes: to the planner's settings that are stored beside the networks.
     """
@@ -116,19 +122,23 @@ class AgentSource:
     @property
     def may_use_torch(self) -> bool:
         """Whether it has trained networks, or is from outside and may import torch with its first plan."""
-        own = self.kind not in (*BUILT_IN_AGENTS, "plans")
+        own = self.kind not in (*BUILT_IN_AGENTS, RECORDED, "plans")
         return own or (self.root is not None and self.root.may_use_torch)
 
     def build(self, context: AgentContext) -> Agent:
         """The agent. Raises OpenPairError for plans, checkpoints or plug-ins that cannot be used."""
         if self.ready is not None:
             return self.ready
-        if self.kind == "human":
-            return HumanAgent(name=self.name)
+        if self.kind in ("human", RECORDED):
+            return HumanAgent(name=self.name, follows_recording=self.kind == RECORDED)
         if self.kind == "constant_velocity":
             return ConstantVelocityAgent(name=self.name)
         if self.kind == "pdm_closed":
             return PdmClosedAgent(context.prepare, name=self.name)
+        if self.kind == WIRE and self.entry is not None:
+            from openpair.wire.client import WireAgent
+
+            return WireAgent(self.entry, context.dataset, self.name)
         if self.entry is not None:
             return agent_of(load_plugin(self.entry)(context), context, self.name)
         if self.kind == "plans" and self.path is not None:
@@ -211,8 +221,9 @@ def parse_agent(spec: str, released: NetworkFiles | None = None) -> AgentSource:
 
     Args:
         spec: ``[NAME=]AGENT``, where AGENT is ``human | constant_velocity | pdm_closed | released``, ``PLANS.npz``,
-            ``CHECKPOINT[@MODE]``, a name that an installed package registers, ``FILE.py:FUNCTION``, or
-            ``AGENT+CHECKPOINT[@MODE]``: candidates and reward model of a checkpoint around another agent's plan.
+            ``CHECKPOINT[@MODE]``, a name that an installed package registers, ``FILE.py:FUNCTION``,
+            ``grpc://HOST:PORT``, or ``AGENT+CHECKPOINT[@MODE]``: candidates and reward
+            model of a checkpoint around another agent's plan.
         released: the networks of ``released``.
 
     Raises OpenPairError for a name that is no agent and a path that does not exist.
@@ -238,8 +249,12 @@ def _exists(what: str) -> bool:
 
 def _parse_one(what: str, name: str, released: NetworkFiles | None) -> AgentSource:
     """Source of an agent that stands alone."""
-    if what in BUILT_IN_AGENTS:
+    if what in (*BUILT_IN_AGENTS, RECORDED):
         return AgentSource(name or what, what)
+    if what.startswith(SCHEME):
+        if not what[len(SCHEME) :].rpartition(":")[2].isdecimal():
+            raise OpenPairError(f"'{what}' is no address", where="--agent", fix=f"Give {SCHEME}HOST:PORT")
+        return AgentSource(name or WIRE, WIRE, entry=what)
     if what.partition("@")[0] == RELEASED and not _exists(what):
         return _released(what, name, released)
     if is_python_function(what):

@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 from openpair.datasets.base import SceneKey
 from openpair.datatypes.agents import Agents
+from openpair.datatypes.columns import NUM_POSES, POSE_INTERVAL_S
 from openpair.datatypes.ego import EgoState
 from openpair.datatypes.front_view import FRONT_CAMERAS
 from openpair.datatypes.road_map import RoadMap
@@ -70,6 +71,14 @@ class SensorPlanner:
         command = np.asarray(inputs["driving_command"], np.int64)
         frame = Frame(f"sensors{self._count}", ego, Agents.empty(), (), (), command, {})
         return self._planner.plan(Scene("sensors", "", _NOWHERE, (frame,), current_index=0))
+
+
+def constant_velocity(inputs: Mapping[str, NDArray]) -> NDArray[np.float64]:
+    """(8, 3) plan straight ahead at the present speed, for inputs as of :class:`SensorPlanner`."""
+    speed = float(np.hypot(*np.asarray(inputs["velocity"], np.float64)))
+    plan = np.zeros((NUM_POSES, 3))
+    plan[:, 0] = POSE_INTERVAL_S * speed * np.arange(1, NUM_POSES + 1)
+    return plan
 
 
 _STATUS = ("driving_command", "velocity", "acceleration")

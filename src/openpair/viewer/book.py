@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import math
 import threading
 from collections import OrderedDict
-from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Sequence
+from contextlib import suppress
 from typing import Any
 
 import numpy as np
@@ -15,133 +14,42 @@ from numpy.typing import NDArray
 from openpair.datasets.base import Dataset
 from openpair.datatypes.columns import Protocol
 from openpair.datatypes.scene import Scene
-from openpair.datatypes.scores import SHORT_NAMES, metric_names
 from openpair.datatypes.scoring_scene import ScoringScene
 from openpair.errors import OpenPairError
 from openpair.evaluation.agents import ConstantVelocityAgent, HumanAgent, PdmClosedAgent, check_plan
 from openpair.preparation.prepare import prepare_scene
 from openpair.scoring import score_prepared
-from openpair.viewer.columns import AgentColumn, DataOrigin, Result
+from openpair.viewer.columns import DataOrigin, Result
 from openpair.viewer.happenings import HAPPENINGS
+from openpair.viewer.result_table import Column, ResultTable
 from openpair.visualization.drawing import lidar_part
 from openpair.visualization.explanation import explain_all
-from openpair.visualization.glossary import formula, glossary
 from openpair.visualization.scene_data import camera_data, scene_data
 from openpair.visualization.scene_view import NUM_TONES, DrawnPlan, SceneView
 
 OpenDataset = Callable[[DataOrigin, Protocol], Dataset]
 SCENES_KEPT = 48
 CAMERA_SIZE = (384, 216)
-SCORE_NAMES = {Protocol.V1_1: "PDMS", Protocol.V2_2: "EPDMS"}
 
 
-@dataclass(frozen=True, eq=False)
-class Column:
-    """One agent of one result on the page.
-
-    Attributes:
-        key: names it in addresses: ``<number of the result>.<agent>``.
-        label: for readers; with the result's name where several are open.
-        result: the result.
-        column: the agent.
-        rows: (S,) index of each scene of the book in the result, -1 where it is not in it.
-    """
-
-    key: str
-    label: str
-    result: Result
-    column: AgentColumn
-    rows: NDArray[np.int64]
-
-
-class Book:
-    """Results that are looked at together.
+class Book(ResultTable):
+    """Results of scenes that are looked at together.
 
     Args:
         results: at least one.
         open_dataset: opens where a result's scenes come from; may raise OpenPairError, which every scene then says.
     """
 
+    kind = "scenes"
+    thing = "scene"
+    happenings = HAPPENINGS
+
     def __init__(self, results: Sequence[Result], open_dataset: OpenDataset) -> None:
-        self.results = tuple(results)
+        super().__init__(results)
         self._open_dataset = open_dataset
-        self.tokens: tuple[str, ...] = tuple(dict.fromkeys(token for r in results for token in r.tokens))
-        logs = {token: log for r in reversed(results) for token, log in zip(r.tokens, r.logs, strict=True)}
-        self.logs = tuple(logs[token] for token in self.tokens)
-        self.columns = tuple(self._columns())
-        self._by_key = {column.key: column for column in self.columns}
         self._datasets: dict[int, Dataset] = {}
         self._scenes: OrderedDict[tuple[int, str], tuple[Scene, ScoringScene]] = OrderedDict()
         self._lock = threading.RLock()
-
-    def _columns(self) -> Iterable[Column]:
-        place = {token: i for i, token in enumerate(self.tokens)}
-        several = len(self.results) > 1
-        for number, result in enumerate(self.results):
-            rows = np.full(len(self.tokens), -1)
-            rows[[place[token] for token in result.tokens]] = np.arange(len(result.tokens))
-            for column in result.columns:
-                label = f"{column.agent} ({result.name})" if several else column.agent
-                yield Column(f"{number}.{column.agent}", label, result, column, rows)
-
-    def column(self, key: str) -> Column:
-        """An agent by its key. Raises OpenPairError for one that is not open."""
-        if key not in self._by_key:
-            raise OpenPairError(f"there is no agent '{key}' here", fix="Choose one of the table")
-        return self._by_key[key]
-
-    def table(self, tokens: Sequence[str] | None = None) -> dict[str, Any]:
-        """Everything that the table of scenes shows, as plain columns; only of ``tokens`` where they are given."""
-        places = np.arange(len(self.tokens)) if tokens is None else np.array([self._place(token) for token in tokens])
-        logs = list(dict.fromkeys(self.logs[i] for i in places))
-        number = {log: i for i, log in enumerate(logs)}
-        return {
-            "results": [
-                {
-                    "name": result.name,
-                    "protocol": result.protocol.value,
-                    "score_name": SCORE_NAMES[result.protocol],
-                    "dataset": result.origin.dataset,
-                    "split": result.origin.split,
-                    "note": result.note,
-                    "formula": formula(result.protocol),
-                    "metrics": [SHORT_NAMES[name] for name in metric_names(result.protocol)],
-                    "glossary": [[t.short, t.name, t.weight, t.meaning] for t in glossary(result.protocol)],
-                }
-                for result in self.results
-            ],
-            "happenings": list(HAPPENINGS),
-            "logs": logs,
-            "log": [number[self.logs[i]] for i in places],
-            "token": [self.tokens[i] for i in places],
-            "columns": [self._column_data(column, places) for column in self.columns],
-        }
-
-    def _place(self, token: str) -> int:
-        try:
-            return self.tokens.index(token)
-        except ValueError:
-            raise OpenPairError("this scene is in none of the results", where=token, fix="Check the token") from None
-
-    def _column_data(self, column: Column, places: NDArray[np.int64]) -> dict[str, Any]:
-        own = column.rows[places]
-        there = own >= 0
-        new_row = {int(row): i for i, row in enumerate(own) if row >= 0}
-        return {
-            "key": column.key,
-            "agent": column.column.agent,
-            "label": column.label,
-            "result": self.results.index(column.result),
-            "truth": column.column.uses_truth,
-            "plans": self.can_draw(column),
-            "networks": column.column.checkpoint is not None,
-            "scores": _compact(np.where(there, column.column.scores[own], np.nan)),
-            "metrics": {
-                SHORT_NAMES[name]: _compact(np.where(there, values[own], np.nan))
-                for name, values in column.column.metrics.items()
-            },
-            "errors": {new_row[row]: reason for row, reason in column.column.errors.items() if row in new_row},
-        }
 
     def can_draw(self, column: Column) -> bool:
         """Whether the agent's plans are known."""
@@ -168,12 +76,12 @@ class Book:
         """
         with self._lock:
             view, missing = self.view(token, keys)
-            log = self.logs[self._place(token)]
+            log = self.logs[self.place(token)]
             return {**scene_data(view, log=log), "missing": missing}
 
     def view(self, token: str, keys: Sequence[str]) -> tuple[SceneView, list[tuple[str, str]]]:
         """The scene with plans, and (label, reason) of the agents without one."""
-        place = self._place(token)
+        place = self.place(token)
         columns = [self.column(key) for key in keys]
         first = next((c.result for c in columns if c.rows[place] >= 0), None) or self._result_of(place)
         scene, prepared = self._prepared(first, token)
@@ -207,7 +115,7 @@ class Book:
     def sensors(self, token: str) -> dict[str, Any]:
         """Camera strip and LiDAR of a scene. Raises OpenPairError where the dataset has none."""
         with self._lock:
-            result = self._result_of(self._place(token))
+            result = self._result_of(self.place(token))
             scene, prepared = self._prepared(result, token)
             sensors = self.dataset(result).load_sensors(scene, size=CAMERA_SIZE)
             points = np.zeros((0, 3)) if sensors.lidar_points is None else sensors.lidar_points
@@ -223,7 +131,7 @@ class Book:
     def scene_of(self, column: Column, token: str) -> tuple[Scene, ScoringScene]:
         """The scene of one agent's result, as loaded and as prepared."""
         with self._lock:
-            self._place(token)
+            self.place(token)
             return self._prepared(column.result, token)
 
     def warm_up(self) -> None:
@@ -231,10 +139,15 @@ class Book:
         if self.tokens:
             self.scene(self.tokens[0], [column.key for column in self.columns if self.can_draw(column)][:1])
 
+    def visit(self, token: str) -> None:
+        """Prepare a scene, so that the maps around it are open. Nothing where it cannot be: asking for it says why."""
+        with self._lock, suppress(OpenPairError, OSError, ValueError, KeyError):
+            self._prepared(self._result_of(self.place(token)), token)
+
     def loaded(self, token: str) -> Scene:
         """The scene of the dataset, not kept: for a pass over all of them."""
         with self._lock:
-            return self.dataset(self._result_of(self._place(token))).load_scene(token)
+            return self.dataset(self._result_of(self.place(token))).load_scene(token)
 
     def _result_of(self, place: int) -> Result:
         return next(c.result for c in self.columns if c.rows[place] >= 0)
@@ -285,9 +198,3 @@ def _baseline(agent: str) -> Callable[[Scene, ScoringScene], Any] | None:
 
 def _is_human(column: Column) -> bool:
     return column.column.agent.rpartition(".")[2] == "human"
-
-
-def _compact(values: NDArray[np.float64]) -> list[float | int | None]:
-    """Numbers for JSON: four digits, whole numbers without a point, None where there is none."""
-    rounded = np.round(values, 4)
-    return [None if math.isnan(v) else int(v) if v == int(v) else v for v in rounded.tolist()]

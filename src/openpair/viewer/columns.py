@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -11,8 +12,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from openpair.datatypes.columns import Protocol
-from openpair.datatypes.scores import metric_names
+from openpair.datatypes.scores import SHORT_NAMES, metric_names
 from openpair.evaluation.records import ScoreRow
+from openpair.visualization.glossary import Term, formula, glossary
 
 PlansReader = Callable[[], dict[str, NDArray[np.float64]]]
 """Reads token -> (C, 8, 3) plans; C > 1 where the true score picks."""
@@ -39,14 +41,39 @@ class DataOrigin:
     seed: int = 0
 
 
+@dataclass(frozen=True)
+class Measure:
+    """What is measured: one score, and the values it is made of.
+
+    Attributes:
+        score: name of the score.
+        shorts: full name -> short name of each value, in the order of the tables.
+        formula: how the values become the score.
+        terms: the values in words.
+    """
+
+    score: str
+    shorts: dict[str, str]
+    formula: str
+    terms: tuple[Term, ...]
+
+
+@cache
+def pdm_measure(protocol: Protocol) -> Measure:
+    """PDMS or EPDMS with its sub-metrics."""
+    name = "PDMS" if protocol is Protocol.V1_1 else "EPDMS"
+    shorts = {metric: SHORT_NAMES[metric] for metric in metric_names(protocol)}
+    return Measure(name, shorts, formula(protocol), glossary(protocol))
+
+
 @dataclass(frozen=True, eq=False)
 class AgentColumn:
     """One agent of a result.
 
     Attributes:
         agent: its name.
-        scores: (S,) PDMS or EPDMS in [0, 1], NaN where the scene failed or was not asked.
-        metrics: sub-metric name -> (S,) in [0, 1], NaN where undefined.
+        scores: (S,) in [0, 1], NaN where the scene failed or was not asked.
+        metrics: full name of a value -> (S,) in [0, 1], NaN where undefined.
         errors: scene index -> why it failed.
         uses_truth: True where the true score picks the plan.
         read_plans: its plans; None where the result has none.
@@ -64,17 +91,18 @@ class AgentColumn:
 
 @dataclass(frozen=True, eq=False)
 class Result:
-    """One result: scenes and agents.
+    """One result: scenes (or drives) and agents.
 
     Attributes:
         name: for readers.
         folder: where it lies.
-        protocol: which score.
+        protocol: which PDM score; of drives that of the plans made on the way.
         human_filter: v2.2: whether the human filter was on.
         origin: where its scenes come from.
-        logs, tokens: (S,) the scenes.
+        logs, tokens: (S,) the scenes; of drives the towns, and the logs that were driven.
         columns: one per agent.
         note: one more sentence for readers, or "".
+        measure: what is measured.
     """
 
     name: str
@@ -85,6 +113,7 @@ class Result:
     logs: tuple[str, ...]
     tokens: tuple[str, ...]
     columns: tuple[AgentColumn, ...]
+    measure: Measure
     note: str = ""
 
 

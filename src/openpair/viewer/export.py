@@ -9,10 +9,9 @@ from typing import Any
 
 from openpair.errors import OpenPairError
 from openpair.files import write_atomically
-from openpair.viewer.book import Book, Column
 from openpair.viewer.desk import Desk
-from openpair.viewer.happenings import HAPPENINGS, happenings
 from openpair.viewer.page import exported_page
+from openpair.viewer.result_table import Column, ResultTable
 
 
 def export_scenes(
@@ -32,17 +31,13 @@ def export_scenes(
     """
     if not tokens:
         raise OpenPairError("no scenes are chosen", where="--export", fix="Name some: --scene TOKEN")
-    scenes = {token: _scene(desk.book, token, keys, cameras) for token in tokens}
-    masks = []
-    for token in tokens:
-        found = happenings(desk.book.loaded(token))
-        masks.append(sum(1 << HAPPENINGS.index(name) for name in found))
+    scenes = {token: _scene(desk, token, keys, cameras) for token in tokens}
     page = exported_page(
         title,
         {
             "table": desk.book.table(tokens),
             "scenes": scenes,
-            "happenings": {"masks": masks, "done": True, "problem": ""},
+            "happenings": {"masks": desk.masks(tokens), "done": True, "problem": ""},
             "charts": desk.charts(),
         },
     )
@@ -50,14 +45,12 @@ def export_scenes(
     return len(page.encode())
 
 
-def _scene(book: Book, token: str, keys: Sequence[str], cameras: bool) -> dict[str, Any]:
-    data = book.scene(token, keys)
-    if cameras:
-        data["camera"] = book.camera(token)
-    return data
+def _scene(desk: Desk, token: str, keys: Sequence[str], cameras: bool) -> dict[str, Any]:
+    data = desk.book.scene(token, keys)
+    return {**data, "camera": desk.camera(token)} if cameras else data
 
 
-def telling_scenes(book: Book, first: Column, second: Column | None, count: int) -> list[str]:
+def telling_scenes(book: ResultTable, first: Column, second: Column | None, count: int) -> list[str]:
     """Tokens of the scenes that say most of two agents: the greatest losses of the first against the second, then its
     greatest gains, half each; without a second, its lowest scores."""
     scores = [_score(first, i) for i in range(len(book.tokens))]

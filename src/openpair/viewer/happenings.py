@@ -43,6 +43,11 @@ def happenings(scene: Scene) -> tuple[str, ...]:
     return tuple(name for name in HAPPENINGS if found[name])
 
 
+def happenings_mask(scene: Scene) -> int:
+    """Bits of :data:`HAPPENINGS`."""
+    return sum(1 << HAPPENINGS.index(name) for name in happenings(scene))
+
+
 def _red_light_ahead(scene: Scene) -> bool:
     route = set(scene.current.route_roadblock_ids)
     for frame in (scene.current, *scene.future[:NUM_POSES]):

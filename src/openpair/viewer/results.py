@@ -18,9 +18,9 @@ from openpair.errors import OpenPairError
 from openpair.evaluation.comparison import read_results
 from openpair.evaluation.plans_file import plans_path, read_plans
 from openpair.evaluation.records import PARTIAL_FILE, SCORES_FILE, SUMMARY_FILE, ScoreRow, read_scores
-from openpair.viewer.columns import DataOrigin, PlansReader, Result, agent_columns
+from openpair.viewer.columns import DataOrigin, PlansReader, Result, agent_columns, pdm_measure
+from openpair.viewer.drive_results import is_drives
 
-DRIVES_FILE = "drives.csv"
 RUN_FOLDER = "run"
 AVERAGES = ("average", "average_all_frames", "extended_pdm_score_combined", "extended_pdm_score_stage_one")
 _KNOWN = "a folder of 'openpair eval', 'demo' or 'reproduce', a file of 'compare --out', or NAVSIM's CSV files"
@@ -52,11 +52,9 @@ def open_results(path: Path, *, protocol: Protocol | None = None, dataset: str |
         )
     if any(path.glob("seed-*")):
         return _reproduction(path, protocol or Protocol.V1_1)
-    if (path / DRIVES_FILE).is_file():
+    if is_drives(path):
         raise OpenPairError(
-            "these are drives, which are shown as animations",
-            where=path,
-            fix="Run 'openpair drive' again with --video",
+            "these are drives, and the others are scenes", where=path, fix="Look at drives with a command of their own"
         )
     if any(path.glob("*.csv")):
         return [
@@ -102,6 +100,7 @@ def _evaluation(folder: Path) -> Result:
         logs,
         tokens,
         columns,
+        pdm_measure(protocol),
         note,
     )
 
@@ -174,7 +173,9 @@ def _reproduction(run: Path, protocol: Protocol) -> list[Result]:
         networks = {"transfuser.pair": f"{folder}@pair"} if (folder / "reward").is_dir() else {}
         logs, tokens, columns = agent_columns(rows, protocol, plans=plans, truth_agents=truth, checkpoints=networks)
         origin = DataOrigin("world", "test")
-        results.append(Result(f"seed {seed}", folder, protocol, True, origin, logs, tokens, columns))
+        results.append(
+            Result(f"seed {seed}", folder, protocol, True, origin, logs, tokens, columns, pdm_measure(protocol))
+        )
     return results
 
 
@@ -213,7 +214,7 @@ def _navsim_csv(path: Path, folder: Path, dataset: str) -> Result:
         raise OpenPairError("the table has no scenes", where=path)
     beside = path.with_suffix(".npz")
     logs, tokens, columns = agent_columns(rows, protocol, plans=lambda _: _plans_in(beside))
-    return Result(path.stem, folder, protocol, True, DataOrigin(dataset), logs, tokens, columns)
+    return Result(path.stem, folder, protocol, True, DataOrigin(dataset), logs, tokens, columns, pdm_measure(protocol))
 
 
 def _navsim_row(cells: dict[str, str], token: str, path: Path, protocol: Protocol, dataset: str) -> ScoreRow:

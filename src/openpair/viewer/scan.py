@@ -16,10 +16,13 @@ from openpair.datasets.environment import cache_folder
 from openpair.errors import OpenPairError
 from openpair.files import write_atomically
 from openpair.viewer.book import Book
-from openpair.viewer.happenings import HAPPENINGS, happenings
+from openpair.viewer.happenings import HAPPENINGS, happenings_mask
 
 PAUSE_S = 0.02
 """Rest after each scene while the page asks for something: what a reader waits for goes first."""
+
+VISITED = 24
+"""Scenes, spread evenly, that are prepared first: their maps are open then, which takes longest of all."""
 
 
 class SceneScan:
@@ -63,27 +66,34 @@ class SceneScan:
         """Look through all scenes that are not known yet. A dataset that cannot be opened ends it with a reason."""
         try:
             self._book.warm_up()
+            for token in self._book.tokens[:: max(1, len(self._book.tokens) // VISITED)]:
+                if self._pause():
+                    return
+                self._book.visit(token)
             path = self._path()
             self._masks.update(_read(path))
             todo = [token for token in self._book.tokens if token not in self._masks]
             for token in todo:
-                if self._stop.is_set():
+                if self._pause():
                     return
-                while self._busy and not self._stop.is_set():
-                    time.sleep(PAUSE_S)
                 self._masks[token] = self._mask(token)
             if todo:
                 write_atomically(path, json.dumps(self._masks))
         except OpenPairError as error:
             self._problem = str(error)
 
+    def _pause(self) -> bool:
+        """Wait while the page asks for something. True where the scan is to end."""
+        while self._busy and not self._stop.is_set():
+            time.sleep(PAUSE_S)
+        return self._stop.is_set()
+
     def _mask(self, token: str) -> int:
         """Bits of :data:`HAPPENINGS`; 0 for a scene that cannot be read, whose row in the table says why."""
         try:
-            found = happenings(self._book.loaded(token))
+            return happenings_mask(self._book.loaded(token))
         except (OpenPairError, OSError, ValueError, KeyError):
             return 0
-        return sum(1 << HAPPENINGS.index(name) for name in found)
 
     def _path(self) -> Path:
         prints = [self._book.dataset(result).fingerprint() for result in self._book.results]

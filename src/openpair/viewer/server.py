@@ -31,6 +31,7 @@ POLICY = (
     "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data:; connect-src 'self'; "
     "base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
 )
+MAX_DIGITS = 6
 HEADERS = {
     "Content-Security-Policy": POLICY,
     "X-Content-Type-Options": "nosniff",
@@ -67,15 +68,21 @@ def make_app(desk: Desk, token: str, hosts: tuple[str, ...] = LOOPBACK) -> ASGIA
 
         return await anyio.to_thread.run_sync(work)
 
+    whole_table = _json(desk.table()).body  # made once, before anybody waits for it
+    served_script(), served_style()
+
     async def table(request: Request) -> Response:
-        return await answer(desk.table)
+        return Response(whole_table, media_type="application/json")
 
     async def scene(request: Request) -> Response:
         keys = request.query_params.getlist("agent")
         return await answer(lambda: desk.scene(request.path_params["scene"], keys))
 
     async def sensors(request: Request) -> Response:
-        return await answer(lambda: desk.sensors(request.path_params["scene"]))
+        key, step = request.query_params.get("agent", ""), request.query_params.get("step", "0")
+        if not step.isdecimal() or len(step) > MAX_DIGITS:
+            return _json({"error": "the step is no number"}, status=422)
+        return await answer(lambda: desk.sensors(request.path_params["scene"], key, int(step)))
 
     async def inside(request: Request) -> Response:
         key = request.query_params.get("agent", "")

@@ -46,9 +46,14 @@ def bundle(entry: Path) -> str:
     return "\n".join(done[path] for path in order)
 
 
+def light_colours(style: str) -> dict[str, str]:
+    """Variable -> light colour, of a style sheet's ``--name:light-dark(light,dark)``."""
+    return {name: light.strip() for name, light in _COLOUR.findall(style)}
+
+
 def light_style(style: str) -> str:
     """A style sheet with the light colours written out: viewers of drawings outside a page know no variables."""
-    colours = {name: light.strip() for name, light in _COLOUR.findall(style)}
+    colours = light_colours(style)
     plain = _COLOUR.sub("", style)
     return re.sub(r"var\(--([\w-]+)\)", lambda match: colours[match.group(1)], plain)
 

@@ -1,7 +1,8 @@
 """A scene from above as a compact SVG: ground, lights, road users, plans, what the vehicle does with them, offences.
 
-The only drawing of scenes there is: pages, reports, notebooks and pictures show it. It is drawn from the scoring scene,
-so golden cases, prepared scenes and datasets look the same; a dataset's scene adds what the scorer does not use.
+The only drawing of scenes there is: pages, reports, notebooks and pictures show it, and drives are made of its parts
+(:mod:`openpair.visualization.drive_drawing`). It is drawn from the scoring scene, so golden cases, prepared scenes and
+datasets look the same; a dataset's scene adds what the scorer does not use.
 What moves carries ``data-who`` and moves with :func:`movements`; colours are CSS variables (``page/scene.css``).
 """
 
@@ -13,12 +14,14 @@ from html import escape
 import numpy as np
 import shapely
 from numpy.typing import NDArray
-from shapely.geometry import LineString
+from shapely.geometry import LineString, Polygon
 from shapely.geometry.base import BaseGeometry
 
 from openpair.datatypes import vehicle
 from openpair.datatypes.columns import POSE_INTERVAL_S, AgentCategory, BoxIndex, MapLayer, StateIndex
+from openpair.datatypes.road_map import Lane, RoadMap
 from openpair.datatypes.scene import Frame, Scene
+from openpair.preparation.boxes import ego_center
 from openpair.scoring.build import DRIVABLE, LANES
 from openpair.simulation.reference import NUM_STEPS, STEP_S
 from openpair.visualization.assets import light_style, read_asset
@@ -54,7 +57,7 @@ def draw_scene(view: SceneView, *, step: int | None = None) -> str:
     """
     shown = view.first_offence_step if step is None else step
     ground = _ground_view(view)
-    frame = GroundFrame(view.scene.ego_state[:3], ground)
+    frame = GroundFrame(view.scene.ego_state[:3], ground.window)
     parts = [
         element("title", escape(f"Scene {view.scene.token} from above, forward is up")),
         element("g", _ground(view, frame), class_="ground"),
@@ -79,14 +82,16 @@ def svg_file(drawing: str) -> str:
 
 def movements(view: SceneView) -> dict[str, Moving]:
     """Where egos and road users are at each of the 41 steps, in the drawing, by ``data-who``."""
-    frame = GroundFrame(view.scene.ego_state[:3], _ground_view(view))
+    frame = GroundFrame(view.scene.ego_state[:3], _ground_view(view).window)
     moving: dict[str, Moving] = {}
     for plan in view.plans:
         states = plan.explanation.states
-        moving[f"ego:{plan.key}"] = [frame.placed(*_ego_center(states, step)) for step in range(NUM_STEPS)]
+        moving[f"ego:{plan.key}"] = list(frame.places(ego_center(states[:NUM_STEPS, : StateIndex.HEADING + 1])))
     for track in _tracks_nearby(view, frame):
         boxes = [track_box(view.scene, track, step) for step in range(NUM_STEPS)]
-        moving[str(track)] = [None if box is None else frame.placed(*box[: BoxIndex.LENGTH]) for box in boxes]
+        there = [box[: BoxIndex.LENGTH] for box in boxes if box is not None]
+        places = iter(frame.places(np.stack(there)) if there else ())
+        moving[str(track)] = [None if box is None else next(places) for box in boxes]
     return moving
 
 
@@ -140,28 +145,53 @@ def _ground_view(view: SceneView) -> View:
 
 
 def _ground(view: SceneView, frame: GroundFrame) -> list[str]:
-    """Walkways, drivable ground, lanes, the route's lanes, intersections, crosswalks, the centreline."""
+    """The ground as the scorer knows it, with the dataset's walkways and crosswalks."""
     areas = view.scene.drivable_map
     near = [
         (polygon if polygon.is_valid else polygon.buffer(0), MapLayer(int(layer)), bool(on_route))
         for polygon, layer, on_route in zip(polygon_list(areas.polygons), areas.layer, areas.on_route, strict=True)
         if polygon.intersects(frame.neighbourhood)
     ]
-    drivable = union_of([polygon for polygon, layer, _ in near if layer in DRIVABLE])
-    route = union_of([polygon for polygon, _, on_route in near if on_route])
-    crossings = union_of([polygon for polygon, layer, _ in near if layer is MapLayer.INTERSECTION])
-    lanes = "".join(frame.path(polygon.boundary) for polygon, layer, _ in near if layer in LANES)
     road_map = None if view.surroundings is None else view.surroundings.road_map
+    return ground_parts(
+        frame,
+        drivable=[polygon for polygon, layer, _ in near if layer in DRIVABLE],
+        crossings=[polygon for polygon, layer, _ in near if layer is MapLayer.INTERSECTION],
+        route=[polygon for polygon, _, on_route in near if on_route],
+        lanes=[polygon for polygon, layer, _ in near if layer in LANES],
+        centerline=view.scene.centerline[:, :2],
+        road_map=road_map,
+    )
+
+
+def ground_parts(
+    frame: GroundFrame,
+    *,
+    drivable: list[Polygon],
+    crossings: list[Polygon],
+    route: list[Polygon],
+    lanes: list[Polygon],
+    centerline: NDArray[np.float64],
+    road_map: RoadMap | None,
+) -> list[str]:
+    """Walkways, drivable ground, lanes, the route's lanes, intersections, crosswalks, the centreline.
+
+    Args:
+        frame: of the drawing.
+        drivable, crossings, route, lanes: valid surfaces, global frame.
+        centerline: (n, 2) x [m], y [m], global frame.
+        road_map: has walkways and crosswalks; None draws none.
+    """
     walkways = [] if road_map is None else list(road_map.walkways.values())
     zebras = [] if road_map is None else list(road_map.crosswalks.values())
     return [
         _surface("walk", walkways, frame),
-        element("path", class_="road", d=frame.path(drivable)),
-        element("path", class_="crossing", d=frame.path(crossings)),
-        element("path", class_="route", d=frame.path(route)),
+        element("path", class_="road", d=frame.path(union_of(drivable))),
+        element("path", class_="crossing", d=frame.path(union_of(crossings))),
+        element("path", class_="route", d=frame.path(union_of(route))),
         _surface("zebra", zebras, frame),
-        element("path", class_="lanes", d=lanes),
-        element("path", class_="centerline", d=frame.path(LineString(view.scene.centerline[:, :2]))),
+        element("path", class_="lanes", d="".join(frame.path(polygon.boundary) for polygon in lanes)),
+        element("path", class_="centerline", d=frame.path(LineString(centerline))),
     ]
 
 
@@ -186,14 +216,32 @@ def _lights(view: SceneView, frame: GroundFrame, shown: int) -> list[str]:
     parts = []
     for connector, active in red.items():
         lane = view.surroundings.road_map.lanes.get(connector)
-        if lane is None:
-            continue
-        x, y, heading = lane.baseline[0]
-        across = 1.5 * np.array([-np.sin(heading), np.cos(heading)])
-        bar = LineString([np.array([x, y]) - across, np.array([x, y]) + across])
-        parts.append(_light("red-path", frame.path(LineString(lane.baseline[:, :2])), active, shown))
-        parts.append(_light("red-bar", frame.path(bar), active, shown))
+        if lane is not None:
+            parts += red_connector(lane, active, frame, shown)
     return parts
+
+
+def red_connector(lane: Lane, active: NDArray[np.bool_], frame: GroundFrame, shown: int) -> list[str]:
+    """A connector's centreline, and a bar at its beginning.
+
+    Args:
+        lane: the connector.
+        active: (n,) True at the steps at which it is red.
+        frame: of the drawing.
+        shown: step that is shown at first.
+    """
+    bar = LineString(stop_bar(lane))
+    return [
+        _light("red-path", frame.path(LineString(lane.baseline[:, :2])), active, shown),
+        _light("red-bar", frame.path(bar), active, shown),
+    ]
+
+
+def stop_bar(lane: Lane) -> NDArray[np.float64]:
+    """(2, 2) ends of the bar across the beginning of a connector, global frame."""
+    start, heading = lane.baseline[0, :2], lane.baseline[0, 2]
+    across = 1.5 * np.array([-np.sin(heading), np.cos(heading)])
+    return np.stack([start - across, start + across])
 
 
 def _red_steps(scene: Scene) -> dict[str, NDArray[np.bool_]]:
@@ -254,23 +302,44 @@ def _agents(view: SceneView, frame: GroundFrame, step: int) -> list[str]:
     parts = []
     for track in _tracks_nearby(view, frame):
         row = int(np.argmax(tracks.track == track))
-        length, width = tracks.box[row, BoxIndex.LENGTH : BoxIndex.HEIGHT]
-        nose = max(length / 2 - 0.25 * width, 0.25 * length)
-        right = [[0, -length / 2], [width / 2, -nose], [width / 2, length / 2]]
-        outline = np.array([*right, [-width / 2, length / 2], [-width / 2, -nose]])
-        name = AGENT_CLASS.get(AgentCategory(int(tracks.category[track])), "static")
         box = track_box(view.scene, track, step)
         parts.append(
-            element(
-                "path",
-                class_=f"agent {name}{' concerned' if track in concerned else ''}",
-                data_who=str(track),
-                transform=None if box is None else transform(frame.placed(*box[: BoxIndex.LENGTH])),
-                visibility="hidden" if box is None else None,
-                d=line_path(outline, closed=True),
+            agent_part(
+                int(tracks.category[track]),
+                tracks.box[row],
+                None if box is None else frame.placed(*box[: BoxIndex.LENGTH]),
+                who=str(track),
+                concerned=track in concerned,
             )
         )
     return parts
+
+
+def agent_part(
+    category: int, box: NDArray[np.float64], placed: list[float] | None, *, who: str | None, concerned: bool
+) -> str:
+    """A road user, drawn around (0, 0) and placed.
+
+    Args:
+        category: AgentCategory.
+        box: BoxIndex; its length and width [m] count.
+        placed: x, y, turn in the drawing; None hides it.
+        who: its ``data-who``; None for what never moves.
+        concerned: whether an offence is about it.
+    """
+    length, width = box[BoxIndex.LENGTH : BoxIndex.HEIGHT]
+    nose = max(length / 2 - 0.25 * width, 0.25 * length)
+    right = [[0, -length / 2], [width / 2, -nose], [width / 2, length / 2]]
+    outline = np.array([*right, [-width / 2, length / 2], [-width / 2, -nose]])
+    name = AGENT_CLASS.get(AgentCategory(category), "static")
+    return element(
+        "path",
+        class_=f"agent {name}{' concerned' if concerned else ''}",
+        data_who=who,
+        transform=None if placed is None else transform(placed),
+        visibility="hidden" if placed is None else None,
+        d=line_path(outline, closed=True),
+    )
 
 
 def _reference(view: SceneView, frame: GroundFrame) -> str:
@@ -286,31 +355,31 @@ def _plan(plan: DrawnPlan, frame: GroundFrame, step: int) -> str:
     states = plan.explanation.states
     motion = LineString(states[:, [StateIndex.X, StateIndex.Y]])
     dots = frame.points(states[10::10, :2])
-    half_length, half_width = vehicle.LENGTH_M / 2, vehicle.WIDTH_M / 2
-    body = np.array([[half_width, -half_length], [half_width, half_length]])
-    body = np.concatenate([body, body[::-1] * [-1, 1]])
-    ego = [
-        element("path", class_="ego", d=line_path(body, closed=True)),
-        element("path", class_="ego-nose", d=f"M-.75 {number(-half_length + 1.5)}h1.5"),
-    ]
-    place = transform(frame.placed(*_ego_center(states, step)))
     return element(
         "g",
         [
             element("path", class_="plan", d=smooth_path(*plan_points(plan.explanation.plan))),
             element("path", class_="motion", d=frame.path(motion) if motion.length else ""),
             element("path", class_="dots", d="".join(f"M{number(x)} {number(y)}h0" for x, y in dots)),
-            element("g", ego, data_who=f"ego:{plan.key}", transform=place),
+            ego_part(f"ego:{plan.key}", frame.placed(*ego_center(states[step, : StateIndex.HEADING + 1]))),
         ],
-        class_=f"drive {'human' if plan.tone is None else f'tone{plan.tone}'}",
+        class_=f"drive {tone_class(plan.tone)}",
         data_plan=plan.key,
     )
 
 
-def _ego_center(states: NDArray[np.float64], step: int) -> tuple[float, float, float]:
-    x, y, heading = states[step, :3]
-    return (
-        x + vehicle.REAR_AXLE_TO_CENTER_M * np.cos(heading),
-        y + vehicle.REAR_AXLE_TO_CENTER_M * np.sin(heading),
-        heading,
-    )
+def ego_part(who: str, placed: list[float]) -> str:
+    """The ego's body, drawn around (0, 0) and placed (x, y, turn)."""
+    half_length, half_width = vehicle.LENGTH_M / 2, vehicle.WIDTH_M / 2
+    body = np.array([[half_width, -half_length], [half_width, half_length]])
+    body = np.concatenate([body, body[::-1] * [-1, 1]])
+    parts = [
+        element("path", class_="ego", d=line_path(body, closed=True)),
+        element("path", class_="ego-nose", d=f"M-.75 {number(-half_length + 1.5)}h1.5"),
+    ]
+    return element("g", parts, data_who=who, transform=transform(placed))
+
+
+def tone_class(tone: int | None) -> str:
+    """Class of a plan's colour and dashes; None is the human's."""
+    return "human" if tone is None else f"tone{tone}"

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 import shapely
 from numpy.typing import NDArray
-from shapely.geometry import box
+from shapely.geometry import Polygon, box
 from shapely.geometry.base import BaseGeometry
 
 from openpair.visualization.svg import geometry_path, number
@@ -29,6 +29,11 @@ class View:
         size = (-self.aside, -self.ahead, 2 * self.aside, self.ahead + self.behind)
         return " ".join(number(value) for value in size)
 
+    @property
+    def window(self) -> Polygon:
+        """The piece in the drawing's frame."""
+        return box(-self.aside, -self.ahead, self.aside, self.behind)
+
 
 def view_for(reach_m: Iterable[float]) -> View:
     """A view that shows everything up to the farthest of some distances ahead [m], of one shape for all scenes."""
@@ -41,14 +46,15 @@ class GroundFrame:
 
     Args:
         ego_pose: (3,) x [m], y [m], heading [rad] of the rear axle, global frame.
-        view: what is drawn.
+        window: what is drawn, in the drawing's frame.
     """
 
-    def __init__(self, ego_pose: NDArray[np.float64], view: View) -> None:
+    def __init__(self, ego_pose: NDArray[np.float64], window: Polygon) -> None:
         self._pose = ego_pose
         self.heading = float(ego_pose[2])
-        self.window = box(-view.aside, -view.ahead, view.aside, view.behind)
-        radius = float(np.hypot(view.aside, view.ahead)) + 5.0
+        self.window = window
+        shapely.prepare(window)
+        radius = float(np.hypot(*shapely.get_coordinates(window).T).max()) + 5.0
         self.neighbourhood = box(*(ego_pose[:2] - radius), *(ego_pose[:2] + radius))
 
     def points(self, xy: NDArray[np.float64]) -> NDArray[np.float64]:
@@ -70,9 +76,15 @@ class GroundFrame:
 
     def placed(self, x: float, y: float, heading: float) -> list[float]:
         """x, y [m] and clockwise turn [deg] in the drawing of a global pose."""
-        point = self.points(np.array([[x, y]]))[0]
-        turn = -np.degrees(np.arctan2(np.sin(heading - self.heading), np.cos(heading - self.heading)))
-        return [round(float(point[0]), 2), round(float(point[1]), 2), round(float(turn), 1)]
+        return self.places(np.array([[x, y, heading]]))[0]
+
+    def places(self, poses: NDArray[np.float64]) -> list[list[float]]:
+        """:meth:`placed` of global poses (n, 3)."""
+        points = np.round(self.points(poses[:, :2]), 2)
+        turn = poses[:, 2] - self.heading
+        degrees = np.round(-np.degrees(np.arctan2(np.sin(turn), np.cos(turn))), 1)
+        placed: list[list[float]] = np.column_stack([points, degrees]).tolist()
+        return placed
 
 
 def plan_points(plan: NDArray[np.float64]) -> tuple[NDArray[np.float64], NDArray[np.float64]]:

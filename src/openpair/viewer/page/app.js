@@ -1,4 +1,5 @@
 import {applyTheme, make, percent, toggleTheme} from "../../visualization/page/dom.js";
+import {DrivePanel} from "../../visualization/page/drive_panel.js";
 import {ScenePanel} from "../../visualization/page/scene_panel.js";
 import {Address} from "./address.js";
 import {ChartsView} from "./charts_view.js";
@@ -26,7 +27,9 @@ class App {
     this.columns = new Map(this.data.columns.map((column) => [column.key, column]));
     const title = this.data.results.map((result) => result.name).join(" and ");
     document.getElementById("title").textContent = title;
-    document.title = `${title}: scenes`;
+    this.drives = this.data.kind === "drives";
+    this.thing = this.drives ? "log" : "scene";
+    document.title = `${title}: ${this.data.kind}`;
     this.place = new Map(this.data.token.map((token, i) => [token, i]));
     this.tabs();
     this.build();
@@ -38,7 +41,7 @@ class App {
   }
 
   tabs() {
-    const names = [["scenes", `Scenes ${this.data.token.length}`], ["scores", "Scores"], ["learning", "Learning"]];
+    const names = [["scenes", `${this.drives ? "Logs" : "Scenes"} ${this.data.token.length}`], ["scores", "Scores"], ...(this.drives ? [] : [["learning", "Learning"]])];
     this.tabButtons = names.map(([name, text]) => make("button", {type: "button", role: "tab", "data-tab": name, onclick: () => { this.address.set({tab: name}, true); this.follow(); }}, text));
     document.getElementById("tabs").replaceChildren(...this.tabButtons);
   }
@@ -46,21 +49,21 @@ class App {
   build() {
     const change = (name) => (event) => { this.address.set({[name]: event.target.value}); this.refresh(); };
     const agents = this.data.columns.map((column) => make("option", {value: column.key}, column.label));
-    this.search = make("input", {type: "search", placeholder: "token or log", "aria-label": "Search by token or log", oninput: change("q")});
+    this.search = make("input", {type: "search", placeholder: this.drives ? "log" : "token or log", "aria-label": this.drives ? "Search by log" : "Search by token or log", oninput: change("q")});
     this.first = make("select", {"aria-label": "Agent", onchange: change("a")}, agents);
     this.second = make("select", {"aria-label": "Compared with", onchange: change("b")}, make("option", {value: "-"}, "nobody"), agents.map((one) => one.cloneNode(true)));
     this.lost = make("select", {"aria-label": "Sub-metric that the agent lost", onchange: change("lost")}, make("option", {value: ""}, "anything or nothing"));
     this.what = make("select", {"aria-label": "What happens", onchange: change("what")}, make("option", {value: ""}, "anything"), this.data.happenings.map((name) => make("option", {value: name}, name)));
-    this.only = make("select", {"aria-label": "Which scenes", onchange: change("only")}, ...[["", "all scenes"], ["losses", "losses"], ["gains", "gains"], ["zero", "score 0"], ["failed", "failed"]].map(([value, text]) => make("option", {value}, text)));
+    this.only = make("select", {"aria-label": "Which scenes", onchange: change("only")}, ...[["", `all ${this.thing}s`], ["losses", "losses"], ["gains", "gains"], ["zero", "score 0"], ["failed", "failed"]].map(([value, text]) => make("option", {value}, text)));
     this.agentBoxes = make("div", {class: "agent-boxes"});
     this.count = make("p", {class: "count", "aria-live": "polite"});
     this.scanNote = make("span", {class: "scan"});
-    this.copy = make("button", {type: "button", onclick: () => this.copyTokens()}, "Copy tokens");
-    this.save = make("button", {type: "button", onclick: () => this.saveTokens()}, "Save tokens");
+    this.copy = make("button", {type: "button", onclick: () => this.copyTokens()}, this.listText("Copy"));
+    this.save = make("button", {type: "button", onclick: () => this.saveTokens()}, this.listText("Save"));
     this.table = new SceneTable({open: (i) => this.open(this.data.token[i], true), sort: (order) => { this.address.set({sort: order}); this.refresh(); }, select: () => this.tellSelection()});
     const field = (text, input) => make("label", {class: "field"}, make("span", {}, text), input);
     const controls = make("form", {class: "controls", onsubmit: (event) => event.preventDefault()},
-      field("agent", this.first), field("against", this.second), field("show", this.only), field("lost", this.lost), field("what happens", this.what), field("search", this.search),
+      field("agent", this.first), field("against", this.second), field("show", this.only), field("lost", this.lost), this.data.happenings.length ? field("what happens", this.what) : null, field("search", this.search),
       make("details", {class: "agents-shown"}, make("summary", {}, "agents shown"), this.agentBoxes));
     const list = make("section", {class: "list", "aria-label": "Table of scenes"}, controls, make("div", {class: "summary-line"}, this.count, this.scanNote, this.copy, this.save), this.table.element);
     this.detail = make("section", {class: "detail", "aria-label": "Scene", "aria-live": "off"});
@@ -143,7 +146,7 @@ class App {
 
   tell() {
     const {rows, a, b} = this;
-    let text = `${rows.length} of ${this.data.token.length} scenes`;
+    let text = `${rows.length} of ${this.data.token.length} ${this.thing}s`;
     if (a) text += `; ${a.label} ${percent(mean(rows.map((i) => a.scores[i])))}`;
     if (a && b) {
       const gains = rows.map((i) => difference(a, b, i)).filter((value) => value !== null);
@@ -156,9 +159,13 @@ class App {
   }
 
   tellSelection() {
-    const count = this.table.selected.size;
-    this.copy.textContent = count ? `Copy ${count} tokens` : "Copy tokens";
-    this.save.textContent = count ? `Save ${count} tokens` : "Save tokens";
+    this.copy.textContent = this.listText("Copy");
+    this.save.textContent = this.listText("Save");
+  }
+
+  listText(verb) {
+    const count = this.table?.selected.size, names = this.drives ? "logs" : "tokens";
+    return count ? `${verb} ${count} ${names}` : `${verb} ${names}`;
   }
 
   tokens() {
@@ -176,7 +183,7 @@ class App {
   }
 
   saveTokens() {
-    const link = make("a", {href: URL.createObjectURL(new Blob([this.tokens()], {type: "text/plain"})), download: "tokens.txt"});
+    const link = make("a", {href: URL.createObjectURL(new Blob([this.tokens()], {type: "text/plain"})), download: this.drives ? "logs.txt" : "tokens.txt"});
     link.click();
     setTimeout(() => URL.revokeObjectURL(link.href), 1000);
   }
@@ -187,7 +194,7 @@ class App {
     this.panel = null;
     document.body.classList.remove("scene-open");
     this.table.show(-1);
-    this.detail.replaceChildren(make("p", {class: "wait"}, "Choose a scene of the table."));
+    this.detail.replaceChildren(make("p", {class: "wait"}, `Choose a ${this.thing} of the table.`));
   }
 
   async open(token, step = false) {
@@ -199,12 +206,12 @@ class App {
     this.openToken = token;
     document.body.classList.add("scene-open");
     if (i === undefined) {
-      this.detail.replaceChildren(this.sceneHead(token, null), make("p", {class: "wait bad", role: "alert"}, `There is no scene ${token} in these results.`));
+      this.detail.replaceChildren(this.sceneHead(token, null), make("p", {class: "wait bad", role: "alert"}, `There is no ${this.thing} ${token} in these results.`));
       return;
     }
     this.table.show(i);
     const root = make("div", {class: "scene-root"});
-    if (!this.panel) this.detail.replaceChildren(make("p", {class: "wait"}, "The scene is loaded …"));
+    if (!this.panel) this.detail.replaceChildren(make("p", {class: "wait"}, `The ${this.thing} is loaded …`));
     let data;
     try {
       data = await this.source.scene(token, keys);
@@ -214,12 +221,15 @@ class App {
     }
     if (this.openToken !== token) return;
     const given = this.address.get("t");
-    this.panel = new ScenePanel(root, data, {
+    const options = {
       time: given === "" ? undefined : 10 * Number(given),
       hidden: this.address.list("off"),
       onTime: (at) => this.address.set({t: (at / 10).toFixed(1)}),
       onHidden: (hidden) => this.address.set({off: hidden}),
-    });
+    };
+    if (!data.plans.length && this.drives) this.panel = null;
+    else if (this.drives) this.panel = new DrivePanel(root, data, {...options, follow: this.address.get("follow"), onFollow: (key) => this.address.set({follow: key}), camera: async (key, step) => (await this.source.sensors(token, key, step)).camera});
+    else this.panel = new ScenePanel(root, data, options);
     const missing = (data.missing || []).map(([label, reason]) => make("li", {}, make("b", {}, label), `: ${reason}`));
     const scoresAlone = this.shown.filter((column) => !column.plans).map((column) => make("li", {}, make("b", {}, column.label), ": the result holds its scores alone, without plans"));
     this.detail.replaceChildren(this.sceneHead(token, i), ...(missing.length || scoresAlone.length ? [make("ul", {class: "missing"}, missing, scoresAlone)] : []), root);
@@ -233,8 +243,8 @@ class App {
     return make("div", {class: "scene-head"},
       make("button", {type: "button", class: "back", onclick: () => { this.address.set({scene: "", t: ""}, true); this.close(); }}, "← table"),
       make("h2", {}, token), i === null ? null : make("span", {class: "log"}, this.data.logs[this.data.log[i]], this.whatText(i)),
-      make("span", {class: "head-buttons"}, i === null ? null : [make("button", {type: "button", onclick: next(-1), "aria-label": "Previous scene"}, "‹"), make("button", {type: "button", onclick: next(1), "aria-label": "Next scene"}, "›")],
-        this.source.exported || i === null ? null : make("button", {type: "button", class: "sensors", onclick: () => this.sensors()}, "cameras and LiDAR"),
+      make("span", {class: "head-buttons"}, i === null ? null : [make("button", {type: "button", onclick: next(-1), "aria-label": `Previous ${this.thing}`}, "‹"), make("button", {type: "button", onclick: next(1), "aria-label": `Next ${this.thing}`}, "›")],
+        this.source.exported || i === null ? null : make("button", {type: "button", class: "sensors", onclick: () => this.sensors()}, this.drives ? "camera" : "cameras and LiDAR"),
         networks.map((column) => make("button", {type: "button", onclick: () => this.inside(column)}, `inside ${column.label}`))));
   }
 
@@ -258,6 +268,7 @@ class App {
   async sensors() {
     const {panel} = this;
     if (!panel) return;
+    if (this.drives) { panel.showCamera(); return; }
     try {
       const seen = await this.source.sensors(panel.data.token);
       if (panel !== this.panel) return;

@@ -31,7 +31,7 @@ export class Source {
     return this.kept.get(path);
   }
 
-  async sensors(token) { return this.get(`data/sensors/${encodeURIComponent(token)}`); }
+  async sensors(token, key = "", step = 0) { return this.get(`data/sensors/${encodeURIComponent(token)}?agent=${encodeURIComponent(key)}&step=${step}`); }
 
   async inside(token, key) { return this.get(`data/inside/${encodeURIComponent(token)}?agent=${encodeURIComponent(key)}`); }
 

@@ -21,7 +21,7 @@ export class SceneTable {
   // What is shown. columns: agents in order; a, b: those compared, or null.
   set({table, masks, rows, columns, a, b, metrics, order}) {
     Object.assign(this, {table, masks, rows, columns, a, b, metrics});
-    const heads = [["scene", "scene", ""], ...columns.map((column) => [column.key, column.label, column === a ? "agent-a" : column === b ? "agent-b" : "other"]), ...(b ? [["diff", "diff.", "diff"]] : []), ["", a ? `lost by ${a.label}` : "lost", "lost"]];
+    const heads = [["scene", table.kind === "drives" ? "log" : "scene", ""], ...columns.map((column) => [column.key, column.label, column === a ? "agent-a" : column === b ? "agent-b" : "other"]), ...(b ? [["diff", "diff.", "diff"]] : []), ["", a ? `lost by ${a.label}` : "lost", "lost"]];
     const by = order.replace(/^-/, ""), falling = order.startsWith("-");
     this.head.replaceChildren(make("span", {role: "columnheader", class: "pick"}, make("input", {type: "checkbox", "aria-label": "Select all shown", onchange: (event) => this.selectAll(event.target.checked)})), ...heads.map(([key, text, name]) => {
       const state = key && key === by ? (falling ? "descending" : "ascending") : null;
@@ -48,7 +48,7 @@ export class SceneTable {
     const shown = [];
     for (let place = first; place < last; place++) shown.push(this.row(place));
     this.space.replaceChildren(...shown);
-    if (!this.rows.length) this.space.append(make("p", {class: "none"}, "No scene passes these filters."));
+    if (!this.rows.length) this.space.append(make("p", {class: "none"}, `No ${this.table.kind === "drives" ? "log" : "scene"} passes these filters.`));
   }
 
   row(place) {
@@ -61,7 +61,7 @@ export class SceneTable {
       make("span", {role: "cell", class: "scene"}, make("a", {href: `#scene=${encodeURIComponent(table.token[i])}`, tabindex: -1, onclick: (event) => { if (!event.ctrlKey && !event.metaKey) event.preventDefault(); }}, table.token[i]), make("small", {}, table.logs[table.log[i]], what.length ? ` · ${what.join(", ")}` : "")),
       this.columns.map((column) => this.score(column, i)),
       this.b ? make("span", {role: "cell", class: `diff ${gain > 0 ? "gain" : gain < 0 ? "loss" : ""}`}, gain === null ? "" : `${gain > 0 ? "+" : gain < 0 ? "−" : ""}${Math.abs(100 * gain).toFixed(gain !== 0 && Math.abs(gain) < 5e-4 ? 2 : 1)}`) : null,
-      make("span", {role: "cell", class: "lost"}, this.a ? lostOf(this.a, i, this.metrics).filter((name) => name !== "EP").join(" ") : ""));
+      make("span", {role: "cell", class: "lost"}, this.a ? lostOf(this.a, i, this.metrics).filter((name) => !["EP", "plans", "nuPlan"].includes(name)).join(" ") : ""));
     row.style.top = `${place * ROW_PX}px`;
     return row;
   }

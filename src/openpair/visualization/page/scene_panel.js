@@ -1,4 +1,5 @@
 import {make, percent, seconds, svgElement, svgGroup} from "./dom.js";
+import {Player, placed} from "./player.js";
 
 const LAST_STEP = 40;
 
@@ -11,8 +12,6 @@ export class ScenePanel {
     this.data = data;
     this.options = options;
     this.hidden = new Set(options.hidden || []);
-    this.step = 0;
-    this.running = 0;
     root.replaceChildren();
     root.classList.add("scene-panel");
     root.append(this.stage(), this.reasons());
@@ -23,19 +22,15 @@ export class ScenePanel {
   stage() {
     const svg = (this.svg = svgElement(this.data.svg));
     this.movers = [...svg.querySelectorAll("[data-who]")];
-    this.lights = [...svg.querySelectorAll("[data-red]")].map((light) => [light, light.dataset.red.split(" ").map((span) => span.split("-").map(Number))]);
+    this.lights = lightsOf(svg);
     this.marks = [...svg.querySelectorAll("[data-step]")];
-    this.slider = make("input", {type: "range", min: 0, max: LAST_STEP, step: 1, "aria-label": "Time", oninput: () => { this.stop(); this.show(Number(this.slider.value)); }});
-    this.clock = make("output", {});
-    this.button = make("button", {type: "button", class: "play", "aria-label": "Play", onclick: () => this.toggle()}, "▶");
-    this.ticks = make("div", {class: "ticks"}, this.offences().map((one) =>
-      make("button", {type: "button", class: `tick ${toneOf(one.plan)}`, "data-at": one.finding.step, title: `${one.plan.label}: ${one.finding.short} at ${seconds(one.finding.step)}`, "aria-label": `Go to ${one.finding.short} of ${one.plan.label} at ${seconds(one.finding.step)}`, onclick: () => { this.stop(); this.show(one.finding.step); }})));
-    for (const tick of this.ticks.children) tick.style.left = `${(100 * Number(tick.dataset.at)) / LAST_STEP}%`;
+    const marks = this.offences().map(({plan, finding}) => ({step: finding.step, tone: toneOf(plan), title: `${plan.label}: ${finding.short} at ${seconds(finding.step)}`, label: `Go to ${finding.short} of ${plan.label} at ${seconds(finding.step)}`}));
+    this.player = new Player({last: LAST_STEP, marks, onShow: (at) => this.draw(at), onTime: this.options.onTime});
     this.caption = make("p", {class: "moment", "aria-live": "polite"});
     return make("div", {class: "stage"},
       make("div", {class: "from-above"}, svg),
-      make("div", {class: "clock"}, this.button, make("div", {class: "rail"}, this.ticks, this.slider), this.clock),
-      this.caption, key(this.data));
+      this.player.element,
+      this.caption, drawingKey(this.data));
   }
 
   reasons() {
@@ -75,7 +70,7 @@ export class ScenePanel {
     const text = finding.value === null ? "–" : percent(finding.value);
     const lost = finding.step !== null && finding.kind !== "whole";
     return make("td", {class: finding.kind, "data-of": plan.key, title: finding.text},
-      lost ? make("button", {type: "button", onclick: () => { this.stop(); this.show(finding.step); }}, text) : text);
+      lost ? make("button", {type: "button", onclick: () => this.player.jump(finding.step)}, text) : text);
   }
 
   // What was lost, in the order of time; what has no moment (progress) last.
@@ -90,7 +85,7 @@ export class ScenePanel {
     const rest = [];
     for (const plan of plans) for (const finding of plan.findings) if (finding.step === null || finding.kind === "whole") if (this.options.all || (finding.kind !== "whole" && finding.kind !== "aside")) rest.push({plan, finding});
     const items = [...this.offences(), ...rest].map(({plan, finding}) => make("li", {class: `${finding.kind}${finding.first ? " first" : ""}`, "data-of": plan.key},
-      finding.step === null ? make("span", {class: "when"}) : make("button", {type: "button", class: "when", onclick: () => { this.stop(); this.show(finding.step); }}, seconds(finding.step)),
+      finding.step === null ? make("span", {class: "when"}) : make("button", {type: "button", class: "when", onclick: () => this.player.jump(finding.step)}, seconds(finding.step)),
       make("span", {class: "who"}, swatch(plan), plans.length > 1 ? `${plan.label} ` : null, make("b", {title: finding.name}, finding.short, " ", finding.value === null ? "–" : percent(finding.value))),
       make("span", {class: "why"}, finding.text, finding.gain === null || finding.gain < plan.explained + 5e-4 ? null : make("em", {}, ` With ${finding.short} 1 the score would be ${Number(finding.gain.toFixed(4))}.`))));
     return make("div", {class: "happened"}, make("h4", {}, this.options.all ? "What each value says" : "What was lost, and when"), items.length ? make("ol", {}, items) : make("p", {}, "Nothing was lost."));
@@ -151,66 +146,26 @@ export class ScenePanel {
     this.options.onHidden?.([...this.hidden]);
   }
 
-  // Shows a moment; between two steps everything moves straight.
-  show(step) {
-    const at = Math.max(0, Math.min(LAST_STEP, step)), low = Math.floor(at), part = at - low;
-    this.step = at;
+  // Draws a moment; between two steps everything moves straight.
+  draw(at) {
+    const low = Math.floor(at), part = at - low;
     for (const mover of this.movers) {
       const places = this.data.moves[mover.dataset.who] || [];
       const here = places[low], next = places[Math.min(low + 1, LAST_STEP)];
       mover.setAttribute("visibility", here ? "visible" : "hidden");
       if (here) mover.setAttribute("transform", placed(here, next || here, part));
     }
-    for (const [light, spans] of this.lights) light.setAttribute("visibility", spans.some(([from, to]) => low >= from && low <= to) ? "visible" : "hidden");
+    showLights(this.lights, low);
     for (const mark of this.marks) mark.classList.toggle("later", at + 1e-6 < Number(mark.dataset.step));
-    this.slider.value = Math.round(at);
-    this.clock.textContent = seconds(at);
     const now = this.offences().filter(({plan, finding}) => !this.hidden.has(plan.key) && at >= finding.step && at < finding.step + 6);
     this.caption.replaceChildren(...now.slice(-2).map(({plan, finding}) => make("span", {}, swatch(plan), make("b", {}, `${plan.label}, ${finding.short}: `), finding.text)));
-    if (!this.running) this.options.onTime?.(at);
   }
 
-  toggle() { if (this.running) this.stop(); else this.play(); }
+  show(step) { this.player.show(step); }
 
-  play() {
-    if (this.step >= LAST_STEP) this.show(0);
-    const began = performance.now(), from = this.step;
-    this.button.textContent = "❚❚";
-    this.button.setAttribute("aria-label", "Pause");
-    const tick = (time) => {
-      const step = from + (time - began) / 100;
-      if (step >= LAST_STEP) { this.stop(); this.show(LAST_STEP); return; }
-      this.show(Math.max(from, step));
-      this.running = requestAnimationFrame(tick);
-    };
-    this.running = requestAnimationFrame(tick);
-  }
+  stop() { this.player.stop(); }
 
-  stop() {
-    if (this.running) cancelAnimationFrame(this.running);
-    this.running = 0;
-    this.button.textContent = "▶";
-    this.button.setAttribute("aria-label", "Play");
-    this.options.onTime?.(this.step);
-  }
-
-  // Space plays, arrows step (with shift half a second), Home and End. True where the key was one of these.
-  key(event) {
-    const whole = Math.round(this.step), move = event.shiftKey ? 5 : 1;
-    const actions = {" ": () => this.toggle(), ArrowRight: () => this.jump(whole + move), ArrowLeft: () => this.jump(whole - move), Home: () => this.jump(0), End: () => this.jump(LAST_STEP)};
-    if (!(event.key in actions)) return false;
-    actions[event.key]();
-    return true;
-  }
-
-  jump(step) { this.stop(); this.show(step); }
-}
-
-function placed(here, next, part) {
-  let turn = next[2] - here[2];
-  if (turn > 180) turn -= 360; else if (turn < -180) turn += 360;
-  const at = [here[0] + part * (next[0] - here[0]), here[1] + part * (next[1] - here[1]), here[2] + part * turn];
-  return `translate(${at[0].toFixed(2)} ${at[1].toFixed(2)}) rotate(${at[2].toFixed(1)})`;
+  key(event) { return this.player.key(event); }
 }
 
 export function toneOf(plan) {
@@ -221,8 +176,18 @@ export function swatch(plan) {
   return make("i", {class: `swatch ${toneOf(plan)}`, "aria-hidden": "true"});
 }
 
-function key(data) {
-  const entries = [["k-reference", "PDM-Closed"], ["k-route", "route"], ["k-car", "vehicle"], ["k-ped", "pedestrian"], ["k-bike", "bicycle"], ["k-static", "object"], ["k-red", "red light"], ["k-offence", "offence"]];
+// Lights of a drawing with the spans of steps at which they are red.
+export function lightsOf(svg) {
+  return [...svg.querySelectorAll("[data-red]")].map((light) => [light, light.dataset.red.split(" ").map((span) => span.split("-").map(Number))]);
+}
+
+export function showLights(lights, step) {
+  for (const [light, spans] of lights) light.setAttribute("visibility", spans.some(([from, to]) => step >= from && step <= to) ? "visible" : "hidden");
+}
+
+// What the colours of a drawing mean.
+export function drawingKey(data, reference = true) {
+  const entries = [...(reference ? [["k-reference", "PDM-Closed"]] : []), ["k-route", "route"], ["k-car", "vehicle"], ["k-ped", "pedestrian"], ["k-bike", "bicycle"], ["k-static", "object"], ["k-red", "red light"], ["k-offence", "offence"]];
   const lines = data.plans.map((plan) => make("li", {}, swatch(plan), plan.label));
   return make("ul", {class: "key"}, lines, entries.map(([name, text]) => make("li", {}, make("i", {class: name}), text)));
 }
