@@ -153,7 +153,8 @@ def test_validation_figures_are_means_over_seeds() -> None:
 
 def test_the_file_holds_plain_rows() -> None:
     rows = result_rows(evidence(PLAIN, choices=Choices()))
-    plain = json.loads(results_json(rows))
+    plain = json.loads(results_json(rows, "known"))
+    assert {row.pop("input") for row in plain} == {"known"}
     keys = {"table", "agent", "base", "protocol", "metric", "mean", "low", "high", "seeds", "scenes"}
     for row in plain:
         extra = {"bar", "good", "met"} if row["table"] == "targets" else set()

@@ -15,15 +15,16 @@ from openpair.reproduction.figures import Bar, curves_figure, intervals_figure
 from openpair.reproduction.page_rows import SCORE_NAMES, PageInput, Picture, agents_of, shown
 from openpair.reproduction.page_text import results_page
 from openpair.reproduction.provenance import read_record, read_seconds
-from openpair.reproduction.results import Evidence, ResultRow, find, result_rows, results_json
+from openpair.reproduction.results import Evidence, NetworkInput, ResultRow, find, result_rows, results_json
 from openpair.reproduction.scene_pictures import scene_pictures
 from openpair.reproduction.scoring import TEST_SCENES, UNFILTERED, V1, V2, scored_with, seed_folder
 from openpair.reproduction.seed_scores import SCORE, read_seed_scores, scored_seeds
 from openpair.training.data import DataSpec
 
-PAGE, FIGURES_FILE, IMAGES = "results.md", "results.json", "images"
-PREFIX = "results-"
-"""Images of the page; older ones of this name are removed."""
+IMAGES = "images"
+STEMS: Mapping[NetworkInput, str] = {"sensors": "results", "known": "known-results"}
+"""Names of page and figures, and the beginning of those of images, by what networks read: both tracks lie side by side.
+Older images of the name are removed."""
 
 CHOICES = "choices.json"
 
@@ -51,8 +52,10 @@ def write_results(
     seeds: Sequence[int] | None = None,
     spec: DataSpec = TEST_SCENES,
     scenes_per_kind: int = 2,
+    network_input: NetworkInput = "sensors",
 ) -> WrittenResults:
-    """Write ``docs/results.md``, ``docs/results.json`` and ``docs/images/results-*.svg`` of a scored run.
+    """Write ``docs/results.md``, ``docs/results.json`` and ``docs/images/results-*.svg`` of a scored run; of the known
+    track ``known-results.md`` and so on.
 
     The same run gives the same bytes, whenever and wherever it is written.
 
@@ -63,6 +66,7 @@ def write_results(
         seeds: which seeds; None for all that are scored.
         spec: the test scenes, to draw some.
         scenes_per_kind: scenes of each kind (gains, losses, random) in the gallery; 0 draws none.
+        network_input: what the networks read.
 
     Raises OpenPairError where nothing is scored, or seeds were scored on different scenes.
     """
@@ -70,7 +74,8 @@ def write_results(
     evidence = read_evidence(run, seeds)
     rows = result_rows(evidence)
     dataset = spec.open() if scenes_per_kind else None
-    drawings = draw_figures(run, seeds, rows, evidence.choices, dataset, scenes_per_kind)
+    stem = STEMS[network_input]
+    drawings = draw_figures(run, seeds, rows, evidence.choices, dataset, scenes_per_kind, f"{stem}-")
     images = docs / IMAGES
     images.mkdir(parents=True, exist_ok=True)
     written = []
@@ -78,7 +83,7 @@ def write_results(
         for name, (_, drawing) in kind.items():
             write_atomically(images / name, drawing)
             written.append(images / name)
-    for stale in set(images.glob(f"{PREFIX}*.svg")) - set(written):
+    for stale in set(images.glob(f"{stem}-*.svg")) - set(written):
         stale.unlink()
     page = PageInput(
         evidence=evidence,
@@ -91,10 +96,13 @@ def write_results(
             kind: [Picture(f"{IMAGES}/{name}", caption) for name, (caption, _) in own.items()]
             for kind, own in drawings.items()
         },
+        network_input=network_input,
+        figures=f"{stem}.json",
     )
-    write_atomically(docs / FIGURES_FILE, results_json(rows))
-    write_atomically(docs / PAGE, results_page(page))
-    return WrittenResults(docs / PAGE, docs / FIGURES_FILE, tuple(written), tuple(rows))
+    paths = docs / f"{stem}.md", docs / page.figures
+    write_atomically(paths[1], results_json(rows, network_input))
+    write_atomically(paths[0], results_page(page))
+    return WrittenResults(*paths, tuple(written), tuple(rows))
 
 
 def read_evidence(run: Path, seeds: Sequence[int]) -> Evidence:
@@ -120,13 +128,14 @@ def draw_figures(
     choices: Choices | None,
     dataset: Dataset | None,
     scenes_per_kind: int,
+    prefix: str,
 ) -> Drawings:
     """All figures of the page; kinds that there is nothing to show of are left out."""
     drawings: Drawings = {}
     bars = comparison_bars(rows, choices)
     if bars:
         caption = "PDMS and EPDMS of all agents with 95% intervals over seeds and logs"
-        drawings["comparison"] = {f"{PREFIX}comparison.svg": (caption, intervals_figure(bars))}
+        drawings["comparison"] = {f"{prefix}comparison.svg": (caption, intervals_figure(bars))}
     curves = read_curves(run, seeds)
     for kind, panels, caption in (
         ("learning", learning_panels(curves), "Learning curves of both branches and of the reward model"),
@@ -135,12 +144,12 @@ def draw_figures(
     ):
         if panels:
             columns = 2 if kind == "ablations" else 3
-            drawings[kind] = {f"{PREFIX}{kind}.svg": (caption, curves_figure(panels, columns))}
+            drawings[kind] = {f"{prefix}{kind}.svg": (caption, curves_figure(panels, columns))}
     if dataset is not None:
         pictures = scene_pictures(run, seeds, dataset, per_kind=scenes_per_kind)
         if pictures:
             drawings["scenes"] = {
-                f"{PREFIX}scene-{i + 1}.svg": (picture.caption, picture.drawing) for i, picture in enumerate(pictures)
+                f"{prefix}scene-{i + 1}.svg": (picture.caption, picture.drawing) for i, picture in enumerate(pictures)
             }
     return drawings
 

@@ -12,7 +12,7 @@ from openpair.reproduction.agents import BASE, LABELS, OVER, label_of
 from openpair.reproduction.choices import Choices
 from openpair.reproduction.markdown import number, signed, signed_interval, table_lines
 from openpair.reproduction.provenance import SeedRecord
-from openpair.reproduction.results import BEST_SEQUENTIAL, Evidence, ResultRow, find
+from openpair.reproduction.results import BEST_SEQUENTIAL, Evidence, NetworkInput, ResultRow, find
 from openpair.reproduction.scoring import V1, V2
 from openpair.reproduction.seed_scores import SCORE
 
@@ -46,6 +46,8 @@ class PageInput:
         scored: seed -> hashes of what its scores were made with.
         seconds: seed -> part -> seconds.
         pictures: by kind: "comparison", "learning", "drift", "ablations", "scenes".
+        network_input: what the networks read.
+        figures: name of the file with the same figures.
     """
 
     evidence: Evidence
@@ -55,6 +57,8 @@ class PageInput:
     scored: Mapping[int, Mapping[str, str]]
     seconds: Mapping[int, Mapping[str, float]]
     pictures: Mapping[str, Sequence[Picture]]
+    network_input: NetworkInput = "sensors"
+    figures: str = "results.json"
 
 
 def agents_of(rows: Sequence[ResultRow], choices: Choices | None, *, truth: bool) -> list[str]:

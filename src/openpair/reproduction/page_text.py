@@ -73,12 +73,14 @@ def _head(page: PageInput) -> str:
     ]
     return "\n".join(
         [
-            "# Results",
+            "# Results" if page.network_input == "sensors" else "# Results without vision",
             "",
             "The claim of [PaIR-Drive](https://arxiv.org/abs/2603.13842), measured on the embedded world: does "
             "learning by imitation and by reinforcement side by side drive better than imitation alone, than "
             "fine-tuning, than the same reward model without a tree? The command below writes this page; "
-            "[results.json](results.json) holds the same figures.",
+            f"[{page.figures}]({page.figures}) holds the same figures.",
+            "",
+            INPUTS[page.network_input],
             "",
             *table_lines(("", ""), facts, "ll"),
             "",
@@ -90,6 +92,15 @@ def _head(page: PageInput) -> str:
             "[method](method.md).",
         ]
     )
+
+
+INPUTS = {
+    "sensors": "Networks see cameras and LiDAR here. The same comparison with networks that read the truth: "
+    "[results without vision](known-results.md).",
+    "known": "Networks read the truth here (agents with 1.5 s of history, lanes, lights, edges of the road, and the "
+    "driving command), so that perception limits nobody. With cameras and LiDAR: [results](results.md).",
+}
+"""What networks read, in a sentence."""
 
 
 def _main(page: PageInput) -> str:
@@ -140,7 +151,7 @@ def _manner(choices: Choices) -> str:
 
 
 def _trees(count: int) -> str:
-    return "one tree" if count == 1 else f"{count} trees, each around the mean of the one before,"
+    return "one tree" if count == 1 else f"{count} trees, each around the mean of the one before"
 
 
 def _use(choices: Choices) -> str:

@@ -6,7 +6,7 @@ import json
 import math
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import Any
+from typing import Any, Literal
 
 from openpair.reproduction.agents import BASE, HUMAN, LABELS, RULES, split_name
 from openpair.reproduction.choices import Choices, Tables
@@ -19,6 +19,9 @@ from openpair.reproduction.statistics import (
     paired_over_seeds,
 )
 from openpair.reproduction.targets import TARGETS, Target, plug_in_target
+
+NetworkInput = Literal["sensors", "known"]
+"""What networks read: sensors, or the truth without vision."""
 
 BEST_SEQUENTIAL = "best_sequential"
 BAD_PDMS, BAD_EPDMS = 0.85, 0.80
@@ -231,9 +234,11 @@ def validation_rows(validation: Mapping[int, Tables]) -> list[ResultRow]:
     return rows
 
 
-def results_json(rows: Sequence[ResultRow]) -> str:
-    """Text of results.json: one row a line. Rows of the table "targets" have ``bar``, ``good`` and ``met`` besides."""
-    return "[\n" + ",\n".join(json.dumps(_plain(row), allow_nan=False) for row in rows) + "\n]\n"
+def results_json(rows: Sequence[ResultRow], network_input: NetworkInput = "sensors") -> str:
+    """Text of results.json: one row a line, each with what the networks read as ``input``. Rows of the table "targets"
+    have ``bar``, ``good`` and ``met`` besides."""
+    lines = (json.dumps(_plain(row) | {"input": network_input}, allow_nan=False) for row in rows)
+    return "[\n" + ",\n".join(lines) + "\n]\n"
 
 
 def _plain(row: ResultRow) -> dict[str, Any]:
