@@ -40,6 +40,9 @@ class LineBranch(Branch):
         self.weight *= 0.99
         return {"loss": loss.item()}
 
+    def tokens_of(self, index: int) -> list[str]:
+        return [f"point-{i}" for i in self.order.indices(index)]
+
     def validate(self) -> dict[str, float]:
         return {"bias": self.network.bias.item()}
 
@@ -91,7 +94,7 @@ def test_a_run_with_another_configuration_is_not_resumed(tmp_path: Path) -> None
 
 def test_divergence_is_said_at_once(tmp_path: Path) -> None:
     run = start(LineBranch(learning_rate=float("inf")), tmp_path)
-    with pytest.raises(OpenPairError, match="diverged at step"):
+    with pytest.raises(OpenPairError, match=r"diverged at step \d+: .*its scenes are point-\d"):
         run_interleaved([run])
 
 

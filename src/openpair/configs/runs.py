@@ -32,13 +32,14 @@ from openpair.rewards.config import RewardNetworkConfig
 from openpair.samplers.base import Sampler
 from openpair.samplers.perturbations import as_many, control_candidates, noisy_roots, perturb
 from openpair.training.batch import SceneBatch
-from openpair.training.branch import Branch
+from openpair.training.branch import WHOLE, BatchSplit, Branch
 from openpair.training.candidate_pool import CandidatePool, Proposer, build_pool
 from openpair.training.data import EarlierScenes, StoreLocation, TrainingData
 from openpair.training.fine_tuning import FineTuningBranch
 from openpair.training.imitation import ImitationBranch
 from openpair.training.loop import BranchRun, Listener, Progress
 from openpair.training.parallel import Starter
+from openpair.training.ranks import Ranks
 from openpair.training.reinforcement import ReinforcementBranch
 from openpair.training.reward_model import RewardModelBranch
 
@@ -67,6 +68,7 @@ class RunPlan:
         validation: stores of the validation scenes, or None.
         folder: run folder.
         anchors: file with what the policy would fit to the training scenes otherwise (DiffusionDrive's anchors).
+        split: how batches are split between ranks and micro-batches; it decides no result.
     """
 
     config: ExperimentConfig
@@ -74,6 +76,7 @@ class RunPlan:
     validation: StoreLocation | None
     folder: Path
     anchors: Path | None = None
+    split: BatchSplit = WHOLE
 
     def starter(self, branch: str) -> Starter:
         """Starter of "il", "rl" or "reward"."""
@@ -99,6 +102,7 @@ def start_imitation(plan: RunPlan, device: str, listener: Listener) -> BranchRun
         validation,
         seed=plan.branch_seed("il"),
         save=_saver(plan, "il", train),
+        split=plan.split,
     )
     return _run(plan, branch, train, plan.config.imitation, listener)
 
@@ -115,6 +119,7 @@ def start_reinforcement(plan: RunPlan, device: str, listener: Listener) -> Branc
         reward=train.reward(),
         seed=plan.branch_seed("rl"),
         save=_saver(plan, "rl", train),
+        split=plan.split,
         earlier=_earlier(plan.config, train),
     )
     return _run(plan, branch, train, plan.config.reinforcement, listener)
@@ -140,6 +145,7 @@ def start_reward_model(plan: RunPlan, device: str, listener: Listener) -> Branch
         (validation, pools["validation"]) if validation else None,
         seed=plan.branch_seed("reward"),
         save=_saver(plan, "reward", train),
+        split=plan.split,
         refresh=_refresher(plan, train, sampler, device, listener),
     )
     return _run(plan, branch, train, plan.config.reward_model, listener)
@@ -160,6 +166,7 @@ def start_sequential(scheme: str, plan: RunPlan, device: str, listener: Listener
         reward=train.reward(),
         seed=plan.branch_seed(scheme),
         save=_saver(plan, scheme, train),
+        split=plan.split,
     )
     identity = fingerprint(plan, train, [settings, _file_hash(plan.folder / POLICY_FILE)])
     return BranchRun(branch, plan.folder / scheme, plan.config.loop, identity, listener)
@@ -253,17 +260,31 @@ def _pool(
     parts = [to_plain(settings, unused=False), plan.branch_seed("reward"), data.fingerprint(), sampler_hash]
     identity = json.dumps([*parts, "extended comfort"] if plan.config.extended_comfort_reward else parts)
     path = plan.folder / "reward" / f"pool-{name}-{hashlib.sha256(identity.encode()).hexdigest()[:16]}.safetensors"
-    if not path.exists():
+    ranks = plan.split.ranks
+    if not ranks.of_leader(path.exists()):
         pool = build_pool(
             data,
             data.reward(threads=torch.get_num_threads()),
             proposer(settings, sampler.eval(), device),
             seed=plan.branch_seed("reward"),
             earlier=_earlier(plan.config, data),
-            on_progress=lambda done, total: listener(Progress(f"candidates {name}", done, total, {})),
+            on_progress=_from_leader(ranks, listener, f"candidates {name}"),
+            ranks=ranks,
         )
-        pool.save(path)
+        _save_pool(ranks, pool, path)
     return CandidatePool.load(path)
+
+
+def _save_pool(ranks: Ranks, pool: CandidatePool, path: Path) -> None:
+    """Write a pool on the rank that writes; the others wait for it."""
+    if ranks.leads:
+        pool.save(path)
+    ranks.of_leader(None)
+
+
+def _from_leader(ranks: Ranks, listener: Listener, what: str) -> Callable[[int, int], None]:
+    """Tells a listener how far a pool is, on the rank that writes."""
+    return lambda done, total: listener(Progress(what, done, total, {})) if ranks.leads else None
 
 
 def _refresher(
@@ -274,21 +295,24 @@ def _refresher(
 
     def refresh(model: RewardModel, number: int, may_build: bool) -> CandidatePool:
         path = plan.folder / "reward" / f"refresh-{number}-{identity}.safetensors"
-        if not path.exists():
+        ranks = plan.split.ranks
+        if not ranks.of_leader(path.exists()):
             if not may_build:
                 raise OpenPairError(
                     "candidates that the reward model learned from are no longer there",
                     where=path,
                     fix="Delete the folder to train the reward model again",
                 )
-            build_pool(
+            pool = build_pool(
                 train,
                 train.reward(threads=torch.get_num_threads()),
                 choices_proposer(plan.config.pool, sampler.eval(), model.eval(), device),
                 seed=zlib.crc32(f"{plan.branch_seed('reward')}/{number}".encode()),
                 earlier=_earlier(plan.config, train),
-                on_progress=lambda done, total: listener(Progress(f"refresh {number}", done, total, {})),
-            ).save(path)
+                on_progress=_from_leader(ranks, listener, f"refresh {number}"),
+                ranks=ranks,
+            )
+            _save_pool(ranks, pool, path)
         return CandidatePool.load(path)
 
     return refresh

@@ -40,11 +40,13 @@ class LoopConfig:
         log_every: steps between two logged means of the training figures.
         validate_every: steps between two validations; 0 validates only at the end.
         save_every: steps between two saved states.
+        save_seconds: time between two saved states at most; what an interruption costs [s].
     """
 
     log_every: int = 20
     validate_every: int = 0
     save_every: int = 100
+    save_seconds: float = later(180.0)
 
 
 @dataclass(frozen=True)

@@ -6,15 +6,16 @@ import json
 import math
 import time
 import zlib
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 import torch
+from torch import Tensor
 
 from openpair.errors import OpenPairError
 from openpair.files import write_atomically
-from openpair.training.branch import Branch
+from openpair.training.branch import Branch, Figures
 from openpair.training.config import LoopConfig
 from openpair.training.curve_file import CURVE_FILE, read_curve
 from openpair.training.state import ResumePoint, load_state, save_state
@@ -37,6 +38,12 @@ class Progress:
     figures: dict[str, float]
 
 
+NAMED_TOKENS = 8
+"""So many scenes of a step that diverged are named in the sentence."""
+
+DIVERGED_FILE = "diverged.txt"
+"""Tokens of all scenes of the step that diverged."""
+
 Listener = Callable[[Progress], None]
 
 
@@ -49,13 +56,22 @@ class BranchRun:
         self.config = config
         self.fingerprint = fingerprint
         self.listener = listener
+        self.ranks = branch.split.ranks
         start = load_state(folder, branch, fingerprint=fingerprint)
+        self.ranks.agree(
+            start.next_step,
+            "sees another saved state",
+            where=folder,
+            fix="Put the run folder where all ranks see it",
+        )
         self.next_step, self.seconds = start.next_step, start.seconds
-        self._pending = start.pending
+        self._pending: list[Figures] = [dict(figures) for figures in start.pending]
         self._last: dict[str, float] = {}
-        folder.mkdir(parents=True, exist_ok=True)
+        self._saved_at = time.monotonic()
         self._curve = folder / CURVE_FILE
-        self._forget_after(self.next_step)
+        if self.ranks.leads:
+            folder.mkdir(parents=True, exist_ok=True)
+            self._forget_after(self.next_step)
         self._report()
 
     @property
@@ -67,35 +83,74 @@ class BranchRun:
         started = time.perf_counter()
         # Dropout draws from torch's global generator: seeded step by step, it depends neither on what else runs in this
         # process nor on where the run was resumed.
-        torch.manual_seed(zlib.crc32(f"{self.fingerprint}/{self.branch.name}/{self.next_step}".encode()))
-        figures = self.branch.step(self.next_step)
-        bad = [name for name, value in figures.items() if not math.isfinite(value)]
-        if bad:
-            raise OpenPairError(
-                f"training diverged at step {self.next_step}: {', '.join(bad)} is not finite",
-                where=f"branch {self.branch.name}",
-                fix="Lower the learning rate; the last saved state is from before the divergence",
-            )
+        seed = zlib.crc32(f"{self.fingerprint}/{self.branch.name}/{self.next_step}".encode())
+        torch.manual_seed(seed)
+        if torch.cuda.is_available() and not self.ranks.alone:
+            torch.cuda.manual_seed(seed + self.ranks.index)  # its dropout is not drawn for the whole batch
+        try:
+            figures = self.branch.step(self.next_step)
+        except OpenPairError:
+            self._settle()  # divergence is the cause of whatever it leads to
+            raise
         self._pending.append(figures)
         self.next_step += 1
         last = self.done
         if last or self.next_step % self.config.log_every == 0:
-            self._log(mean_figures(self._pending))
+            self._log(mean_figures(self._settle()))
             self._pending = []
         if last or (self.config.validate_every and self.next_step % self.config.validate_every == 0):
+            self._settle()
             self._log({f"val_{k}": v for k, v in self.branch.validate().items()})
         self.seconds += time.perf_counter() - started
-        if last or self.next_step % self.config.save_every == 0:
-            point = ResumePoint(self.next_step, self.seconds, self._pending)
-            save_state(self.folder, self.branch, point, fingerprint=self.fingerprint)
-        if last:
+        waited = self.ranks.leads and time.monotonic() - self._saved_at > self.config.save_seconds
+        if last or waited or self.next_step % self.config.save_every == 0:
+            self.save()
+        if last and self.ranks.leads:
             self.branch.export(self.folder, {**self._last, "train_seconds": self.seconds})
         self._report()
+
+    def save(self) -> None:
+        """Save the state, on the rank that writes. Raises OpenPairError on divergence: such a state is not kept."""
+        pending = self._settle()
+        if self.ranks.leads:
+            save_state(
+                self.folder,
+                self.branch,
+                ResumePoint(self.next_step, self.seconds, pending),
+                fingerprint=self.fingerprint,
+            )
+        self._saved_at = time.monotonic()
+
+    def _settle(self) -> list[dict[str, float]]:
+        """The pending figures as numbers, for which a GPU is waited for. Raises OpenPairError on divergence."""
+        pending = as_numbers(self._pending)
+        self._pending = [dict(figures) for figures in pending]
+        for step, figures in enumerate(pending, self.next_step - len(pending)):
+            bad = [name for name, value in figures.items() if not math.isfinite(value)]
+            if bad:
+                raise OpenPairError(
+                    f"training diverged at step {step}: {', '.join(bad)} is not finite; {self._scenes_of(step)}",
+                    where=f"branch {self.branch.name}",
+                    fix="Lower the learning rate; the last saved state is from before the divergence",
+                )
+        return pending
+
+    def _scenes_of(self, step: int) -> str:
+        """The scenes of a step: in words, and in a file of the run folder where they are many."""
+        tokens = self.branch.tokens_of(step)
+        if len(tokens) <= NAMED_TOKENS:
+            return f"its scenes are {', '.join(tokens)}"
+        path = self.folder / DIVERGED_FILE
+        if self.ranks.leads:
+            write_atomically(path, "".join(f"{token}\n" for token in tokens))
+        return f"its {len(tokens)} scenes are {', '.join(tokens[:NAMED_TOKENS])} ... (all in {path})"
 
     def _log(self, figures: dict[str, float]) -> None:
         if not figures:
             return
         self._last.update(figures)
+        if not self.ranks.leads:
+            return
         with self._curve.open("a") as stream:
             stream.write(json.dumps({"step": self.next_step, **figures}) + "\n")
 
@@ -107,7 +162,16 @@ class BranchRun:
         write_atomically(self._curve, "".join(json.dumps(point) + "\n" for point in kept))
 
     def _report(self) -> None:
+        if not self.ranks.leads:
+            return
         self.listener(Progress(self.branch.name, self.next_step, self.branch.total_steps, dict(self._last)))
+
+
+def as_numbers(rows: Sequence[Figures]) -> list[dict[str, float]]:
+    """Figures of steps as numbers: all tensors among them, of one device, are read at once."""
+    tensors = [value for row in rows for value in row.values() if isinstance(value, Tensor)]
+    numbers = iter(torch.stack([t.detach().float().reshape(()) for t in tensors]).tolist() if tensors else [])
+    return [{k: next(numbers) if isinstance(v, Tensor) else v for k, v in row.items()} for row in rows]
 
 
 def mean_figures(figures: list[dict[str, float]]) -> dict[str, float]:
