@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from functools import partial
@@ -29,6 +30,9 @@ class Train:
     "il", "rl" and "reward" train one network; "reward" needs a finished "rl" in the same folder. "sequential",
     "sequential_regularised" and "iterative" fine-tune the finished "il" itself, for comparison. The same command
     resumes an interrupted run.
+
+    Several processes, on one machine or more, divide every batch between them: torchrun --nproc-per-node 8 -m openpair
+    train il ... (docs/training_at_scale.md).
 
     Every setting of the preset can be changed: --imitation.steps 5000, --reinforcement.advantage group_normalised.
 
@@ -94,6 +98,12 @@ class Train:
     workers: int = 0
     """Processes that prepare data; 0 means one per CPU core."""
 
+    ranks: tuple[str, ...] = ()
+    """parallel under torchrun: processes of each branch, as in 'il=3 rl=5'; default: the division that ends first."""
+
+    micro_batch: int = 0
+    """At most so many scenes at once on each device; a step's gradients are then added over several passes. 0: all."""
+
     config: Annotated[ExperimentConfig, tyro.conf.arg(name="")] = field(default_factory=BASES["demo"])
     """The settings, from the preset."""
 
@@ -107,10 +117,15 @@ class Train:
 
     def run(self) -> int:
         """Prepare data, train, say where the networks are."""
+        from rich.console import Console
+
         from openpair.configs.train import train
         from openpair.progress import ProgressView
 
-        with ProgressView() as view:
+        leads = os.environ.get("RANK", "0") == "0"
+        # Of several ranks one may draw bars; others that lead a branch print lines.
+        console = None if leads else Console(stderr=True, force_terminal=False)
+        with ProgressView(console) as view:
             files = train(
                 self.what,
                 self.out,
@@ -125,10 +140,12 @@ class Train:
                 devices=self.devices,
                 interleave=self.interleave,
                 workers=self.workers,
+                ranks=self.ranks,
+                micro_batch=self.micro_batch,
                 on_build=partial(show_build, view),
                 listener=partial(show_branch, view),
             )
-        for file in files.values():
+        for file in files.values() if leads else ():
             print(file)
         return 0
 

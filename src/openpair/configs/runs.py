@@ -32,14 +32,15 @@ from openpair.rewards.config import RewardNetworkConfig
 from openpair.samplers.base import Sampler
 from openpair.samplers.perturbations import as_many, control_candidates, noisy_roots, perturb
 from openpair.training.batch import SceneBatch
-from openpair.training.branch import WHOLE, BatchSplit, Branch
+from openpair.training.branch import BatchSplit, Branch
 from openpair.training.candidate_pool import CandidatePool, Proposer, build_pool
 from openpair.training.data import EarlierScenes, StoreLocation, TrainingData
+from openpair.training.division import split_for
 from openpair.training.fine_tuning import FineTuningBranch
 from openpair.training.imitation import ImitationBranch
 from openpair.training.loop import BranchRun, Listener, Progress
 from openpair.training.parallel import Starter
-from openpair.training.ranks import Ranks
+from openpair.training.ranks import ALONE, Ranks
 from openpair.training.reinforcement import ReinforcementBranch
 from openpair.training.reward_model import RewardModelBranch
 
@@ -68,7 +69,8 @@ class RunPlan:
         validation: stores of the validation scenes, or None.
         folder: run folder.
         anchors: file with what the policy would fit to the training scenes otherwise (DiffusionDrive's anchors).
-        split: how batches are split between ranks and micro-batches; it decides no result.
+        ranks: the processes that train the branch.
+        micro_batch: at most so many scenes at once on each, 0 for any number.
     """
 
     config: ExperimentConfig
@@ -76,7 +78,12 @@ class RunPlan:
     validation: StoreLocation | None
     folder: Path
     anchors: Path | None = None
-    split: BatchSplit = WHOLE
+    ranks: Ranks = ALONE
+    micro_batch: int = 0
+
+    def split(self, branch: str) -> BatchSplit:
+        """How the batches of a branch are split; it decides no result. Raises OpenPairError where they cannot be."""
+        return split_for(self.ranks, branch_settings(self.config, branch).batch_size, self.micro_batch)
 
     def starter(self, branch: str) -> Starter:
         """Starter of "il", "rl" or "reward"."""
@@ -102,7 +109,7 @@ def start_imitation(plan: RunPlan, device: str, listener: Listener) -> BranchRun
         validation,
         seed=plan.branch_seed("il"),
         save=_saver(plan, "il", train),
-        split=plan.split,
+        split=plan.split("il"),
     )
     return _run(plan, branch, train, plan.config.imitation, listener)
 
@@ -119,7 +126,7 @@ def start_reinforcement(plan: RunPlan, device: str, listener: Listener) -> Branc
         reward=train.reward(),
         seed=plan.branch_seed("rl"),
         save=_saver(plan, "rl", train),
-        split=plan.split,
+        split=plan.split("rl"),
         earlier=_earlier(plan.config, train),
     )
     return _run(plan, branch, train, plan.config.reinforcement, listener)
@@ -145,7 +152,7 @@ def start_reward_model(plan: RunPlan, device: str, listener: Listener) -> Branch
         (validation, pools["validation"]) if validation else None,
         seed=plan.branch_seed("reward"),
         save=_saver(plan, "reward", train),
-        split=plan.split,
+        split=plan.split("reward"),
         refresh=_refresher(plan, train, sampler, device, listener),
     )
     return _run(plan, branch, train, plan.config.reward_model, listener)
@@ -166,7 +173,7 @@ def start_sequential(scheme: str, plan: RunPlan, device: str, listener: Listener
         reward=train.reward(),
         seed=plan.branch_seed(scheme),
         save=_saver(plan, scheme, train),
-        split=plan.split,
+        split=plan.split(scheme),
     )
     identity = fingerprint(plan, train, [settings, _file_hash(plan.folder / POLICY_FILE)])
     return BranchRun(branch, plan.folder / scheme, plan.config.loop, identity, listener)
@@ -178,6 +185,12 @@ _START: dict[str, Callable[[RunPlan, str, Listener], BranchRun]] = {
     "reward": start_reward_model,
     **{scheme: partial(start_sequential, scheme) for scheme in SEQUENTIAL_SCHEMES},
 }
+
+
+def branch_settings(config: ExperimentConfig, branch: str) -> Any:
+    """The training settings of a branch: all have ``steps``, ``batch_size`` and ``optimiser``."""
+    named = {"il": "imitation", "rl": "reinforcement", "reward": "reward_model"}
+    return getattr(config, named.get(branch, branch))
 
 
 def reward_model_config(config: ExperimentConfig) -> RewardNetworkConfig:
@@ -260,7 +273,7 @@ def _pool(
     parts = [to_plain(settings, unused=False), plan.branch_seed("reward"), data.fingerprint(), sampler_hash]
     identity = json.dumps([*parts, "extended comfort"] if plan.config.extended_comfort_reward else parts)
     path = plan.folder / "reward" / f"pool-{name}-{hashlib.sha256(identity.encode()).hexdigest()[:16]}.safetensors"
-    ranks = plan.split.ranks
+    ranks = plan.ranks
     if not ranks.of_leader(path.exists()):
         pool = build_pool(
             data,
@@ -295,7 +308,7 @@ def _refresher(
 
     def refresh(model: RewardModel, number: int, may_build: bool) -> CandidatePool:
         path = plan.folder / "reward" / f"refresh-{number}-{identity}.safetensors"
-        ranks = plan.split.ranks
+        ranks = plan.ranks
         if not ranks.of_leader(path.exists()):
             if not may_build:
                 raise OpenPairError(

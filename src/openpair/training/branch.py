@@ -60,14 +60,8 @@ class BatchSplit:
         """Parts that a batch is cut into."""
         return self.ranks.size * self.micro_batches
 
-    def check(self, batch_size: int, scenes: int) -> None:
-        """Raise OpenPairError for batches that cannot be split so, or that are larger than the scenes are many."""
-        if batch_size > scenes:
-            raise OpenPairError(
-                f"a batch of {batch_size} is more than the {scenes} scenes to learn from",
-                where="batch_size",
-                fix="Give a smaller batch, or more scenes",
-            )
+    def check(self, batch_size: int) -> None:
+        """Raise OpenPairError for batches that cannot be split so."""
         if batch_size % self.parts:
             divided = f"{self.ranks.size} ranks" + (f" x {self.micro_batches} micro-batches" * (self.micro_batches > 1))
             raise OpenPairError(
@@ -130,7 +124,13 @@ class Branch(ABC):
         save: Save,
         split: BatchSplit = WHOLE,
     ) -> None:
-        split.check(config.batch_size, len(train.tokens))
+        split.check(config.batch_size)
+        if config.batch_size > len(train.tokens):
+            raise OpenPairError(
+                f"a batch of {config.batch_size} is more than the {len(train.tokens)} scenes to learn from",
+                where="batch_size",
+                fix="Give a smaller batch, or more scenes",
+            )
         self.network = network
         self.config = config
         self.total_steps = total_steps

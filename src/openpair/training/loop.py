@@ -4,9 +4,12 @@ from __future__ import annotations
 
 import json
 import math
+import signal
+import threading
 import time
 import zlib
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -37,6 +40,9 @@ class Progress:
     total_steps: int
     figures: dict[str, float]
 
+
+TERMINATED = 128 + signal.SIGTERM
+"""Exit status of a training run that was told to stop."""
 
 NAMED_TOKENS = 8
 """So many scenes of a step that diverged are named in the sentence."""
@@ -107,6 +113,8 @@ class BranchRun:
             self.save()
         if last and self.ranks.leads:
             self.branch.export(self.folder, {**self._last, "train_seconds": self.seconds})
+        if last:
+            self.ranks.of_leader(None)  # no rank goes on before the network is there
         self._report()
 
     def save(self) -> None:
@@ -181,6 +189,34 @@ def mean_figures(figures: list[dict[str, float]]) -> dict[str, float]:
 
 
 def run_interleaved(runs: list[BranchRun]) -> None:
-    """Advance all runs by turns until each is done: always the one that has done the smaller share of its steps."""
-    while pending := [run for run in runs if not run.done]:
-        min(pending, key=lambda run: run.next_step / run.branch.total_steps).advance()
+    """Advance all runs by turns until each is done: always the one that has done the smaller share of its steps.
+
+    SIGTERM is obeyed after the step that is under way, on any rank: states are saved, and SystemExit is raised with
+    status 143.
+    """
+    with sigterm_noted() as is_asked:
+        while pending := [run for run in runs if not run.done]:
+            run = min(pending, key=lambda run: run.next_step / run.branch.total_steps)
+            run.advance()
+            if run.ranks.any(is_asked()):
+                for unfinished in runs:
+                    if not unfinished.done:
+                        unfinished.save()
+                raise SystemExit(TERMINATED)
+
+
+@contextmanager
+def sigterm_noted() -> Iterator[Callable[[], bool]]:
+    """SIGTERM, which a cluster sends before it ends a job, is noted; gives whether it has come.
+
+    Outside of the main thread, where Python handles no signals, it has not.
+    """
+    if threading.current_thread() is not threading.main_thread():
+        yield lambda: False
+        return
+    come: list[int] = []
+    before = signal.signal(signal.SIGTERM, lambda number, frame: come.append(number))
+    try:
+        yield lambda: bool(come)
+    finally:
+        signal.signal(signal.SIGTERM, before)
