@@ -62,9 +62,10 @@ def read_launch(environment: Mapping[str, str] = os.environ) -> Launch | None:
     try:
         return _launch(environment)
     except OpenPairError:
-        if environment.get("RANK", "0") == "0":
-            raise
-        raise SystemExit(2) from None
+        rank = environment.get("RANK", "0")
+        if rank.isdecimal() and int(rank) > 0:
+            raise SystemExit(2) from None
+        raise
 
 
 def _launch(environment: Mapping[str, str]) -> Launch | None:

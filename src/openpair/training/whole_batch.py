@@ -123,9 +123,9 @@ def batch_norm(
     count = x.numel() // channels * ranks.size
     with torch.no_grad():
         if running_mean is not None:
-            running_mean.lerp_(mean.to(running_mean.dtype), momentum)
+            running_mean.data.lerp_(mean.to(running_mean.dtype), momentum)
         if running_var is not None:
-            running_var.lerp_((variance * (count / max(count - 1, 1))).to(running_var.dtype), momentum)
+            running_var.data.lerp_((variance * (count / max(count - 1, 1))).to(running_var.dtype), momentum)
     return out
 
 
