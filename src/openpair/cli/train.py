@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Sequence
+import sys
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
@@ -125,7 +127,7 @@ class Train:
         leads = os.environ.get("RANK", "0") == "0"
         # Of several ranks one may draw bars; others that lead a branch print lines.
         console = None if leads else Console(stderr=True, force_terminal=False)
-        with ProgressView(console) as view:
+        with _said_why_stopped(leads), ProgressView(console) as view:
             files = train(
                 self.what,
                 self.out,
@@ -148,6 +150,19 @@ class Train:
         for file in files.values() if leads else ():
             print(file)
         return 0
+
+
+@contextmanager
+def _said_why_stopped(speaks: bool) -> Iterator[None]:
+    """Says in one sentence why the command ends where SIGTERM, and nothing else, ends it."""
+    try:
+        yield
+    except SystemExit as stop:
+        from openpair.training.loop import TERMINATED
+
+        if speaks and stop.code == TERMINATED:
+            print("openpair train: stopped by SIGTERM; run the same command again to go on.", file=sys.stderr)
+        raise
 
 
 def show_build(view: ProgressView, split: str, what: str, done: int, total: int) -> None:

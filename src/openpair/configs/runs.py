@@ -254,7 +254,7 @@ def _saver(plan: RunPlan, branch: str, train: TrainingData) -> Callable[[Path, n
     def save(folder: Path, network: nn.Module, metrics: dict[str, float]) -> None:
         assert isinstance(network, RegisteredNetwork)
         save_checkpoint(
-            plan.folder / BRANCH_FILES[branch],
+            folder / BRANCH_FILES[branch].name,
             network,
             seed=plan.config.seed,
             metrics=metrics,

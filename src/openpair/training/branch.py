@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from openpair.errors import OpenPairError
+from openpair.training.averaging import WeightAverage
 from openpair.training.batch import SceneBatch, SceneSource
 from openpair.training.config import OptimiserConfig
 from openpair.training.loader import BatchLoader
@@ -73,6 +74,9 @@ class BatchSplit:
 
 WHOLE = BatchSplit()
 
+AVERAGE = "average."
+"""What names of averaged weights begin with, among the tensors of a state."""
+
 
 @dataclass(frozen=True)
 class BatchPart:
@@ -98,6 +102,10 @@ class Branch(ABC):
     A branch owns its network, optimiser, data order and random generator. Two branches share nothing, so running
     them singly, interleaved or in separate processes gives the same weights.
 
+    Attributes:
+        average: moving average of the weights, where the run keeps one; validated and exported in their place.
+        best_figure: figure of :meth:`validate` that says which network is best; highest, unless ``best_is_lowest``.
+
     Args:
         network: on its device.
         config: settings.
@@ -112,6 +120,9 @@ class Branch(ABC):
     network: nn.Module
     config: BranchSettings
     split: BatchSplit = WHOLE
+    average: WeightAverage | None = None
+    best_figure: str = ""
+    best_is_lowest: bool = False
 
     def __init__(
         self,
@@ -193,7 +204,7 @@ class Branch(ABC):
             index: of the step.
 
         Returns:
-            The figures, means over the parts of all ranks, and ``gradient_norm`` before clipping.
+            The figures, means over the parts of all ranks, ``gradient_norm`` before clipping, and ``learning_rate``.
         """
         schedule_rate(self.optimiser, self.config.optimiser, step=index, total_steps=self.total_steps)
         self.optimiser.zero_grad(set_to_none=True)
@@ -209,7 +220,7 @@ class Branch(ABC):
             self.split.ranks.average([*gradients, *(v for v in means.values() if isinstance(v, Tensor))])
         norm = nn.utils.clip_grad_norm_(self.network.parameters(), self.config.optimiser.clip_norm)
         self.optimiser.step()
-        return {**means, "gradient_norm": norm}
+        return {**means, "gradient_norm": norm, "learning_rate": float(self.optimiser.param_groups[0]["lr"])}
 
     def _share(self, index: int) -> SceneBatch:
         """The scenes of step ``index`` that are this rank's, where they were loaded; kept for further passes."""
@@ -253,6 +264,8 @@ class Branch(ABC):
             for slot, value in slots.items():
                 tensors[f"optimiser.{index}.{slot}"] = torch.as_tensor(value)
         tensors["generator"] = self.generator.get_state()
+        if self.average is not None:
+            tensors |= {f"{AVERAGE}{name}": value for name, value in self.average.tensors.items()}
         return tensors
 
     def restore_tensors(self, tensors: dict[str, Tensor]) -> None:
@@ -268,6 +281,8 @@ class Branch(ABC):
             {"state": state, "param_groups": self.optimiser.state_dict()["param_groups"]},
         )
         self.generator.set_state(tensors["generator"])
+        if self.average is not None:
+            self.average.restore({k[len(AVERAGE) :]: v for k, v in tensors.items() if k.startswith(AVERAGE)})
 
 
 def _mean(rows: list[Mapping[str, Tensor | float]]) -> Figures:

@@ -78,6 +78,7 @@ class FineTuningBranch(Branch):
         split: how batches are split.
     """
 
+    best_figure = "score"
     network: ImitationPolicy
     config: FineTuningConfig
 

@@ -27,6 +27,8 @@ class ImitationBranch(Branch):
     """
 
     name = "il"
+    best_figure = "distance_m"
+    best_is_lowest = True
     network: ImitationPolicy
     config: ImitationConfig
 

@@ -8,8 +8,8 @@ import signal
 import threading
 import time
 import zlib
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -18,9 +18,11 @@ from torch import Tensor
 
 from openpair.errors import OpenPairError
 from openpair.files import write_atomically
+from openpair.training.averaging import WeightAverage
 from openpair.training.branch import Branch, Figures
 from openpair.training.config import LoopConfig
 from openpair.training.curve_file import CURVE_FILE, read_curve
+from openpair.training.snapshots import BEST, is_better, keep_snapshot
 from openpair.training.state import ResumePoint, load_state, save_state
 
 
@@ -63,6 +65,8 @@ class BranchRun:
         self.fingerprint = fingerprint
         self.listener = listener
         self.ranks = branch.split.ranks
+        if config.average:
+            branch.average = WeightAverage(branch.network, config.average)
         start = load_state(folder, branch, fingerprint=fingerprint)
         self.ranks.agree(
             start.next_step,
@@ -73,6 +77,7 @@ class BranchRun:
         self.next_step, self.seconds = start.next_step, start.seconds
         self._pending: list[Figures] = [dict(figures) for figures in start.pending]
         self._last: dict[str, float] = {}
+        self._best: float | None = None
         self._saved_at = time.monotonic()
         self._curve = folder / CURVE_FILE
         if self.ranks.leads:
@@ -99,6 +104,8 @@ class BranchRun:
             self._settle()  # divergence is the cause of whatever it leads to
             raise
         self._pending.append(figures)
+        if self.branch.average is not None:
+            self.branch.average.update(self.next_step)
         self.next_step += 1
         last = self.done
         if last or self.next_step % self.config.log_every == 0:
@@ -106,13 +113,14 @@ class BranchRun:
             self._pending = []
         if last or (self.config.validate_every and self.next_step % self.config.validate_every == 0):
             self._settle()
-            self._log({f"val_{k}": v for k, v in self.branch.validate().items()})
+            self._validate()
         self.seconds += time.perf_counter() - started
         waited = self.ranks.leads and time.monotonic() - self._saved_at > self.config.save_seconds
         if last or waited or self.next_step % self.config.save_every == 0:
             self.save()
         if last and self.ranks.leads:
-            self.branch.export(self.folder, {**self._last, "train_seconds": self.seconds})
+            with self._averaged():
+                self.branch.export(self.folder, {**self._last, "train_seconds": self.seconds})
         if last:
             self.ranks.of_leader(None)  # no rank goes on before the network is there
         self._report()
@@ -128,6 +136,22 @@ class BranchRun:
                 fingerprint=self.fingerprint,
             )
         self._saved_at = time.monotonic()
+
+    def _averaged(self) -> AbstractContextManager[None]:
+        """The network has its averaged weights in this context, where the run keeps them."""
+        return nullcontext() if self.branch.average is None else self.branch.average.applied()
+
+    def _validate(self) -> None:
+        """Log the figures of the validation scenes, and keep the network where it is to be kept."""
+        name = f"val_{self.branch.best_figure}"
+        with self._averaged():
+            best = self._best
+            self._log({f"val_{k}": v for k, v in self.branch.validate().items()})
+            if not self.ranks.leads:
+                return
+            keep_snapshot(self.branch, self.folder, self.next_step, self._last, self.config)
+            if self.config.keep_best and name in self._last and is_better(self.branch, self._last[name], best):
+                self.branch.export(self.folder / BEST, dict(self._last))
 
     def _settle(self) -> list[dict[str, float]]:
         """The pending figures as numbers, for which a GPU is waited for. Raises OpenPairError on divergence."""
@@ -156,17 +180,24 @@ class BranchRun:
     def _log(self, figures: dict[str, float]) -> None:
         if not figures:
             return
-        self._last.update(figures)
+        self._take(figures)
         if not self.ranks.leads:
             return
         with self._curve.open("a") as stream:
             stream.write(json.dumps({"step": self.next_step, **figures}) + "\n")
 
+    def _take(self, figures: Mapping[str, float]) -> None:
+        """Remember the latest figures, and the best of the one that says which network is best."""
+        self._last.update(figures)
+        value = figures.get(f"val_{self.branch.best_figure}")
+        if value is not None and is_better(self.branch, value, self._best):
+            self._best = value
+
     def _forget_after(self, step: int) -> None:
         """Drop curve points of steps that will be done again, and remember the latest of those that stay."""
         kept = [point for point in read_curve(self.folder) if point["step"] <= step]
         for point in kept:
-            self._last.update({k: v for k, v in point.items() if k != "step"})
+            self._take({k: v for k, v in point.items() if k != "step"})
         write_atomically(self._curve, "".join(json.dumps(point) + "\n" for point in kept))
 
     def _report(self) -> None:

@@ -78,6 +78,7 @@ class ReinforcementBranch(Branch):
     """
 
     name = "rl"
+    best_figure = "best_of_tree"
     network: Sampler
     config: ReinforcementConfig
 

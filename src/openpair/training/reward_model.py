@@ -48,6 +48,7 @@ class RewardModelBranch(Branch):
     """
 
     name = "reward"
+    best_figure = "chosen_score"
     network: RewardModel
     config: RewardModelConfig
 
