@@ -17,6 +17,7 @@ import torch
 from rank_work import KNOWN, RESUMED_AT, experiment
 from safetensors.torch import load_file
 
+from openpair.configs.dry_run import try_out
 from openpair.configs.runs import RunPlan
 from openpair.configs.train import build_stores
 from openpair.errors import OpenPairError
@@ -147,6 +148,16 @@ def test_a_rank_that_dies_ends_the_run_with_one_sentence(runs: Runs) -> None:
     assert runs.status == (2, -9)
     assert "another rank of this training has ended" in runs.said[0] and "run the same command again" in runs.said[0]
     assert "Traceback" not in runs.said[0] + runs.said[1]
+
+
+def test_a_dry_run_leaves_nothing(runs: Runs) -> None:
+    plan = replace(runs.alone["known"], micro_batch=1)
+    before = sorted(plan.folder.rglob("*"))
+    estimate = try_out(plan, "sequential", "cpu", lambda progress: None)
+    assert sorted(plan.folder.rglob("*")) == before
+    state = next((plan.folder / "sequential").glob("state-*.safetensors")).stat().st_size
+    assert estimate.steps == 4 and estimate.disk_bytes == pytest.approx(2.33 * state, rel=0.1)
+    assert "scenes/s" in estimate.sentence() and estimate.memory_bytes > 1e8
 
 
 def test_gradients_of_micro_batches_add_up(runs: Runs, tmp_path: Path) -> None:

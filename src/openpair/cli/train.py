@@ -106,6 +106,13 @@ class Train:
     micro_batch: int = 0
     """At most so many scenes at once on each device; a step's gradients are then added over several passes. 0: all."""
 
+    log: Literal["none", "tensorboard", "wandb"] = "none"
+    """Where figures go, beside OUT/BRANCH/curve.jsonl: losses, scores, gradient norm, learning rate, steps a second."""
+
+    dry_run: Annotated[bool, tyro.conf.FlagCreatePairsOff] = False
+    """Prepare everything, do two steps of each branch, say how much memory, disk and time it needs, and keep nothing of
+    the steps."""
+
     config: Annotated[ExperimentConfig, tyro.conf.arg(name="")] = field(default_factory=BASES["demo"])
     """The settings, from the preset."""
 
@@ -144,10 +151,12 @@ class Train:
                 workers=self.workers,
                 ranks=self.ranks,
                 micro_batch=self.micro_batch,
+                log=self.log,
+                on_estimate=(lambda estimate: print(estimate.sentence())) if self.dry_run else None,
                 on_build=partial(show_build, view),
                 listener=partial(show_branch, view),
             )
-        for file in files.values() if leads else ():
+        for file in files.values() if leads and not self.dry_run else ():
             print(file)
         return 0
 

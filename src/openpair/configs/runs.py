@@ -36,6 +36,7 @@ from openpair.training.branch import BatchSplit, Branch
 from openpair.training.candidate_pool import CandidatePool, Proposer, build_pool
 from openpair.training.data import EarlierScenes, StoreLocation, TrainingData
 from openpair.training.division import split_for
+from openpair.training.figure_log import FigureLog, LogKind, open_log
 from openpair.training.fine_tuning import FineTuningBranch
 from openpair.training.imitation import ImitationBranch
 from openpair.training.loop import BranchRun, Listener, Progress
@@ -71,6 +72,7 @@ class RunPlan:
         anchors: file with what the policy would fit to the training scenes otherwise (DiffusionDrive's anchors).
         ranks: the processes that train the branch.
         micro_batch: at most so many scenes at once on each, 0 for any number.
+        log: where figures go, beside the curve files.
     """
 
     config: ExperimentConfig
@@ -80,6 +82,11 @@ class RunPlan:
     anchors: Path | None = None
     ranks: Ranks = ALONE
     micro_batch: int = 0
+    log: LogKind = "none"
+
+    def log_of(self, folder: Path) -> FigureLog | None:
+        """The log of a branch whose run folder this is, on the rank that writes. Raises OpenPairError as open_log."""
+        return open_log(self.log, folder) if self.ranks.leads else None
 
     def split(self, branch: str) -> BatchSplit:
         """How the batches of a branch are split; it decides no result. Raises OpenPairError where they cannot be."""
@@ -176,7 +183,8 @@ def start_sequential(scheme: str, plan: RunPlan, device: str, listener: Listener
         split=plan.split(scheme),
     )
     identity = fingerprint(plan, train, [settings, _file_hash(plan.folder / POLICY_FILE)])
-    return BranchRun(branch, plan.folder / scheme, plan.config.loop, identity, listener)
+    folder = plan.folder / scheme
+    return BranchRun(branch, folder, plan.config.loop, identity, listener, plan.log_of(folder))
 
 
 _START: dict[str, Callable[[RunPlan, str, Listener], BranchRun]] = {
@@ -241,7 +249,8 @@ def fingerprint(plan: RunPlan, train: TrainingData, settings: Any) -> str:
 
 
 def _run(plan: RunPlan, branch: Branch, train: TrainingData, settings: Any, listener: Listener) -> BranchRun:
-    return BranchRun(branch, plan.folder / branch.name, plan.config.loop, fingerprint(plan, train, settings), listener)
+    folder, identity = plan.folder / branch.name, fingerprint(plan, train, settings)
+    return BranchRun(branch, folder, plan.config.loop, identity, listener, plan.log_of(folder))
 
 
 def _fresh(plan: RunPlan, branch: str, build: Callable[[], nn.Module], device: str) -> Any:

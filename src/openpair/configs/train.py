@@ -14,6 +14,7 @@ from pathlib import Path
 import torch
 
 from openpair.checkpoints import to_plain
+from openpair.configs.dry_run import Estimate, try_out
 from openpair.configs.experiment import ExperimentConfig, preset
 from openpair.configs.runs import BRANCH_FILES, SEQUENTIAL_SCHEMES, RunPlan, branch_settings
 from openpair.damage import reading
@@ -30,10 +31,14 @@ from openpair.training.data import (
     with_predecessors,
 )
 from openpair.training.division import divide_ranks, split_for
+from openpair.training.figure_log import LogKind, check_log
 from openpair.training.loop import Listener, run_interleaved
 from openpair.training.parallel import assign_devices, train_concurrently, train_interleaved
 from openpair.training.ranks import Ranks
 from openpair.training.rendezvous import World, joined, read_launch
+
+OnEstimate = Callable[[Estimate], None]
+"""Told what a branch needs, in a dry run."""
 
 OnBuild = Callable[[str, str, int, int], None]
 """Told (split, what is being built, scenes done, scenes in all)."""
@@ -62,6 +67,8 @@ def train(
     workers: int = 0,
     ranks: Sequence[str] = (),
     micro_batch: int = 0,
+    log: LogKind = "none",
+    on_estimate: OnEstimate | None = None,
     on_build: OnBuild = lambda split, what, done, total: None,
     listener: Listener = lambda progress: None,
 ) -> dict[str, Path]:
@@ -87,6 +94,8 @@ def train(
         workers: processes that prepare data; 0 means one per CPU core.
         ranks: "parallel" on ranks: how many each branch gets, as in ("il=3", "rl=5"); none takes what ends first.
         micro_batch: at most so many scenes at once on each device: gradients of several passes are added; 0 for all.
+        log: "tensorboard" or "wandb": figures go there too, beside the curve files.
+        on_estimate: a dry run: two steps of each branch alone, of which nothing is kept; told what they need.
         on_build: told how far the data is.
         listener: told how far each branch is (:class:`~openpair.training.loop.Progress`).
 
@@ -106,23 +115,37 @@ def train(
 
     def prepare() -> RunPlan:
         _check_order(what, folder)
+        check_log(log)
         specs = data_specs(experiment, dataset, root, **splits)
         stores = build_stores(specs, experiment, folder / "data" if cache is None else Path(cache), workers, on_build)
-        plan = RunPlan(experiment, stores["train"], stores.get("validation"), folder, anchors)
-        return plan
+        validation = stores.get("validation")
+        return RunPlan(experiment, stores["train"], validation, folder, anchors, micro_batch=micro_batch, log=log)
 
     launch = read_launch()
     if launch is None:
         if ranks:
             raise OpenPairError("there is one process", where="--ranks", fix="Start several with torchrun")
         with locked(folder):
-            plan = replace(prepare(), micro_batch=micro_batch)
-            train_branches(plan, branches, listener, devices=devices, interleave=interleave)
+            plan = prepare()
+            if on_estimate is not None:
+                for branch in branches:
+                    on_estimate(try_out(plan, branch, (devices or default_devices())[0], listener))
+            else:
+                train_branches(plan, branches, listener, devices=devices, interleave=interleave)
     else:
         settings = {"what they train": what, "run folder": str(folder), "settings": settings_hash(experiment)}
         settings |= {"--ranks": " ".join(ranks), "--micro-batch": micro_batch}
         with joined(launch, devices, settings) as world, locked(folder) if launch.rank == 0 else nullcontext():
-            train_on_ranks(world, branches, experiment, prepare, listener, ranks=ranks, micro_batch=micro_batch)
+            train_on_ranks(
+                world,
+                branches,
+                experiment,
+                prepare,
+                listener,
+                ranks=ranks,
+                micro_batch=micro_batch,
+                on_estimate=on_estimate,
+            )
     return {branch: folder / BRANCH_FILES[branch] for branch in branches}
 
 
@@ -140,6 +163,7 @@ def train_on_ranks(
     *,
     ranks: Sequence[str] = (),
     micro_batch: int = 0,
+    on_estimate: OnEstimate | None = None,
 ) -> None:
     """This rank's share of a run: it trains one of the branches, with the other ranks of that branch.
 
@@ -149,7 +173,7 @@ def train_on_ranks(
         config: the experiment.
         prepare: makes the data ready; called on rank 0.
         listener: told how far a branch is, on the rank that leads it.
-        ranks, micro_batch: see :func:`train`.
+        ranks, micro_batch, on_estimate: see :func:`train`.
 
     Raises OpenPairError for ranks or data that do not fit, and what training raises.
     """
@@ -164,15 +188,20 @@ def train_on_ranks(
     mine = next(branch for branch, group in groups.items() if group is not None)
     plan = everyone.of_leader(prepare() if everyone.leads else None)
     assert plan is not None
-    if everyone.leads:
-        write_settings(plan)
     everyone.agree(
         _data_seen(plan),
         "does not see the prepared data",
         where=plan.train.prepared.parent,
         fix="Give a folder that all machines see (--cache)",
     )
-    plan = replace(plan, ranks=groups[mine], micro_batch=micro_batch)
+    plan = replace(plan, ranks=groups[mine])
+    if on_estimate is not None:
+        estimate = try_out(plan, mine, world.device, listener)
+        if plan.ranks.leads:
+            on_estimate(estimate)
+        return
+    if everyone.leads:
+        write_settings(plan)
     run_interleaved([plan.starter(mine)(world.device, listener)])
 
 

@@ -22,6 +22,7 @@ from openpair.training.averaging import WeightAverage
 from openpair.training.branch import Branch, Figures
 from openpair.training.config import LoopConfig
 from openpair.training.curve_file import CURVE_FILE, read_curve
+from openpair.training.figure_log import FigureLog, NoLog
 from openpair.training.snapshots import BEST, is_better, keep_snapshot
 from openpair.training.state import ResumePoint, load_state, save_state
 
@@ -56,9 +57,26 @@ Listener = Callable[[Progress], None]
 
 
 class BranchRun:
-    """One branch on its way through its steps; :meth:`advance` does one step, so several runs can be interleaved."""
+    """One branch on its way through its steps; :meth:`advance` does one step, so several runs can be interleaved.
 
-    def __init__(self, branch: Branch, folder: Path, config: LoopConfig, fingerprint: str, listener: Listener) -> None:
+    Args:
+        branch: what is trained.
+        folder: its run folder.
+        config: how often it logs, validates and saves.
+        fingerprint: of all that decides its weights.
+        listener: told how far it is.
+        log: where its figures go, beside the curve file.
+    """
+
+    def __init__(
+        self,
+        branch: Branch,
+        folder: Path,
+        config: LoopConfig,
+        fingerprint: str,
+        listener: Listener,
+        log: FigureLog | None = None,
+    ) -> None:
         self.branch = branch
         self.folder = folder
         self.config = config
@@ -78,6 +96,8 @@ class BranchRun:
         self._pending: list[Figures] = [dict(figures) for figures in start.pending]
         self._last: dict[str, float] = {}
         self._best: float | None = None
+        self._figure_log = NoLog() if log is None else log
+        self._since_log = time.perf_counter(), self.next_step
         self._saved_at = time.monotonic()
         self._curve = folder / CURVE_FILE
         if self.ranks.leads:
@@ -110,6 +130,7 @@ class BranchRun:
         last = self.done
         if last or self.next_step % self.config.log_every == 0:
             self._log(mean_figures(self._settle()))
+            self._log_speed()
             self._pending = []
         if last or (self.config.validate_every and self.next_step % self.config.validate_every == 0):
             self._settle()
@@ -122,6 +143,7 @@ class BranchRun:
             with self._averaged():
                 self.branch.export(self.folder, {**self._last, "train_seconds": self.seconds})
         if last:
+            self._figure_log.close()
             self.ranks.of_leader(None)  # no rank goes on before the network is there
         self._report()
 
@@ -185,6 +207,15 @@ class BranchRun:
             return
         with self._curve.open("a") as stream:
             stream.write(json.dumps({"step": self.next_step, **figures}) + "\n")
+        self._figure_log.write(self.next_step, figures)
+
+    def _log_speed(self) -> None:
+        """Steps a second since this was last asked, validation and saving included; no part of the curve, which is the
+        same wherever a run was interrupted."""
+        now, (before, step) = time.perf_counter(), self._since_log
+        self._since_log = now, self.next_step
+        if self.ranks.leads:
+            self._figure_log.write(self.next_step, {"steps_per_s": (self.next_step - step) / (now - before)})
 
     def _take(self, figures: Mapping[str, float]) -> None:
         """Remember the latest figures, and the best of the one that says which network is best."""
