@@ -62,8 +62,9 @@ class Train:
     preset: str = "demo"
     """Where the settings start from: demo, quick or published, with TransFuser, our tree and our reward model. Append
     _diffusiondrive; one of _parallel_ir (the published tree), _no_tree_offsets, _no_tree_whole, _group_12, _group_9,
-    _group_5 (other sets of leaves); _rwm (the published reward model); or several, in order; and at the
-    end _known (no sensors, see --input). Networks that installed packages register are appended by their names."""
+    _group_5 (other sets of leaves); _rwm (the published reward model); or several, in order; and at the end _known (no
+    sensors, see --input) or _camera (no LiDAR). Networks that installed packages register are appended by their
+    names."""
 
     input: Literal["sensors", "known"] = "sensors"
     """What networks read: sensors, or the truth (agents, lanes, lights, edges of the road), without vision and at a
