@@ -111,12 +111,13 @@ def train(
     folder = Path(out)
     experiment = preset(config) if isinstance(config, str) else config
     branches = ("il", "rl") if what == "parallel" else (what,)
-    splits = {"train_split": train_split, "tokens": tokens, "validation_split": validation_split}
 
     def prepare() -> RunPlan:
         _check_order(what, folder)
         check_log(log)
-        specs = data_specs(experiment, dataset, root, **splits)
+        specs = data_specs(
+            experiment, dataset, root, train_split=train_split, tokens=tokens, validation_split=validation_split
+        )
         stores = build_stores(specs, experiment, folder / "data" if cache is None else Path(cache), workers, on_build)
         validation = stores.get("validation")
         return RunPlan(experiment, stores["train"], validation, folder, anchors, micro_batch=micro_batch, log=log)
@@ -133,7 +134,11 @@ def train(
             else:
                 train_branches(plan, branches, listener, devices=devices, interleave=interleave)
     else:
-        settings = {"what they train": what, "run folder": str(folder), "settings": settings_hash(experiment)}
+        settings: dict[str, object] = {
+            "what they train": what,
+            "run folder": str(folder),
+            "settings": settings_hash(experiment),
+        }
         settings |= {"--ranks": " ".join(ranks), "--micro-batch": micro_batch}
         with joined(launch, devices, settings) as world, locked(folder) if launch.rank == 0 else nullcontext():
             train_on_ranks(
@@ -185,7 +190,7 @@ def train_on_ranks(
     for branch in branches:
         split_for(Ranks(0, len(members[branch])), batch_sizes[branch], micro_batch).check(batch_sizes[branch])
     groups = {branch: world.group(members[branch]) for branch in branches}
-    mine = next(branch for branch, group in groups.items() if group is not None)
+    mine, group = next((branch, group) for branch, group in groups.items() if group is not None)
     plan = everyone.of_leader(prepare() if everyone.leads else None)
     assert plan is not None
     everyone.agree(
@@ -194,7 +199,7 @@ def train_on_ranks(
         where=plan.train.prepared.parent,
         fix="Give a folder that all machines see (--cache)",
     )
-    plan = replace(plan, ranks=groups[mine])
+    plan = replace(plan, ranks=group)
     if on_estimate is not None:
         estimate = try_out(plan, mine, world.device, listener)
         if plan.ranks.leads:

@@ -151,7 +151,7 @@ class Branch(ABC):
         self.split = split
         self._order = BatchOrder(len(train.tokens), config.batch_size, seed, split.ranks.index, split.ranks.size)
         self._device = next(network.parameters()).device
-        self._loader = BatchLoader(train, self._order, self._device)
+        self.loader = BatchLoader(train, self._order, self._device)
         self._save = save
         self._kept: tuple[int, SceneBatch] | None = None
 
@@ -225,7 +225,7 @@ class Branch(ABC):
     def _share(self, index: int) -> SceneBatch:
         """The scenes of step ``index`` that are this rank's, where they were loaded; kept for further passes."""
         if self._kept is None or self._kept[0] != index:
-            self._kept = index, self._loader.batch(index)
+            self._kept = index, self.loader.batch(index)
         return self._kept[1]
 
     def _mean_counts(self, index: int, share: SceneBatch) -> dict[str, Tensor]:

@@ -99,7 +99,7 @@ class FineTuningBranch(Branch):
         super().__init__(policy, config, train, total_steps=config.total_steps, seed=seed, save=save, split=split)
         self.name = name
         self._reference = reference.eval().requires_grad_(False)
-        self._validation, self._reward = validation, reward
+        self._validation, self.reward = validation, reward
         self._kl_weight = config.kl_weight
 
     def scalars(self) -> dict[str, float]:
@@ -206,7 +206,7 @@ class FineTuningBranch(Branch):
 
     def _score(self, batch: SceneBatch, plans: Tensor) -> Tensor:
         """Exact scores (B, N) of plans (B, N, 8, 3)."""
-        return self._reward.score(batch.tokens, plans).score
+        return self.reward.score(batch.tokens, plans).score
 
     @torch.no_grad()
     def validate(self) -> dict[str, float]:

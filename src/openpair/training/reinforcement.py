@@ -96,7 +96,7 @@ class ReinforcementBranch(Branch):
         split: BatchSplit = WHOLE,
     ) -> None:
         super().__init__(sampler, config, train, total_steps=config.steps, seed=seed, save=save, split=split)
-        self._validation, self._reward = validation, reward
+        self._validation, self.reward = validation, reward
         self._earlier = earlier
         self._credit = credit(
             config.advantage,
@@ -216,7 +216,7 @@ class ReinforcementBranch(Branch):
     ) -> tuple[Tensor, Tensor, Figures]:
         """Exact scores of leaves (B, S, L, 8, 3) -> (B, S, L), and of the human plan -> (B,); figures to log."""
         candidates = torch.cat([leaves.flatten(1, 2), batch.targets["trajectory"][:, None]], dim=1)
-        exact = self._reward.score(batch.tokens, candidates, previous)
+        exact = self.reward.score(batch.tokens, candidates, previous)
         figures: Figures = {}
         if previous is not None:
             comfort = exact.metric("EC")[:, :-1]
@@ -238,7 +238,7 @@ class ReinforcementBranch(Branch):
         root = self._roots(batch, twin)
         self.network.eval()
         leaves = self.network.mean_leaves(self._encode(batch), root, strength=self.config.strength)
-        drives = self._reward.best_drives(batch.tokens, torch.cat([leaves, root[:, None]], dim=1))
+        drives = self.reward.best_drives(batch.tokens, torch.cat([leaves, root[:, None]], dim=1))
         return [drive if there else None for drive, there in zip(drives, known, strict=True)]
 
     @torch.no_grad()

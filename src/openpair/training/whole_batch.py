@@ -136,7 +136,7 @@ class _BatchNorm(torch.autograd.Function):
     """
 
     @staticmethod
-    def forward(  # type: ignore[override]
+    def forward(
         ctx: Any, x: Tensor, weight: Tensor, bias: Tensor, ranks: Ranks, eps: float
     ) -> tuple[Tensor, Tensor, Tensor]:
         over = [0, *range(2, x.dim())]
@@ -151,7 +151,7 @@ class _BatchNorm(torch.autograd.Function):
         return out, mean, variance
 
     @staticmethod
-    def backward(ctx: Any, *gradients: Tensor) -> tuple[Tensor | None, ...]:  # type: ignore[override]
+    def backward(ctx: Any, *gradients: Tensor) -> tuple[Tensor | None, ...]:
         x, weight, mean, inverse_std = ctx.saved_tensors
         shape = [1, -1, *[1] * (x.dim() - 2)]
         dy = gradients[0].float()
