@@ -67,7 +67,15 @@ def main(plans: dict[str, RunPlan]) -> None:
     launch = read_launch()
     assert launch is not None
     try:
-        with joined(launch, ("cpu",), {"test": 1}) as world:
+        with joined(launch, ("cpu",), {"number": launch.rank}):
+            raise AssertionError("ranks that differ were not refused")
+    except OpenPairError as error:
+        print(error, file=sys.stderr)
+    except SystemExit as silent:
+        assert launch.rank == 1 and silent.code == 2
+    os.environ["MASTER_PORT"] = os.environ["SECOND_PORT"]
+    try:
+        with joined(launch, ("cpu",), {"number": 1}) as world:
             plans = {name: replace(plan, ranks=world.everyone) for name, plan in plans.items()}
             train(plans["known"], KNOWN[:2])
             train(plans["after"], KNOWN[2:])

@@ -79,6 +79,7 @@ def two_ranks(plans: dict[str, RunPlan], folder: Path) -> tuple[tuple[int, int],
     """Exit statuses and messages of two processes of rank_work.py."""
     (folder / "plans").write_bytes(pickle.dumps(plans))
     launch = {"WORLD_SIZE": "2", "MASTER_ADDR": "127.0.0.1", "MASTER_PORT": str(free_port())}
+    launch["SECOND_PORT"] = str(free_port())
     ranks = [
         subprocess.Popen(
             [sys.executable, rank_work.__file__, str(folder / "plans")],
@@ -142,6 +143,11 @@ def test_a_run_goes_on_with_another_number_of_ranks(runs: Runs, name: str) -> No
     worst = differences(runs.plans[name].folder / "il", runs.alone["known"].folder / "il")
     worst.pop("gradient_norm")
     assert max(worst.values()) < 1e-5, worst
+
+
+def test_ranks_that_differ_are_refused_by_rank_0_alone(runs: Runs) -> None:
+    assert "ranks differ (number): rank 0 has 0, rank 1 on" in runs.said[0]
+    assert "differ" not in runs.said[1]
 
 
 def test_a_rank_that_dies_ends_the_run_with_one_sentence(runs: Runs) -> None:
