@@ -102,4 +102,4 @@ def test_phases_of_imitation_come_by_turns() -> None:
     turns = branch(config(imitation_phase=2))
     assert turns.total_steps == 120
     figures = [turns.step(index) for index in range(4)]
-    assert "sample_score" in figures[1] and set(figures[2]) == {"imitation_loss", "gradient_norm"}
+    assert "sample_score" in figures[1] and set(figures[2]) == {"imitation_loss", "gradient_norm", "learning_rate"}

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import signal
 from itertools import pairwise
 from pathlib import Path
 
@@ -19,6 +21,8 @@ from openpair.training.schedule import warmup_cosine
 
 class LineBranch(Branch):
     """Fits y = 2 x + 1 with noisy inputs, so that the generator's state matters."""
+
+    best_figure = "bias"
 
     def __init__(self, name: str = "line", total_steps: int = 30, learning_rate: float = 0.1) -> None:
         self.name = name
@@ -40,11 +44,15 @@ class LineBranch(Branch):
         self.weight *= 0.99
         return {"loss": loss.item()}
 
+    def tokens_of(self, index: int) -> list[str]:
+        return [f"point-{i}" for i in self.order.indices(index)]
+
     def validate(self) -> dict[str, float]:
         return {"bias": self.network.bias.item()}
 
     def export(self, folder: Path, metrics: dict[str, float]) -> None:
-        (folder / "exported").write_text(str(metrics["loss"]))
+        folder.mkdir(parents=True, exist_ok=True)
+        (folder / "exported").write_text(str(metrics["val_bias"]))
 
     def scalars(self) -> dict[str, float]:
         return {"weight": self.weight}
@@ -91,7 +99,7 @@ def test_a_run_with_another_configuration_is_not_resumed(tmp_path: Path) -> None
 
 def test_divergence_is_said_at_once(tmp_path: Path) -> None:
     run = start(LineBranch(learning_rate=float("inf")), tmp_path)
-    with pytest.raises(OpenPairError, match="diverged at step"):
+    with pytest.raises(OpenPairError, match=r"diverged at step \d+: .*its scenes are point-\d"):
         run_interleaved([run])
 
 
@@ -109,3 +117,46 @@ def test_the_schedule_warms_up_and_cools_down() -> None:
     assert factor[9] == factor[10] == pytest.approx(1.0)
     assert factor[-1] == pytest.approx(0.01)
     assert all(a >= b for a, b in pairwise(factor[10:]))
+
+
+def test_averaged_weights_are_exported_and_resumed(tmp_path: Path) -> None:
+    config = LoopConfig(log_every=5, validate_every=10, save_every=6, average=0.9, keep_last=2, keep_best=True)
+    whole, first, second = LineBranch(), LineBranch(), LineBranch()
+    run_interleaved([BranchRun(whole, tmp_path / "whole", config, "a", silent)])
+    broken = BranchRun(first, tmp_path / "broken", config, "a", silent)
+    for _ in range(15):
+        broken.advance()
+    run_interleaved([BranchRun(second, tmp_path / "broken", config, "a", silent)])
+    assert whole.average is not None and second.average is not None
+    assert all(torch.equal(value, second.average.tensors[name]) for name, value in whole.average.tensors.items())
+    assert not torch.equal(whole.average.tensors["weight"], whole.network.weight)
+    assert read_curve(tmp_path / "whole") == read_curve(tmp_path / "broken")
+    validated = [point["val_bias"] for point in read_curve(tmp_path / "whole") if "val_bias" in point]
+    assert validated[-1] == pytest.approx(float(whole.average.tensors["bias"]))  # the average is what is judged
+    kept = sorted(path.name for path in (tmp_path / "whole" / "snapshots").iterdir())
+    assert kept == ["step-0000020", "step-0000030"]
+    best = float((tmp_path / "whole" / "best" / "exported").read_text())
+    assert best == max(validated)
+
+
+def test_sigterm_saves_the_state(tmp_path: Path) -> None:
+    branch = LineBranch()
+    run = start(branch, tmp_path)
+    step = branch.step
+
+    def step_and_signal(index: int) -> dict[str, float]:
+        if index == 2:
+            os.kill(os.getpid(), signal.SIGTERM)
+        return step(index)
+
+    branch.step = step_and_signal  # type: ignore[method-assign]
+    with pytest.raises(SystemExit) as ended:
+        run_interleaved([run])
+    assert ended.value.code == 143
+    assert start(LineBranch(), tmp_path).next_step == 3
+
+
+def test_states_are_saved_by_time_too(tmp_path: Path) -> None:
+    run = BranchRun(LineBranch(), tmp_path, LoopConfig(save_seconds=0.0), "a", silent)
+    run.advance()
+    assert start(LineBranch(), tmp_path).next_step == 1

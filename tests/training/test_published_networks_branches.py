@@ -28,7 +28,7 @@ def test_a_preset_is_a_base_with_any_of_the_published_networks() -> None:
     assert isinstance(networks.sampler, ParallelIRConfig)
     assert networks.reward_model == RewardWorldModelConfig.small()
     assert preset("published_rwm").networks.reward_model == RewardWorldModelConfig.published()
-    assert len(preset_names()) == len(set(preset_names())) == 3 * (2 * 7 * 2 + 7)
+    assert len(preset_names()) == len(set(preset_names())) == 3 * (2 * 7 * 2 * 2 + 7)
     for name in preset_names():
         assert preset(name).name == name
     with pytest.raises(OpenPairError, match=r"followed by any of _diffusiondrive, _parallel_ir, .*, _rwm"):

@@ -85,7 +85,7 @@ def test_every_estimator_moves_the_tree(name: str) -> None:
     branch = branch_with(replace(SETTINGS, advantage=name, per_code_weight=0.5))
     before = {key: value.clone() for key, value in branch.network.state_dict().items()}
     figures = branch.step(0)
-    assert all(np.isfinite(value) for value in figures.values())
+    assert all(np.isfinite(float(value)) for value in figures.values())
     changed = [key for key, value in branch.network.state_dict().items() if not torch.equal(value, before[key])]
     assert any(key.startswith("action_heads") for key in changed)
 
@@ -95,7 +95,7 @@ def test_a_sampler_without_a_tree_trains_like_one_with(whole: bool) -> None:
     config = replace(FlatSamplerConfig.small(), aux_perception=False)
     branch = branch_with(SETTINGS, FlatSampler(config.whole() if whole else config))
     figures = branch.step(0)
-    assert all(np.isfinite(value) for value in figures.values())
+    assert all(np.isfinite(float(value)) for value in figures.values())
     assert figures["best_leaf_score"] > figures["leaf_score"]
 
 

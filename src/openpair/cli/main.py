@@ -62,6 +62,7 @@ BENCHMARKS = {
     "store": Subcommand("benchmarks.store", "BenchStore", "prepared scenes: building, size, loading"),
     "data": Subcommand("benchmarks.data", "BenchData", "what a training step reads"),
     "navtrain": Subcommand("benchmarks.navtrain", "BenchNavtrain", "opening a split of navtrain's size"),
+    "train": Subcommand("benchmarks.train", "BenchTrain", "steps of training, and what they wait for"),
     "sensors": Subcommand("benchmarks.sensors", "BenchSensors", "ray-cast cameras and LiDAR"),
     "models": Subcommand("benchmarks.models", "BenchModels", "networks: time, memory, precision"),
     "samplers": Subcommand("benchmarks.samplers", "BenchSamplers", "tree samplers"),
@@ -90,6 +91,7 @@ SUBCOMMANDS: dict[str, Subcommand | Group] = {
     "submit": Subcommand("cli.submit", "Submit", "write the submission file of a NAVSIM leaderboard"),
     "doctor": Subcommand("cli.doctor", "Doctor", "look for what is missing: folders, versions, GPU, disk, files, maps"),
     "train": Subcommand("cli.train", "Train", "train: parallel | il | rl | reward"),
+    "runs": Subcommand("cli.runs", "Runs", "list training runs: state and best figures"),
     "fit-anchors": Subcommand("cli.fit_anchors", "FitAnchors", "fit DiffusionDrive's anchors to a training set"),
     "import-checkpoint": Subcommand(
         "cli.import_checkpoint", "ImportCheckpoint", "make a released checkpoint one of ours"
@@ -182,8 +184,16 @@ def parse(name: str, sub: Subcommand, args: Sequence[str]) -> Command:
     # A command may choose its defaults by what is asked for (a preset).
     default = {"default": command_class.defaults(words)} if hasattr(command_class, "defaults") else {}
     options = (tyro.conf.EnumChoicesFromValues, tyro.conf.SuppressFixed, tyro.conf.AvoidSubcommands)
-    command: Command = tyro.cli(command_class, prog=f"openpair {name}", args=words, config=options, **default)
+    command: Command = tyro.cli(
+        command_class, prog=f"openpair {name}", args=words, config=options, console_outputs=speaks(), **default
+    )
     return command
+
+
+def speaks() -> bool:
+    """Whether this process says what is wrong with the words of the command: of several that a launcher started with
+    the same words (torchrun), the first one does."""
+    return os.environ.get("RANK", "0") == "0"
 
 
 def main(argv: list[str] | None = None) -> None:
@@ -196,14 +206,17 @@ def main(argv: list[str] | None = None) -> None:
         sys.exit(0)
     name, sub, rest = find(args)
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(EXIT_TERMINATED))  # leave as after Ctrl-C: nothing half written
+    command: Command | None = None
     try:
-        status = parse(name, sub, rest).run()
+        command = parse(name, sub, rest)
+        status = command.run()
         sys.stdout.flush()
     except BrokenPipeError:  # whoever read our output has gone ('| head'): nothing is left to say
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         sys.exit(EXIT_UNREAD)
     except OpenPairError as error:
-        print(f"openpair {name}: {error}", file=sys.stderr)
+        if command is not None or speaks():
+            print(f"openpair {name}: {error}", file=sys.stderr)
         sys.exit(EXIT_BAD_INPUT)
     except RuntimeError as error:
         from openpair.pools import WorkersDied

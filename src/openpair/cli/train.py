@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import os
+import sys
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
@@ -30,6 +33,9 @@ class Train:
     "sequential_regularised" and "iterative" fine-tune the finished "il" itself, for comparison. The same command
     resumes an interrupted run.
 
+    Several processes, on one machine or more, divide every batch between them: torchrun --nproc-per-node 8 -m openpair
+    train il ... (docs/training_at_scale.md).
+
     Every setting of the preset can be changed: --imitation.steps 5000, --reinforcement.advantage group_normalised.
 
     Example: openpair train parallel --out runs/a && openpair train reward --out runs/a
@@ -56,8 +62,9 @@ class Train:
     preset: str = "demo"
     """Where the settings start from: demo, quick or published, with TransFuser, our tree and our reward model. Append
     _diffusiondrive; one of _parallel_ir (the published tree), _no_tree_offsets, _no_tree_whole, _group_12, _group_9,
-    _group_5 (other sets of leaves); _rwm (the published reward model); or several, in order; and at the
-    end _known (no sensors, see --input). Networks that installed packages register are appended by their names."""
+    _group_5 (other sets of leaves); _rwm (the published reward model); or several, in order; and at the end _known (no
+    sensors, see --input) or _camera (no LiDAR). Networks that installed packages register are appended by their
+    names."""
 
     input: Literal["sensors", "known"] = "sensors"
     """What networks read: sensors, or the truth (agents, lanes, lights, edges of the road), without vision and at a
@@ -94,6 +101,19 @@ class Train:
     workers: int = 0
     """Processes that prepare data; 0 means one per CPU core."""
 
+    ranks: tuple[str, ...] = ()
+    """parallel under torchrun: processes of each branch, as in 'il=3 rl=5'; default: the division that ends first."""
+
+    micro_batch: int = 0
+    """At most so many scenes at once on each device; a step's gradients are then added over several passes. 0: all."""
+
+    log: Literal["none", "tensorboard", "wandb"] = "none"
+    """Where figures go, beside OUT/BRANCH/curve.jsonl: losses, scores, gradient norm, learning rate, steps a second."""
+
+    dry_run: Annotated[bool, tyro.conf.FlagCreatePairsOff] = False
+    """Prepare everything, do two steps of each branch, say how much memory, disk and time it needs, and keep nothing of
+    the steps."""
+
     config: Annotated[ExperimentConfig, tyro.conf.arg(name="")] = field(default_factory=BASES["demo"])
     """The settings, from the preset."""
 
@@ -107,10 +127,15 @@ class Train:
 
     def run(self) -> int:
         """Prepare data, train, say where the networks are."""
+        from rich.console import Console
+
         from openpair.configs.train import train
         from openpair.progress import ProgressView
 
-        with ProgressView() as view:
+        leads = os.environ.get("RANK", "0") == "0"
+        # Of several ranks one may draw bars; others that lead a branch print lines.
+        console = None if leads else Console(stderr=True, force_terminal=False)
+        with _said_why_stopped(leads), ProgressView(console) as view:
             files = train(
                 self.what,
                 self.out,
@@ -125,12 +150,29 @@ class Train:
                 devices=self.devices,
                 interleave=self.interleave,
                 workers=self.workers,
+                ranks=self.ranks,
+                micro_batch=self.micro_batch,
+                log=self.log,
+                on_estimate=(lambda estimate: print(estimate.sentence())) if self.dry_run else None,
                 on_build=partial(show_build, view),
                 listener=partial(show_branch, view),
             )
-        for file in files.values():
+        for file in files.values() if leads and not self.dry_run else ():
             print(file)
         return 0
+
+
+@contextmanager
+def _said_why_stopped(speaks: bool) -> Iterator[None]:
+    """Says in one sentence why the command ends where SIGTERM, and nothing else, ends it."""
+    try:
+        yield
+    except SystemExit as stop:
+        from openpair.training.loop import TERMINATED
+
+        if speaks and stop.code == TERMINATED:
+            print("openpair train: stopped by SIGTERM; run the same command again to go on.", file=sys.stderr)
+        raise
 
 
 def show_build(view: ProgressView, split: str, what: str, done: int, total: int) -> None:

@@ -335,6 +335,20 @@ def with_known(config: ExperimentConfig) -> ExperimentConfig:
     )
 
 
+def with_cameras(config: ExperimentConfig) -> ExperimentConfig:
+    """The same experiment without LiDAR, of which no file is read: TransFuser is its latent variant.
+
+    Raises OpenPairError for networks that have no such variant.
+    """
+    networks = config.networks
+    seeing = NetworkConfig(
+        policy=networks.policy.on_cameras(),
+        sampler=networks.sampler.on_cameras(),
+        reward_model=networks.reward_model.on_cameras(),
+    )
+    return replace(config, features=replace(config.features, lidar=False), networks=seeing)
+
+
 def is_small(config: ExperimentConfig) -> bool:
     """Whether an experiment's networks are the demo's size."""
     return config.features != FeatureConfig.published()
@@ -373,6 +387,12 @@ NAMED_VARIATIONS: dict[str, dict[str, Variation]] = {
 KNOWN = "_known"
 """What a preset ends with where networks read the truth."""
 
+CAMERA = "_camera"
+"""What a preset ends with where networks read cameras, but no LiDAR."""
+
+INPUTS: dict[str, Variation] = {KNOWN: with_known, CAMERA: with_cameras}
+"""What networks read, by the end of a preset; of sensors that have no such end, cameras and LiDAR."""
+
 SENSORS_ONLY = ("diffusiondrive", "rwm")
 """Networks that read sensors alone."""
 
@@ -390,28 +410,30 @@ def variations(part: str) -> dict[str, Variation]:
 def preset_names() -> tuple[str, ...]:
     """Every preset: demo, demo_known, demo_diffusiondrive, demo_diffusiondrive_group_9_rwm ..."""
     chosen = product(*(("", *(f"_{name}" for name in variations(part))) for part in PARTS))
-    suffixes = ["".join(names) for names in chosen]
-    suffixes += [suffix + KNOWN for suffix in suffixes if not any(f"_{name}" in suffix for name in SENSORS_ONLY)]
+    sensors = ["".join(names) for names in chosen]
+    suffixes = [*sensors, *(suffix + CAMERA for suffix in sensors)]
+    suffixes += [suffix + KNOWN for suffix in sensors if not any(f"_{name}" in suffix for name in SENSORS_ONLY)]
     return tuple(base + suffix for base in BASES for suffix in suffixes)
 
 
 def preset(name: str) -> ExperimentConfig:
     """An experiment by name: of :data:`BASES`, followed by :func:`variations`, at most one for each part, in
-    order, and by :data:`KNOWN`.
+    order, and by one of :data:`INPUTS`.
 
     Raises OpenPairError for an unknown one.
     """
-    base, _, rest = name.removesuffix(KNOWN).partition("_")
+    end = next((end for end in INPUTS if name.endswith(end)), "")
+    base, _, rest = name.removesuffix(end).partition("_")
     changes = _changes(f"_{rest}" if rest else "", list(PARTS))
     if base not in BASES or changes is None:
-        known = [f"_{variation}" for part in PARTS for variation in variations(part)] + [KNOWN]
+        known = [f"_{variation}" for part in PARTS for variation in variations(part)] + list(INPUTS)
         raise OpenPairError(
             f"there is no preset '{name}'",
             where="--preset",
             fix=f"Give {', '.join(BASES)}, followed by any of {', '.join(known)}, in order",
         )
     config = BASES[base]()
-    for change in changes + ([with_known] if name.endswith(KNOWN) else []):
+    for change in [*changes, *([INPUTS[end]] if end else [])]:
         config = change(config)
     return replace(config, name=name)
 

@@ -32,13 +32,16 @@ from openpair.rewards.config import RewardNetworkConfig
 from openpair.samplers.base import Sampler
 from openpair.samplers.perturbations import as_many, control_candidates, noisy_roots, perturb
 from openpair.training.batch import SceneBatch
-from openpair.training.branch import Branch
+from openpair.training.branch import BatchSplit, Branch
 from openpair.training.candidate_pool import CandidatePool, Proposer, build_pool
 from openpair.training.data import EarlierScenes, StoreLocation, TrainingData
+from openpair.training.division import split_for
+from openpair.training.figure_log import FigureLog, LogKind, open_log
 from openpair.training.fine_tuning import FineTuningBranch
 from openpair.training.imitation import ImitationBranch
 from openpair.training.loop import BranchRun, Listener, Progress
 from openpair.training.parallel import Starter
+from openpair.training.ranks import ALONE, Ranks
 from openpair.training.reinforcement import ReinforcementBranch
 from openpair.training.reward_model import RewardModelBranch
 
@@ -67,6 +70,9 @@ class RunPlan:
         validation: stores of the validation scenes, or None.
         folder: run folder.
         anchors: file with what the policy would fit to the training scenes otherwise (DiffusionDrive's anchors).
+        ranks: the processes that train the branch.
+        micro_batch: at most so many scenes at once on each, 0 for any number.
+        log: where figures go, beside the curve files.
     """
 
     config: ExperimentConfig
@@ -74,6 +80,17 @@ class RunPlan:
     validation: StoreLocation | None
     folder: Path
     anchors: Path | None = None
+    ranks: Ranks = ALONE
+    micro_batch: int = 0
+    log: LogKind = "none"
+
+    def log_of(self, folder: Path) -> FigureLog | None:
+        """The log of a branch whose run folder this is, on the rank that writes. Raises OpenPairError as open_log."""
+        return open_log(self.log, folder) if self.ranks.leads else None
+
+    def split(self, branch: str) -> BatchSplit:
+        """How the batches of a branch are split; it decides no result. Raises OpenPairError where they cannot be."""
+        return split_for(self.ranks, branch_settings(self.config, branch).batch_size, self.micro_batch)
 
     def starter(self, branch: str) -> Starter:
         """Starter of "il", "rl" or "reward"."""
@@ -99,6 +116,7 @@ def start_imitation(plan: RunPlan, device: str, listener: Listener) -> BranchRun
         validation,
         seed=plan.branch_seed("il"),
         save=_saver(plan, "il", train),
+        split=plan.split("il"),
     )
     return _run(plan, branch, train, plan.config.imitation, listener)
 
@@ -115,6 +133,7 @@ def start_reinforcement(plan: RunPlan, device: str, listener: Listener) -> Branc
         reward=train.reward(),
         seed=plan.branch_seed("rl"),
         save=_saver(plan, "rl", train),
+        split=plan.split("rl"),
         earlier=_earlier(plan.config, train),
     )
     return _run(plan, branch, train, plan.config.reinforcement, listener)
@@ -140,6 +159,7 @@ def start_reward_model(plan: RunPlan, device: str, listener: Listener) -> Branch
         (validation, pools["validation"]) if validation else None,
         seed=plan.branch_seed("reward"),
         save=_saver(plan, "reward", train),
+        split=plan.split("reward"),
         refresh=_refresher(plan, train, sampler, device, listener),
     )
     return _run(plan, branch, train, plan.config.reward_model, listener)
@@ -160,9 +180,11 @@ def start_sequential(scheme: str, plan: RunPlan, device: str, listener: Listener
         reward=train.reward(),
         seed=plan.branch_seed(scheme),
         save=_saver(plan, scheme, train),
+        split=plan.split(scheme),
     )
     identity = fingerprint(plan, train, [settings, _file_hash(plan.folder / POLICY_FILE)])
-    return BranchRun(branch, plan.folder / scheme, plan.config.loop, identity, listener)
+    folder = plan.folder / scheme
+    return BranchRun(branch, folder, plan.config.loop, identity, listener, plan.log_of(folder))
 
 
 _START: dict[str, Callable[[RunPlan, str, Listener], BranchRun]] = {
@@ -171,6 +193,12 @@ _START: dict[str, Callable[[RunPlan, str, Listener], BranchRun]] = {
     "reward": start_reward_model,
     **{scheme: partial(start_sequential, scheme) for scheme in SEQUENTIAL_SCHEMES},
 }
+
+
+def branch_settings(config: ExperimentConfig, branch: str) -> Any:
+    """The training settings of a branch: all have ``steps``, ``batch_size`` and ``optimiser``."""
+    named = {"il": "imitation", "rl": "reinforcement", "reward": "reward_model"}
+    return getattr(config, named.get(branch, branch))
 
 
 def reward_model_config(config: ExperimentConfig) -> RewardNetworkConfig:
@@ -221,7 +249,8 @@ def fingerprint(plan: RunPlan, train: TrainingData, settings: Any) -> str:
 
 
 def _run(plan: RunPlan, branch: Branch, train: TrainingData, settings: Any, listener: Listener) -> BranchRun:
-    return BranchRun(branch, plan.folder / branch.name, plan.config.loop, fingerprint(plan, train, settings), listener)
+    folder, identity = plan.folder / branch.name, fingerprint(plan, train, settings)
+    return BranchRun(branch, folder, plan.config.loop, identity, listener, plan.log_of(folder))
 
 
 def _fresh(plan: RunPlan, branch: str, build: Callable[[], nn.Module], device: str) -> Any:
@@ -234,7 +263,7 @@ def _saver(plan: RunPlan, branch: str, train: TrainingData) -> Callable[[Path, n
     def save(folder: Path, network: nn.Module, metrics: dict[str, float]) -> None:
         assert isinstance(network, RegisteredNetwork)
         save_checkpoint(
-            plan.folder / BRANCH_FILES[branch],
+            folder / BRANCH_FILES[branch].name,
             network,
             seed=plan.config.seed,
             metrics=metrics,
@@ -253,17 +282,31 @@ def _pool(
     parts = [to_plain(settings, unused=False), plan.branch_seed("reward"), data.fingerprint(), sampler_hash]
     identity = json.dumps([*parts, "extended comfort"] if plan.config.extended_comfort_reward else parts)
     path = plan.folder / "reward" / f"pool-{name}-{hashlib.sha256(identity.encode()).hexdigest()[:16]}.safetensors"
-    if not path.exists():
+    ranks = plan.ranks
+    if not ranks.of_leader(path.exists()):
         pool = build_pool(
             data,
             data.reward(threads=torch.get_num_threads()),
             proposer(settings, sampler.eval(), device),
             seed=plan.branch_seed("reward"),
             earlier=_earlier(plan.config, data),
-            on_progress=lambda done, total: listener(Progress(f"candidates {name}", done, total, {})),
+            on_progress=_from_leader(ranks, listener, f"candidates {name}"),
+            ranks=ranks,
         )
-        pool.save(path)
+        _save_pool(ranks, pool, path)
     return CandidatePool.load(path)
+
+
+def _save_pool(ranks: Ranks, pool: CandidatePool, path: Path) -> None:
+    """Write a pool on the rank that writes; the others wait for it."""
+    if ranks.leads:
+        pool.save(path)
+    ranks.of_leader(None)
+
+
+def _from_leader(ranks: Ranks, listener: Listener, what: str) -> Callable[[int, int], None]:
+    """Tells a listener how far a pool is, on the rank that writes."""
+    return lambda done, total: listener(Progress(what, done, total, {})) if ranks.leads else None
 
 
 def _refresher(
@@ -274,21 +317,24 @@ def _refresher(
 
     def refresh(model: RewardModel, number: int, may_build: bool) -> CandidatePool:
         path = plan.folder / "reward" / f"refresh-{number}-{identity}.safetensors"
-        if not path.exists():
+        ranks = plan.ranks
+        if not ranks.of_leader(path.exists()):
             if not may_build:
                 raise OpenPairError(
                     "candidates that the reward model learned from are no longer there",
                     where=path,
                     fix="Delete the folder to train the reward model again",
                 )
-            build_pool(
+            pool = build_pool(
                 train,
                 train.reward(threads=torch.get_num_threads()),
                 choices_proposer(plan.config.pool, sampler.eval(), model.eval(), device),
                 seed=zlib.crc32(f"{plan.branch_seed('reward')}/{number}".encode()),
                 earlier=_earlier(plan.config, train),
-                on_progress=lambda done, total: listener(Progress(f"refresh {number}", done, total, {})),
-            ).save(path)
+                on_progress=_from_leader(ranks, listener, f"refresh {number}"),
+                ranks=ranks,
+            )
+            _save_pool(ranks, pool, path)
         return CandidatePool.load(path)
 
     return refresh

@@ -11,8 +11,8 @@ Backbone = TransfuserBackbone | LiftBackbone
 
 def features_read(config: BackboneConfig) -> frozenset[str]:
     """Names of the features that a network with this backbone reads."""
-    latent = isinstance(config, TransfuserBackboneConfig) and config.latent
-    return frozenset({"camera_feature", "status_feature"} | (set() if latent else {"lidar_feature"}))
+    blind = config.latent if isinstance(config, TransfuserBackboneConfig) else config.lidar_channels == 0
+    return frozenset({"camera_feature", "status_feature"} | (set() if blind else {"lidar_feature"}))
 
 
 def build_backbone(config: BackboneConfig) -> Backbone:

@@ -81,15 +81,18 @@ class LiftBackbone(nn.Module):
         return self.config.image_tokens[0] * self.config.image_tokens[1]
 
     def forward(self, camera_feature: Tensor, lidar_feature: Tensor | None) -> BackboneFeatures:
-        """Encode the image, put it onto the ground beside the LiDAR raster, encode the ground."""
-        assert lidar_feature is not None, "lidar_feature is needed"
+        """Encode the image, put it onto the ground beside the LiDAR raster, where there is one, encode the ground."""
         image_maps = []
         image = camera_feature.contiguous(memory_format=torch.channels_last)
         for stage in self.image_stages:
             image = stage(image)
             image_maps.append(image)
         fine = self._on_ground(0, image_maps[0], self.fine_sampling, self.first_row)
-        x = self.stem(torch.cat((lidar_feature, fine), dim=1).contiguous(memory_format=torch.channels_last))
+        ground = fine
+        if self.config.lidar_channels:
+            assert lidar_feature is not None, "lidar_feature is needed"
+            ground = torch.cat((lidar_feature, fine), dim=1)
+        x = self.stem(ground.contiguous(memory_format=torch.channels_last))
         coarse = [self._on_ground(i, image_maps[i], self.coarse_sampling, self.first_row // 2) for i in (1, 2)]
         seen = self.coarse_seen.to(x.dtype).expand(x.shape[0], -1, -1, -1)
         x = self.join(torch.cat((x, *coarse, seen), dim=1))

@@ -29,8 +29,13 @@ def match_agents(states: Tensor, logits: Tensor, target_states: Tensor, target_l
     return torch.from_numpy(matched).to(logits.device)
 
 
-def agent_loss(states: Tensor, logits: Tensor, target_states: Tensor, target_labels: Tensor) -> tuple[Tensor, Tensor]:
+def agent_loss(
+    states: Tensor, logits: Tensor, target_states: Tensor, target_labels: Tensor, count: Tensor | None = None
+) -> tuple[Tensor, Tensor]:
     """Class and box loss of matched agents; shapes as in :func:`match_agents`.
+
+    Args:
+        count: what to divide the box loss by where the batch is a part of one: the mean number of true agents of parts.
 
     Returns:
         class: mean binary cross-entropy over all pairs. box: L1 summed over the five numbers and all true agents, over
@@ -41,7 +46,7 @@ def agent_loss(states: Tensor, logits: Tensor, target_states: Tensor, target_lab
     boxes = target_states.gather(1, matched[..., None].expand(-1, -1, target_states.shape[-1]))
     class_loss = F.binary_cross_entropy_with_logits(logits.float(), labels)
     l1 = (states.float() - boxes).abs().sum(-1) * labels
-    return class_loss, l1.sum() / labels.sum().clamp(min=1.0)
+    return class_loss, l1.sum() / (labels.sum().clamp(min=1.0) if count is None else count)
 
 
 def bev_semantic_loss(logits: Tensor, target: Tensor, class_weights: Tensor | None = None) -> Tensor:

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any, ClassVar
 
 from openpair.errors import OpenPairError
-from openpair.nn.trunk_config import VectorTrunkConfig
+from openpair.nn.trunk_config import BackboneConfig, TrunkConfig, VectorTrunkConfig, without_lidar
 from openpair.registry import Registry
 
 
@@ -24,6 +25,16 @@ class RegisteredConfig:
     def on_truth(self, trunk: VectorTrunkConfig) -> Any:
         """The same network without vision, with this encoder of the truth. Raises OpenPairError where it has none."""
         raise OpenPairError(f"a {type(self).__name__} reads sensors alone", where="--input known")
+
+    def on_cameras(self) -> Any:
+        """The same network without LiDAR. Raises OpenPairError where its encoder cannot do without."""
+        trunk, backbone = getattr(self, "trunk", None), getattr(self, "backbone", None)
+        changed: Any = self
+        if isinstance(trunk, TrunkConfig):
+            return replace(changed, trunk=replace(trunk, backbone=without_lidar(trunk.backbone)))
+        if isinstance(backbone, BackboneConfig):
+            return replace(changed, backbone=without_lidar(backbone))
+        raise OpenPairError(f"a {type(self).__name__} has no variant without LiDAR", where="--preset")
 
     @property
     def kind(self) -> str:

@@ -157,12 +157,25 @@ class PerceptionTrunk(nn.Module):
 
     def perception_terms(self, outputs: Mapping[str, Tensor], targets: Mapping[str, Tensor]) -> dict[str, Tensor]:
         """Unweighted losses (of sensors ``agent_class``, ``agent_box``, ``bev_ce``; of the truth ``forecast_m``) and
-        their weighted sum ``perception``."""
+        their weighted sum ``perception``.
+
+        Where the batch is a part of one, targets may hold ``NAME_count``: what a loss divides by instead of how many
+        entries of target NAME are there.
+        """
         if isinstance(self.trunk_config, VectorTrunkConfig):
-            error = forecast_loss(outputs["agent_forecast"], targets["agent_future"], targets["agent_future_seen"])
+            error = forecast_loss(
+                outputs["agent_forecast"],
+                targets["agent_future"],
+                targets["agent_future_seen"],
+                targets.get("agent_future_seen_count"),
+            )
             return {"forecast_m": error, "perception": self.trunk_config.forecast_weight * error}
         agent_class, agent_box = agent_loss(
-            outputs["agent_states"], outputs["agent_labels"], targets["agent_states"], targets["agent_labels"]
+            outputs["agent_states"],
+            outputs["agent_labels"],
+            targets["agent_states"],
+            targets["agent_labels"],
+            targets.get("agent_labels_count"),
         )
         bev = bev_semantic_loss(outputs["bev_semantic_map"], targets["bev_semantic_map"])
         config = self.trunk_config

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from openpair.datatypes.bev_grid import FRONT_MAP_GRID, LIDAR_GRID, BevGrid
 from openpair.datatypes.known_input import KnownConfig
@@ -52,7 +52,7 @@ class LiftBackboneConfig:
     Attributes:
         views: calibration of the front view.
         lidar_grid: raster of ``lidar_feature``; rows and columns are multiples of 16.
-        lidar_channels: channels of ``lidar_feature``.
+        lidar_channels: channels of ``lidar_feature``; 0 for a network without LiDAR.
         stem_stride: stride of the first image layer: 1 for images 64 rows high, 2 for 128.
         image_widths: channels of four image stages, each half as large as the one before.
         lift_channels: channels that each of the first three image stages puts onto the ground.
@@ -76,6 +76,13 @@ class LiftBackboneConfig:
 
 
 BackboneConfig = TransfuserBackboneConfig | LiftBackboneConfig
+
+
+def without_lidar(backbone: BackboneConfig) -> BackboneConfig:
+    """The same backbone on cameras alone."""
+    if isinstance(backbone, TransfuserBackboneConfig):
+        return replace(backbone, latent=True)
+    return replace(backbone, lidar_channels=0)
 
 
 @dataclass(frozen=True)

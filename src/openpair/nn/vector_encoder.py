@@ -94,11 +94,14 @@ class VectorEncoder(nn.Module):
         return constant_velocity(now) + moved
 
 
-def forecast_loss(forecast: Tensor, future: Tensor, seen: Tensor) -> Tensor:
-    """Mean distance (Huber, 1 m) between forecasts (B, A, 8, 3) and what agents did, where it was seen (B, A, 8)."""
+def forecast_loss(forecast: Tensor, future: Tensor, seen: Tensor, count: Tensor | None = None) -> Tensor:
+    """Mean distance (Huber, 1 m) between forecasts (B, A, 8, 3) and what agents did, where it was seen (B, A, 8).
+
+    Where the batch is a part of one, ``count`` is the mean number of poses seen of parts.
+    """
     error = F.smooth_l1_loss(forecast[..., :2], future[..., :2], reduction="none").sum(dim=-1)
     turn = 1.0 - (forecast[..., 2] - future[..., 2]).cos()
-    return ((error + turn) * seen).sum() / seen.sum().clamp(min=1)
+    return ((error + turn) * seen).sum() / (seen.sum().clamp(min=1) if count is None else count)
 
 
 def track_numbers(features: Mapping[str, Tensor]) -> Tensor:

@@ -7,17 +7,21 @@ import torch.nn.functional as F
 from torch import Tensor
 
 
-def sub_score_loss(logits: Tensor, targets: Tensor) -> Tensor:
+def sub_score_loss(logits: Tensor, targets: Tensor, count: Tensor | None = None) -> Tensor:
     """Mean binary cross-entropy of sub-scores; targets may lie between 0 and 1 (progress).
 
     Args:
         logits: (B, 9, N).
         targets: (B, 9, N), NaN where a protocol has no such sub-score: those do not count.
+        count: what to divide by where the batch is a part of one: the mean number of known sub-scores of parts.
     """
     known = ~targets.isnan()
     if not bool(known.any()):
         return logits.sum() * 0.0
-    return F.binary_cross_entropy_with_logits(logits[known].float(), targets[known].float())
+    if count is None:
+        return F.binary_cross_entropy_with_logits(logits[known].float(), targets[known].float())
+    total = F.binary_cross_entropy_with_logits(logits[known].float(), targets[known].float(), reduction="sum")
+    return total / count
 
 
 def calibration_loss(logits: Tensor, scores: Tensor) -> Tensor:

@@ -192,7 +192,9 @@ class RewardWorldModel(RewardModel):
         own = self.config
         total_logits = outputs["sim_logits"][:, 0]
         terms = {
-            "sub_scores": sub_score_loss(outputs["reward_logits"], targets["candidate_metrics"]),
+            "sub_scores": sub_score_loss(
+                outputs["reward_logits"], targets["candidate_metrics"], targets.get("candidate_metrics_count")
+            ),
             "calibration": calibration_loss(total_logits, targets["candidate_scores"]),
             "ranking": ranking_loss(total_logits, targets["candidate_scores"], own.ranking_temperature),
         }

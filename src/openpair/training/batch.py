@@ -34,6 +34,14 @@ class SceneBatch:
             {k: v.to(device, non_blocking=True) for k, v in self.targets.items()},
         )
 
+    def rows(self, start: int, stop: int) -> SceneBatch:
+        """Some of the scenes."""
+        return SceneBatch(
+            self.tokens[start:stop],
+            {k: v[start:stop] for k, v in self.features.items()},
+            {k: v[start:stop] for k, v in self.targets.items()},
+        )
+
     def pin_memory(self) -> SceneBatch:
         """The same batch in page-locked memory, from which a GPU copies while the CPU goes on."""
         return SceneBatch(

@@ -21,6 +21,8 @@ from openpair.damage import reading
 from openpair.files import whole_file
 from openpair.rewards.exact import ExactReward, ExactScores
 from openpair.training.batch import EarlierSource, SceneBatch, SceneSource, evaluation_batches
+from openpair.training.ranks import ALONE, Ranks
+from openpair.training.whole_batch import DrawLog
 
 Proposer = Callable[[SceneBatch, torch.Generator], Tensor]
 """Gives R sets of K candidates per scene, (B, R, K, 8, 3), the last of each set its root."""
@@ -77,6 +79,7 @@ def build_pool(
     batch_size: int = 32,
     earlier: EarlierSource | None = None,
     on_progress: Callable[[int, int], None] = lambda done, total: None,
+    ranks: Ranks = ALONE,
 ) -> CandidatePool:
     """Have candidate sets proposed for every scene and score all of them exactly.
 
@@ -89,11 +92,14 @@ def build_pool(
         earlier: v2.2: the scenes half a second before. The same sets are proposed for them, with the same draws; the
             best of each is the previous plan that extended comfort of its set compares with.
         on_progress: told (scenes done, scenes in all).
+        ranks: who divides the scenes between them; every rank gets the whole pool, equal to that of a process alone.
     """
     generator = torch.Generator().manual_seed(seed)
-    candidates, scores, metrics = [], [], []
     total = len(source.tokens)
-    for indices in evaluation_batches(total, batch_size):
+    batches = evaluation_batches(total, batch_size)
+    log = DrawLog(generator, len(batches[0]))
+
+    def score(indices: NDArray[np.int64]) -> tuple[Tensor, Tensor, Tensor]:
         batch = source.batch(indices)
         draws = generator.get_state()
         with torch.no_grad():
@@ -103,13 +109,18 @@ def build_pool(
         else:
             exact = _score_after(reward, batch.tokens, sets, *_propose_again(earlier, indices, propose, draws))
         shape = sets.shape[:3]
-        candidates.append(sets.cpu())
-        scores.append(exact.score.reshape(shape).cpu())
-        metrics.append(exact.metrics.reshape(shape[0], -1, shape[1], shape[2]).transpose(1, 2).cpu())
+        metrics = exact.metrics.reshape(shape[0], -1, shape[1], shape[2]).transpose(1, 2)
         on_progress(int(indices[-1]) + 1, total)
-    return CandidatePool(
-        torch.cat(candidates).contiguous(), torch.cat(scores).contiguous(), torch.cat(metrics).contiguous()
-    )
+        return sets.cpu(), exact.score.reshape(shape).cpu(), metrics.cpu()
+
+    if ranks.alone:
+        rows = [score(indices) for indices in batches]
+    else:
+        with log:  # every rank works on the first batch, to know what the others draw
+            first = score(batches[0])
+        rows = [first, *ranks.map(batches[1:], score, lambda indices: log.repeat(len(indices)))]
+    candidates, scores, metrics = (torch.cat(column).contiguous() for column in zip(*rows, strict=True))
+    return CandidatePool(candidates, scores, metrics)
 
 
 def _propose_again(

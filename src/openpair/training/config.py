@@ -40,11 +40,19 @@ class LoopConfig:
         log_every: steps between two logged means of the training figures.
         validate_every: steps between two validations; 0 validates only at the end.
         save_every: steps between two saved states.
+        save_seconds: time between two saved states at most; what an interruption costs [s].
+        average: decay a step of a moving average of the weights, which is validated and exported then; 0 for none.
+        keep_best: keep the network with the best figure of the validation scenes, in BRANCH/best.
+        keep_last: so many networks of the last validations are kept, in BRANCH/snapshots.
     """
 
     log_every: int = 20
     validate_every: int = 0
     save_every: int = 100
+    save_seconds: float = later(180.0)
+    average: float = later(0.0)
+    keep_best: bool = later(False)
+    keep_last: int = later(0)
 
 
 @dataclass(frozen=True)

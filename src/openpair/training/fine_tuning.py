@@ -13,7 +13,12 @@ so both spend the same number of scene evaluations.
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor
 
 from openpair.policies.base import ImitationPolicy
@@ -22,7 +27,7 @@ from openpair.rl.advantages import per_code_scene
 from openpair.rl.grpo import adapt_kl_weight, clipped_surrogate, explore_sigma
 from openpair.rl.plan_policy import change_solver, log_density, mean_action, mean_kl, moved
 from openpair.training.batch import SceneBatch, SceneSource, evaluation_batches
-from openpair.training.branch import Branch, Save
+from openpair.training.branch import WHOLE, BatchPart, BatchSplit, Branch, Figures, Save
 from openpair.training.config import FineTuningConfig
 from openpair.training.optimiser import autocast
 
@@ -30,6 +35,31 @@ from openpair.training.optimiser import autocast
 def is_imitation_step(index: int, phase: int) -> bool:
     """Whether an iterative scheme imitates at this step: phases of reinforcement and imitation by turns."""
     return phase > 0 and (index // phase) % 2 == 1
+
+
+@dataclass(frozen=True)
+class ScoredPlans:
+    """Plans that were drawn for the scenes of a part of a batch, and what they earned.
+
+    Attributes:
+        drawn: random inputs of the policy.
+        sampled_at: (B, 8, 3) the plans that samples were drawn around.
+        solver: (B, 4, 24) of :func:`~openpair.rl.plan_policy.change_solver`.
+        actions: (B, S, 4) what was drawn.
+        log_prob: (B, S) at the policy that drew them.
+        advantage: (B, S).
+        anchor: (B, 4) mean action of the policy that imitation had left, where KL to it counts.
+        sigma: standard deviation of the draws.
+    """
+
+    drawn: dict[str, Tensor]
+    sampled_at: Tensor
+    solver: Tensor
+    actions: Tensor
+    log_prob: Tensor
+    advantage: Tensor
+    anchor: Tensor | None
+    sigma: float
 
 
 class FineTuningBranch(Branch):
@@ -45,8 +75,10 @@ class FineTuningBranch(Branch):
         reward: exact scores of plans of the training scenes by token.
         seed: data order and exploration.
         save: writes the finished network: (folder, network, metrics).
+        split: how batches are split.
     """
 
+    best_figure = "score"
     network: ImitationPolicy
     config: FineTuningConfig
 
@@ -62,11 +94,12 @@ class FineTuningBranch(Branch):
         reward: ExactReward,
         seed: int,
         save: Save,
+        split: BatchSplit = WHOLE,
     ) -> None:
-        super().__init__(policy, config, train, total_steps=config.total_steps, seed=seed, save=save)
+        super().__init__(policy, config, train, total_steps=config.total_steps, seed=seed, save=save, split=split)
         self.name = name
         self._reference = reference.eval().requires_grad_(False)
-        self._validation, self._reward = validation, reward
+        self._validation, self.reward = validation, reward
         self._kl_weight = config.kl_weight
 
     def scalars(self) -> dict[str, float]:
@@ -75,19 +108,47 @@ class FineTuningBranch(Branch):
     def restore_scalars(self, scalars: dict[str, float]) -> None:
         self._kl_weight = scalars["kl_weight"]
 
-    def step(self, index: int) -> dict[str, float]:
+    def step(self, index: int) -> Figures:
         """Draw plans around the policy's, score them, and improve the policy; or imitate, where it is time to."""
-        batch = self.scenes(index)
         if is_imitation_step(index, self.config.imitation_phase):
-            loss = self._imitation_loss(batch)
-            return {"imitation_loss": float(loss.detach()), "gradient_norm": self.learn(loss, index)}
-        return self._reinforce(batch, index)
+            return self.learn(self._imitations(index), index)
+        figures: Figures = {}
+        scored: list[ScoredPlans] = []
+        for _ in range(self.config.updates_per_batch):
+            figures.update(self.learn(self._passes(index, scored), index))
+            self.network.eval()
+        if self.config.kl_weight > 0:
+            self._kl_weight = adapt_kl_weight(self._kl_weight, float(figures["kl"]), self.config.kl_target)
+        return figures
 
-    def _reinforce(self, batch: SceneBatch, index: int) -> dict[str, float]:
-        config = self.config
+    def _imitations(self, index: int) -> Iterator[tuple[Tensor, Figures]]:
+        """Loss and figures of each part of the batch in a step of imitation."""
+        for part in self.parts(index):
+            with part.as_whole:
+                loss = self._imitation_loss(part.batch)
+            yield loss, {"imitation_loss": loss}
+
+    def _passes(self, index: int, scored: list[ScoredPlans]) -> Iterator[tuple[Tensor, Figures]]:
+        """Loss and figures of each part of the batch; the first time, plans are drawn and added to ``scored``."""
+        first = not scored
+        for number, part in enumerate(self.parts(index)):
+            with part.as_whole:
+                # Running statistics, as when it drives: the policy that explores is the one that will be judged.
+                self.network.eval()
+                figures: Figures = {}
+                if first:
+                    plan, plans, figures = self._sample(index, part)
+                    scored.append(plans)
+                else:
+                    plans = scored[number]
+                    plan = self._plan(self.network, part.batch, plans.drawn)
+                loss, terms = self._loss(part.batch, plan, plans)
+            yield loss, {**figures, **terms}
+
+    def _sample(self, index: int, part: BatchPart) -> tuple[Tensor, ScoredPlans, Figures]:
+        """Draw plans around the policy's for the scenes of a part of the batch, and score them."""
+        config, batch = self.config, part.batch
         sigma = explore_sigma(index, self.total_steps, config.sigma_start, config.sigma_end)
-        # Running statistics, as when it drives: the policy that explores is the one that will be judged.
-        self.network.eval()
         drawn = self._draw(self.network, len(batch.tokens), self.generator)
         plan = self._plan(self.network, batch, drawn)
         sampled_at = plan.detach()
@@ -104,32 +165,30 @@ class FineTuningBranch(Branch):
         if config.kl_weight > 0:
             with torch.no_grad():
                 anchor = mean_action(self._plan(self._reference, batch, drawn), sampled_at, solver)
-        figures = {
-            "sample_score": float(rewards.mean()),
-            "best_sample_score": float(rewards.amax(dim=-1).mean()),
-            "human_score": float(human.mean()),
+        figures: Figures = {
+            "sample_score": rewards.mean(),
+            "best_sample_score": rewards.amax(dim=-1).mean(),
+            "human_score": human.mean(),
             "sigma": sigma,
         }
-        for repeat in range(config.updates_per_batch):
-            if repeat > 0:
-                plan = self._plan(self.network, batch, drawn)
-            mean = mean_action(plan, sampled_at, solver)
-            log_prob = log_density(actions, mean, sigma)
-            loss = clipped_surrogate(log_prob, old_log_prob, advantage, config.clip_range)
-            figures["policy_loss"] = float(loss.detach())
-            if anchor is not None:
-                kl = mean_kl(mean, anchor, sigma).mean()
-                loss = loss + self._kl_weight * kl
-                figures["kl"], figures["kl_weight"] = float(kl.detach()), self._kl_weight
-            if config.imitation_weight > 0:
-                imitation = self._imitation_loss(batch)
-                loss = loss + config.imitation_weight * imitation
-                figures["imitation_loss"] = float(imitation.detach())
-            figures["gradient_norm"] = self.learn(loss, index)
-            self.network.eval()
-        if anchor is not None:
-            self._kl_weight = adapt_kl_weight(self._kl_weight, figures["kl"], config.kl_target)
-        return figures
+        return plan, ScoredPlans(drawn, sampled_at, solver, actions, old_log_prob, advantage, anchor, sigma), figures
+
+    def _loss(self, batch: SceneBatch, plan: Tensor, plans: ScoredPlans) -> tuple[Tensor, Figures]:
+        """The objective on plans that are scored, at the policy's present plan (B, 8, 3), and its terms."""
+        config = self.config
+        mean = mean_action(plan, plans.sampled_at, plans.solver)
+        log_prob = log_density(plans.actions, mean, plans.sigma)
+        loss = clipped_surrogate(log_prob, plans.log_prob, plans.advantage, config.clip_range)
+        figures: Figures = {"policy_loss": loss}
+        if plans.anchor is not None:
+            kl = mean_kl(mean, plans.anchor, plans.sigma).mean()
+            loss = loss + self._kl_weight * kl
+            figures["kl"], figures["kl_weight"] = kl, self._kl_weight
+        if config.imitation_weight > 0:
+            imitation = self._imitation_loss(batch)
+            loss = loss + config.imitation_weight * imitation
+            figures["imitation_loss"] = imitation
+        return loss, figures
 
     def _imitation_loss(self, batch: SceneBatch) -> Tensor:
         self.network.train()
@@ -147,7 +206,7 @@ class FineTuningBranch(Branch):
 
     def _score(self, batch: SceneBatch, plans: Tensor) -> Tensor:
         """Exact scores (B, N) of plans (B, N, 8, 3)."""
-        return self._reward.score(batch.tokens, plans).score
+        return self.reward.score(batch.tokens, plans).score
 
     @torch.no_grad()
     def validate(self) -> dict[str, float]:
@@ -158,9 +217,8 @@ class FineTuningBranch(Branch):
         source, reward = self._validation
         self.network.eval()
         generator = torch.Generator().manual_seed(0)
-        rows: dict[str, list[Tensor]] = {}
-        count = min(self.config.validation_scenes, len(source.tokens))
-        for indices in evaluation_batches(count, 2 * self.config.batch_size):
+
+        def judge(indices: NDArray[np.int64]) -> dict[str, Tensor]:
             batch = source.batch(indices).to(self._device)
             drawn = self._draw(self.network, len(batch.tokens), generator)
             plan = self.network.plan(**batch.features, **drawn)
@@ -172,6 +230,10 @@ class FineTuningBranch(Branch):
                 "distance_m": (plan - batch.targets["trajectory"])[..., :2].norm(dim=-1).mean(dim=-1),
             }
             figures |= {name: scores.metric(name)[:, 0] for name in scores.known_metrics()}
-            for name, values in figures.items():
-                rows.setdefault(name, []).append(values)
-        return {name: float(torch.cat(values).mean()) for name, values in rows.items()}
+            return {name: values.cpu() for name, values in figures.items()}
+
+        count = min(self.config.validation_scenes, len(source.tokens))
+        batches = evaluation_batches(count, 2 * self.config.batch_size)
+        rows = self.split.ranks.map(batches, judge, lambda indices: self._draw(self.network, len(indices), generator))
+        names = dict.fromkeys(name for row in rows for name in row)
+        return {name: float(torch.cat([row[name] for row in rows if name in row]).mean()) for name in names}

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import numpy as np
 import torch
+from numpy.typing import NDArray
 
 from openpair.policies.base import ImitationPolicy
 from openpair.training.batch import SceneSource, evaluation_batches
-from openpair.training.branch import Branch, Save
+from openpair.training.branch import WHOLE, BatchPart, BatchSplit, Branch, Figures, Save
 from openpair.training.config import ImitationConfig
 from openpair.training.optimiser import autocast
 
@@ -21,9 +23,12 @@ class ImitationBranch(Branch):
         validation: scenes of the validation towns, or None.
         seed: data order and any randomness of the branch.
         save: writes the finished network: (folder, network, metrics).
+        split: how batches are split.
     """
 
     name = "il"
+    best_figure = "distance_m"
+    best_is_lowest = True
     network: ImitationPolicy
     config: ImitationConfig
 
@@ -36,34 +41,43 @@ class ImitationBranch(Branch):
         *,
         seed: int,
         save: Save,
+        split: BatchSplit = WHOLE,
     ) -> None:
-        super().__init__(policy, config, train, total_steps=config.steps, seed=seed, save=save)
+        super().__init__(policy, config, train, total_steps=config.steps, seed=seed, save=save, split=split)
         self._validation = validation
 
-    def step(self, index: int) -> dict[str, float]:
+    def step(self, index: int) -> Figures:
         """One step on the policy's own loss."""
-        batch = self.scenes(index)
         self.network.train()
-        drawn = self._draw(len(batch.tokens), self.generator)
-        with autocast(self._device, self.config.precision):
-            outputs = self.network(**batch.features, **drawn)
-        terms = self.network.loss({k: v.float() for k, v in outputs.items()}, batch.targets)
-        norm = self.learn(terms["loss"], index)
-        return {**{name: float(value.detach()) for name, value in terms.items()}, "gradient_norm": norm}
+        return self.learn((self._losses(part) for part in self.parts(index)), index)
+
+    def _losses(self, part: BatchPart) -> tuple[torch.Tensor, Figures]:
+        """Loss of a part of the batch, and the terms it is made of."""
+        batch = part.batch
+        with part.as_whole:
+            drawn = self._draw(len(batch.tokens), self.generator)
+            with autocast(self._device, self.config.precision):
+                outputs = self.network(**batch.features, **drawn)
+            terms = self.network.loss({k: v.float() for k, v in outputs.items()}, batch.targets)
+        return terms["loss"], dict(terms)
 
     @torch.no_grad()
     def validate(self) -> dict[str, float]:
         """Mean distance to the human plan over the 4 s and at its end [m]."""
         if self._validation is None:
             return {}
+        source, device = self._validation, self._device
         self.network.eval()
-        distances = []
         generator = torch.Generator().manual_seed(0)  # a generator of its own: validation changes no training
-        for indices in evaluation_batches(len(self._validation.tokens), 2 * self.config.batch_size):
-            batch = self._validation.batch(indices).to(self._device)
+
+        def distances(indices: NDArray[np.int64]) -> torch.Tensor:
+            batch = source.batch(indices).to(device)
             plan = self.network.plan(**batch.features, **self._draw(len(batch.tokens), generator))
-            distances.append((plan - batch.targets["trajectory"])[..., :2].norm(dim=-1))
-        distance = torch.cat(distances)
+            return (plan - batch.targets["trajectory"])[..., :2].norm(dim=-1).cpu()
+
+        batches = evaluation_batches(len(source.tokens), 2 * self.config.batch_size)
+        rows = self.split.ranks.map(batches, distances, lambda indices: self._draw(len(indices), generator))
+        distance = torch.cat(rows)
         return {"distance_m": float(distance.mean()), "end_distance_m": float(distance[:, -1].mean())}
 
     def _draw(self, count: int, generator: torch.Generator) -> dict[str, torch.Tensor]:

@@ -6,7 +6,7 @@ from contextlib import AbstractContextManager
 from functools import cache
 
 import torch
-from torch import Tensor, nn
+from torch import nn
 
 from openpair.training.config import OptimiserConfig, Precision
 from openpair.training.schedule import warmup_cosine
@@ -22,24 +22,11 @@ def make_optimiser(network: nn.Module, config: OptimiserConfig) -> torch.optim.A
     return torch.optim.AdamW(groups, lr=config.learning_rate)
 
 
-def update(
-    network: nn.Module,
-    optimiser: torch.optim.Optimizer,
-    config: OptimiserConfig,
-    loss: Tensor,
-    *,
-    step: int,
-    total_steps: int,
-) -> float:
-    """One optimiser step on ``loss`` at the scheduled learning rate; returns the gradient norm before clipping."""
+def schedule_rate(optimiser: torch.optim.Optimizer, config: OptimiserConfig, *, step: int, total_steps: int) -> None:
+    """Set the learning rate of a step."""
     factor = warmup_cosine(step, total_steps, warmup_steps=config.warmup_steps, final_fraction=config.final_fraction)
     for group in optimiser.param_groups:
         group["lr"] = config.learning_rate * factor
-    optimiser.zero_grad(set_to_none=True)
-    loss.backward()
-    norm = nn.utils.clip_grad_norm_(network.parameters(), config.clip_norm)
-    optimiser.step()
-    return float(norm)
 
 
 def autocast(device: torch.device, precision: Precision) -> AbstractContextManager[None]:

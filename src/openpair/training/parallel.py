@@ -129,9 +129,7 @@ def _work(job: BranchJob, events: Any) -> None:
     try:
         if job.threads:
             torch.set_num_threads(job.threads)
-        run = job.start(job.device, events.put)
-        while not run.done:
-            run.advance()
+        run_interleaved([job.start(job.device, events.put)])
         events.put(_Done(job.name))
     except OpenPairError as error:
         events.put(_Failed(error))

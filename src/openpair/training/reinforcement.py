@@ -17,21 +17,48 @@ Departures from the paper, each measured in docs/log.md:
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from dataclasses import dataclass
+
 import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from openpair.datatypes.columns import NUM_POSES
 from openpair.datatypes.tree import TrajectoryTree
+from openpair.nn.trunk import STATUS_SIZE
 from openpair.rewards.exact import ExactReward, PreviousDrive
 from openpair.rl.credit import credit
 from openpair.rl.grpo import adapt_kl_weight, clipped_surrogate, explore_sigma, steered_kl_weight
 from openpair.samplers.base import Sampler, SamplerContext
 from openpair.samplers.perturbations import noisy_roots
 from openpair.training.batch import EarlierSource, SceneBatch, SceneSource, evaluation_batches
-from openpair.training.branch import Branch, Save
+from openpair.training.branch import WHOLE, BatchPart, BatchSplit, Branch, Figures, Save
 from openpair.training.config import ReinforcementConfig
 from openpair.training.optimiser import autocast
+
+COMFORT_SUM, COMFORT_COUNT = "extended comfort, sum", "extended comfort, count"
+"""Of the leaves that have a previous drive: what the figure is made of once all parts are known."""
+
+
+@dataclass(frozen=True)
+class ScoredTrees:
+    """Trees that were drawn for the scenes of a part of a batch, and what their leaves earned.
+
+    Attributes:
+        tree: the trees, with the mean that they were drawn at.
+        mean: (B, S, M, A) that mean, without gradient.
+        log_prob: of what the advantage rates, at that mean.
+        advantage: of the same shape.
+        sigma: standard deviation of the draws.
+    """
+
+    tree: TrajectoryTree
+    mean: Tensor
+    log_prob: Tensor
+    advantage: Tensor
+    sigma: float
 
 
 class ReinforcementBranch(Branch):
@@ -47,9 +74,11 @@ class ReinforcementBranch(Branch):
         save: writes the finished network: (folder, network, metrics).
         earlier: v2.2: the scenes half a second before. Rewards then count extended comfort against the best leaf at the
             mean around the root of then, moved from the human's plan as the root of now is. Validation goes without.
+        split: how batches are split.
     """
 
     name = "rl"
+    best_figure = "best_of_tree"
     network: Sampler
     config: ReinforcementConfig
 
@@ -64,9 +93,10 @@ class ReinforcementBranch(Branch):
         seed: int,
         save: Save,
         earlier: EarlierSource | None = None,
+        split: BatchSplit = WHOLE,
     ) -> None:
-        super().__init__(sampler, config, train, total_steps=config.steps, seed=seed, save=save)
-        self._validation, self._reward = validation, reward
+        super().__init__(sampler, config, train, total_steps=config.steps, seed=seed, save=save, split=split)
+        self._validation, self.reward = validation, reward
         self._earlier = earlier
         self._credit = credit(
             config.advantage,
@@ -82,39 +112,16 @@ class ReinforcementBranch(Branch):
     def restore_scalars(self, scalars: dict[str, float]) -> None:
         self._kl_weight = scalars["kl_weight"]
 
-    def step(self, index: int) -> dict[str, float]:
+    def step(self, index: int) -> Figures:
         """Draw trees, score every leaf and the human, and improve the policy on them."""
-        config = self.config
-        indices = self._order.indices(index)
-        batch = self.scenes(index)
-        sigma = explore_sigma(index, self.total_steps, config.sigma_start, config.sigma_end)
-        draws = self.generator.get_state()
-        root = self._roots(batch, self.generator)
-        previous = None if self._earlier is None else self._previous_drives(self._earlier, indices, draws)
-        self.network.train()
-        context = self._encode(batch)
-        tree = self.network.expand(
-            context, root, num_samples=config.trees_per_scene, sigma=sigma, generator=self.generator
-        )
-        rewards, human, comfort = self._score(batch, tree.leaves, previous)
-        advantage = self._credit.estimate(rewards, human)
-        figures = {
-            "leaf_score": float(rewards.mean()),
-            "best_leaf_score": float(rewards.amax(dim=-1).mean()),
-            "human_score": float(human.mean()),
-            "sigma": sigma,
-            **comfort,
-        }
-        old_mean = tree.mean.detach()
-        old_log_prob = self._log_prob(old_mean, tree, sigma)
-        for repeat in range(config.updates_per_batch):
-            if repeat == 0:
-                mean = tree.mean
-            else:
-                context = self._encode(batch)
-                mean = self.network.evaluate_actions(context, tree)
-            figures.update(self._improve(index, batch, context, tree, mean, old_mean, old_log_prob, advantage, sigma))
-        self._kl_weight = self._next_kl_weight(figures["kl"])
+        figures: Figures = {}
+        scored: list[ScoredTrees] = []
+        for _ in range(self.config.updates_per_batch):
+            figures.update(self.learn(self._passes(index, scored), index))
+        comfort = figures.pop(COMFORT_SUM, None), figures.pop(COMFORT_COUNT, None)
+        if comfort[0] is not None and comfort[1] is not None and bool(comfort[1] > 0):
+            figures["leaf_extended_comfort"] = comfort[0] / comfort[1]
+        self._kl_weight = self._next_kl_weight(float(figures["kl"]))
         return figures
 
     def _next_kl_weight(self, kl: float) -> float:
@@ -123,39 +130,70 @@ class ReinforcementBranch(Branch):
             return steered_kl_weight(self._kl_weight, kl, config.kl_target, gain=config.kl_gain)
         return adapt_kl_weight(self._kl_weight, kl, config.kl_target)
 
-    def _improve(
-        self,
-        index: int,
-        batch: SceneBatch,
-        context: SamplerContext,
-        tree: TrajectoryTree,
-        mean: Tensor,
-        old_mean: Tensor,
-        old_log_prob: Tensor,
-        advantage: Tensor,
-        sigma: float,
-    ) -> dict[str, float]:
-        """One optimiser step on trees that are already scored."""
+    def _passes(self, index: int, scored: list[ScoredTrees]) -> Iterator[tuple[Tensor, Figures]]:
+        """Loss and figures of each part of the batch; the first time, their trees are drawn and added to ``scored``."""
+        first = not scored
+        for number, part in enumerate(self.parts(index)):
+            with part.as_whole:
+                figures: Figures = {}
+                if first:
+                    context, trees, figures = self._grow(index, part)
+                    scored.append(trees)
+                    mean = trees.tree.mean
+                else:
+                    trees = scored[number]
+                    context = self._encode(part.batch)
+                    mean = self.network.evaluate_actions(context, trees.tree)
+                loss, terms = self._loss(part.batch, context, trees, mean)
+            yield loss, {**figures, **terms}
+
+    def _grow(self, index: int, part: BatchPart) -> tuple[SamplerContext, ScoredTrees, Figures]:
+        """Draw trees for the scenes of a part of the batch, and score them."""
+        config, batch = self.config, part.batch
+        sigma = explore_sigma(index, self.total_steps, config.sigma_start, config.sigma_end)
+        draws = self.generator.get_state()
+        root = self._roots(batch, self.generator)
+        previous = None if self._earlier is None else self._previous_drives(self._earlier, part.indices, draws)
+        self.network.train()
+        context = self._encode(batch)
+        tree = self.network.expand(
+            context, root, num_samples=config.trees_per_scene, sigma=sigma, generator=self.generator
+        )
+        rewards, human, comfort = self._score(batch, tree.leaves, previous)
+        figures: Figures = {
+            "leaf_score": rewards.mean(),
+            "best_leaf_score": rewards.amax(dim=-1).mean(),
+            "human_score": human.mean(),
+            "sigma": sigma,
+            **comfort,
+        }
+        mean = tree.mean.detach()
         log_prob = self._log_prob(mean, tree, sigma)
-        policy_loss = clipped_surrogate(log_prob, old_log_prob, advantage, self.config.clip_range)
-        reference = old_mean if self.config.kl_reference == "old" else self.network.prior_mean
-        kl = self.network.kl(mean, reference, sigma).mean()
+        advantage = self._credit.estimate(rewards, human)
+        return context, ScoredTrees(tree, mean, log_prob, advantage, sigma), figures
+
+    def _loss(
+        self, batch: SceneBatch, context: SamplerContext, trees: ScoredTrees, mean: Tensor
+    ) -> tuple[Tensor, Figures]:
+        """The objective on trees that are scored, at the policy's present mean, and its terms."""
+        log_prob = self._log_prob(mean, trees.tree, trees.sigma)
+        policy_loss = clipped_surrogate(log_prob, trees.log_prob, trees.advantage, self.config.clip_range)
+        reference = trees.mean if self.config.kl_reference == "old" else self.network.prior_mean
+        kl = self.network.kl(mean, reference, trees.sigma).mean()
         perception = self.network.perception_loss(context, batch.targets)["loss"]
         loss = policy_loss + self._kl_weight * kl + self.config.perception_weight * perception
-        imitated: dict[str, float] = {}
+        imitated: Figures = {}
         if self.config.imitation_weight > 0:
-            leaves = self.network.leaves_of(tree.root, self.network.expand(context, tree.root).mean)[:, 0]
+            leaves = self.network.leaves_of(trees.tree.root, self.network.expand(context, trees.tree.root).mean)[:, 0]
             distance = nearest_leaf_l1(leaves, batch.targets["trajectory"])
             loss = loss + self.config.imitation_weight * distance
-            imitated["nearest_leaf_l1"] = float(distance.detach())
-        norm = self.learn(loss, index)
-        return {
+            imitated["nearest_leaf_l1"] = distance
+        return loss, {
             **imitated,
-            "policy_loss": float(policy_loss.detach()),
-            "perception_loss": float(perception.detach()),
-            "kl": float(kl.detach()),
+            "policy_loss": policy_loss,
+            "perception_loss": perception,
+            "kl": kl,
             "kl_weight": self._kl_weight,
-            "gradient_norm": norm,
         }
 
     def _log_prob(self, mean: Tensor, tree: TrajectoryTree, sigma: float) -> Tensor:
@@ -175,13 +213,14 @@ class ReinforcementBranch(Branch):
 
     def _score(
         self, batch: SceneBatch, leaves: Tensor, previous: list[PreviousDrive | None] | None
-    ) -> tuple[Tensor, Tensor, dict[str, float]]:
+    ) -> tuple[Tensor, Tensor, Figures]:
         """Exact scores of leaves (B, S, L, 8, 3) -> (B, S, L), and of the human plan -> (B,); figures to log."""
         candidates = torch.cat([leaves.flatten(1, 2), batch.targets["trajectory"][:, None]], dim=1)
-        exact = self._reward.score(batch.tokens, candidates, previous)
-        figures = {}
-        if previous is not None and any(drive is not None for drive in previous):
-            figures["leaf_extended_comfort"] = float(exact.metric("EC")[:, :-1].nanmean())
+        exact = self.reward.score(batch.tokens, candidates, previous)
+        figures: Figures = {}
+        if previous is not None:
+            comfort = exact.metric("EC")[:, :-1]
+            figures = {COMFORT_SUM: comfort.nansum(), COMFORT_COUNT: (~comfort.isnan()).sum().float()}
         return exact.score[:, :-1].reshape(leaves.shape[:3]), exact.score[:, -1], figures
 
     @torch.no_grad()
@@ -199,7 +238,7 @@ class ReinforcementBranch(Branch):
         root = self._roots(batch, twin)
         self.network.eval()
         leaves = self.network.mean_leaves(self._encode(batch), root, strength=self.config.strength)
-        drives = self._reward.best_drives(batch.tokens, torch.cat([leaves, root[:, None]], dim=1))
+        drives = self.reward.best_drives(batch.tokens, torch.cat([leaves, root[:, None]], dim=1))
         return [drive if there else None for drive, there in zip(drives, known, strict=True)]
 
     @torch.no_grad()
@@ -208,23 +247,27 @@ class ReinforcementBranch(Branch):
         if self._validation is None:
             return {}
         scenes, reward = self._validation
+        config = self.config
         self.network.eval()
         generator = torch.Generator().manual_seed(0)
-        leaf, best, root_score = [], [], []
-        count = min(self.config.validation_scenes, len(scenes.tokens))
-        for indices in evaluation_batches(count, 2 * self.config.batch_size):
+
+        def scores(indices: NDArray[np.int64]) -> Tensor:
             batch = scenes.batch(indices).to(self._device)
             root = self._roots(batch, generator)
             context = self.network.encode(batch.features)
-            leaves = self.network.mean_leaves(context, root, strength=self.config.strength)
-            score = reward.score(batch.tokens, torch.cat([leaves, root[:, None]], dim=1)).score
-            leaf.append(score[:, :-1].mean(dim=1))
-            best.append(score.amax(dim=1))
-            root_score.append(score[:, -1])
+            leaves = self.network.mean_leaves(context, root, strength=config.strength)
+            return reward.score(batch.tokens, torch.cat([leaves, root[:, None]], dim=1)).score.cpu()
+
+        def skip(indices: NDArray[np.int64]) -> None:
+            still = torch.zeros(len(indices), NUM_POSES, 3)
+            noisy_roots(still, torch.zeros(len(indices), STATUS_SIZE), config.root_noise, generator)
+
+        count = min(config.validation_scenes, len(scenes.tokens))
+        rows = self.split.ranks.map(evaluation_batches(count, 2 * config.batch_size), scores, skip)
         return {
-            "leaf_score": float(torch.cat(leaf).mean()),
-            "best_of_tree": float(torch.cat(best).mean()),
-            "root_score": float(torch.cat(root_score).mean()),
+            "leaf_score": float(torch.cat([score[:, :-1].mean(dim=1) for score in rows]).mean()),
+            "best_of_tree": float(torch.cat([score.amax(dim=1) for score in rows]).mean()),
+            "root_score": float(torch.cat([score[:, -1] for score in rows]).mean()),
         }
 
 

@@ -9,14 +9,16 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor
 
 from openpair.files import write_atomically
 from openpair.rewards.base import RewardModel
 from openpair.rewards.calibration import RewardReport, reward_report
-from openpair.training.batch import SceneSource, evaluation_batches
-from openpair.training.branch import Branch, Save
+from openpair.training.batch import SceneBatch, SceneSource, evaluation_batches
+from openpair.training.branch import WHOLE, BatchPart, BatchSplit, Branch, Figures, Save
 from openpair.training.candidate_pool import CandidatePool
 from openpair.training.config import RewardModelConfig
 from openpair.training.optimiser import autocast
@@ -42,9 +44,11 @@ class RewardModelBranch(Branch):
         seed: data order and choice of sets.
         save: writes the finished network: (folder, network, metrics).
         refresh: makes new sets around the choices of the model; needed where ``config.refreshes`` is not 0.
+        split: how batches are split.
     """
 
     name = "reward"
+    best_figure = "chosen_score"
     network: RewardModel
     config: RewardModelConfig
 
@@ -59,29 +63,38 @@ class RewardModelBranch(Branch):
         seed: int,
         save: Save,
         refresh: Refresh | None = None,
+        split: BatchSplit = WHOLE,
     ) -> None:
-        super().__init__(model, config, train, total_steps=config.steps, seed=seed, save=save)
+        super().__init__(model, config, train, total_steps=config.steps, seed=seed, save=save, split=split)
         self._pool, self._validation = train_pool, validation
         self._report: RewardReport | None = None
         self._refresh, self._refreshed, self._next_set = refresh, 0, 0
 
-    def step(self, index: int) -> dict[str, float]:
+    def step(self, index: int) -> Figures:
         """One step on the candidate sets of a batch of scenes."""
         self._renew_pool(index)
-        batch = self.scenes(index)
-        chosen = torch.randperm(self._pool.num_sets, generator=self.generator)[: self.config.sets_per_step]
-        rows = torch.as_tensor(self._order.indices(index))
+        self._chosen = torch.randperm(self._pool.num_sets, generator=self.generator)[: self.config.sets_per_step]
+        self.network.train()
+        return self.learn((self._losses(part) for part in self.parts(index)), index)
+
+    def counts(self, index: int, share: SceneBatch) -> dict[str, Tensor]:
+        """Also of the sub-scores that there are."""
+        metrics = self._pool.metrics[torch.as_tensor(self._order.indices(index))][:, self._chosen]
+        return {**super().counts(index, share), "candidate_metrics_count": (~metrics.isnan()).sum()}
+
+    def _losses(self, part: BatchPart) -> tuple[Tensor, Figures]:
+        """Loss of a part of the batch, and the terms it is made of."""
+        batch, chosen, rows = part.batch, self._chosen, torch.as_tensor(part.indices)
         sets = self._pool.candidates[rows][:, chosen].to(self._device)
         scores = self._pool.scores[rows][:, chosen].flatten(1, 2).to(self._device)
         metrics = self._pool.metrics[rows][:, chosen].transpose(1, 2).flatten(2, 3).to(self._device)
-        self.network.train()
-        with autocast(self._device, self.config.precision):
-            context = self.network.encode(batch.features)
-        outputs = {**context.perception, **self.network.score_sets(context, sets)}
-        targets = {**batch.targets, "candidate_metrics": metrics, "candidate_scores": scores}
-        terms = self.network.loss(outputs, targets)
-        norm = self.learn(terms["loss"], index)
-        return {**{name: float(value.detach()) for name, value in terms.items()}, "gradient_norm": norm}
+        with part.as_whole:
+            with autocast(self._device, self.config.precision):
+                context = self.network.encode(batch.features)
+            outputs = {**context.perception, **self.network.score_sets(context, sets)}
+            targets = {**batch.targets, "candidate_metrics": metrics, "candidate_scores": scores}
+            terms = self.network.loss(outputs, targets)
+        return terms["loss"], dict(terms)
 
     def _renew_pool(self, index: int) -> None:
         """Take in the sets of all refreshes up to this step; a resumed run finds the earlier ones again."""
@@ -101,15 +114,20 @@ class RewardModelBranch(Branch):
             return {}
         source, pool = self._validation
         self.network.eval()
-        rated: list[tuple[Tensor, Tensor, Tensor, Tensor]] = []
-        for indices in evaluation_batches(len(source.tokens), 2 * self.config.batch_size):
+
+        def rate(indices: NDArray[np.int64]) -> list[tuple[Tensor, Tensor, Tensor, Tensor]]:
             batch = source.batch(indices).to(self._device)
             rows = torch.as_tensor(indices)
             context = self.network.encode(batch.features)
+            rated = []
             for k in range(pool.num_sets):
                 outputs = self.network.score(context, pool.candidates[rows, k].to(self._device))
                 predicted = outputs["sim_logits"][:, 0].cpu(), outputs["sim_rewards"].cpu()
                 rated.append((*predicted, pool.scores[rows, k], pool.metrics[rows, k]))
+            return rated
+
+        batches = evaluation_batches(len(source.tokens), 2 * self.config.batch_size)
+        rated = [row for rows in self.split.ranks.map(batches, rate) for row in rows]
         value, metrics, truth, true_metrics = (torch.cat(column) for column in zip(*rated, strict=True))
         self._report = reward_report(value, value.sigmoid(), metrics, truth, true_metrics)
         chosen, best, root = pick(truth, value.argmax(dim=1)).mean(), truth.amax(dim=1).mean(), truth[:, -1].mean()
