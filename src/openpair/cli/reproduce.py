@@ -66,6 +66,7 @@ class Reproduce:
             from openpair.reproduction.page import write_results
 
             docs = self.docs or self.out
-            network_input = "known" if task.config.experiment.features.known else "sensors"
-            print(write_results(self.out, docs, seeds=self.seeds, network_input=network_input).page)
+            known = task.config.experiment.features.known
+            written = write_results(self.out, docs, seeds=self.seeds, network_input="known" if known else "sensors")
+            print(written.page)
         return 0

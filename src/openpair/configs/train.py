@@ -310,7 +310,7 @@ def train_branches(
     """Train branches of a run at the same time; settings are kept in experiment.json and planner.json."""
     write_settings(plan)
     starters = [plan.starter(branch) for branch in branches]
-    jobs = assign_devices(branches, starters, devices or default_devices(), os.cpu_count() or 1)
+    jobs = assign_devices(branches, starters, devices or default_devices(), torch.get_num_threads())
     run = train_interleaved if interleave or len(jobs) == 1 else train_concurrently
     run(jobs, listener)
 
