@@ -24,6 +24,7 @@ from openpair.evaluation.runner import evaluate as evaluate_task
 from openpair.evaluation.sources import AgentContext, AgentSource, DatasetSource, parse_agent, ready_agent
 from openpair.planning.changes import NO_CHANGES, PlannerChanges
 from openpair.planning.network_files import NetworkFiles
+from openpair.planning.pretrained import run_folder
 from openpair.planning.scene_planner import ScenePlanner
 from openpair.planning.scene_planner import load_planner as load_scene_planner
 from openpair.pools import OnProgress, silent
@@ -55,7 +56,8 @@ def load_planner(
     with what the reward model predicts of each (B, N).
 
     Args:
-        run: folder of ``openpair train``, file of a policy, or files named one by one.
+        run: folder of ``openpair train``, "pretrained" for the networks of the package, file of a policy, or files
+            named one by one.
         dataset: gives the sensors of the scenes to come.
         mode: a name of :data:`openpair.planning.config.MODES`; None takes the mode that is stored beside the networks
             where all of them are there, else "il".
@@ -66,7 +68,7 @@ def load_planner(
     Raises:
         OpenPairError: no such folder, an unknown mode, or a network that the mode needs is missing.
     """
-    source = run if isinstance(run, NetworkFiles) else Path(run)
+    source = run if isinstance(run, NetworkFiles) else run_folder(Path(run))
     if isinstance(source, Path) and not source.exists():
         raise OpenPairError("there is no such run folder or checkpoint", where=source, fix="Check the path")
     return load_scene_planner(source, mode=mode, changes=changes, dataset=dataset, name=name, seed=seed)

@@ -90,7 +90,7 @@ def test_failed_scenes_have_their_reason(copied, open_desk):
     ("damage", "said"),
     [
         (lambda folder: (folder / "summary.json").unlink(), "is not finished"),
-        (lambda folder: (folder / "summary.json").write_text("{"), "not a summary"),
+        (lambda folder: (folder / "summary.json").write_text("{"), "cannot be read"),
         (lambda folder: (folder / "summary.json").write_text('{"protocol": "v0", "variant": {}, "dataset": "world",'
                                                              ' "scenes": {}}'), "another version"),
         (lambda folder: (folder / "scores.csv").write_text("a,b\n"), "scores.csv"),

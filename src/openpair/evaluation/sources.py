@@ -30,6 +30,7 @@ from openpair.evaluation.plugins import agent_of, is_python_function, load_plugi
 from openpair.planning.changes import NO_CHANGES, PlannerChanges
 from openpair.planning.config import PlannerConfig
 from openpair.planning.network_files import NetworkFiles, planner_of
+from openpair.planning.pretrained import PRETRAINED, run_folder
 
 if TYPE_CHECKING:
     from openpair.planning.scene_planner import RootPlanner
@@ -221,9 +222,9 @@ def parse_agent(spec: str, released: NetworkFiles | None = None) -> AgentSource:
 
     Args:
         spec: ``[NAME=]AGENT``, where AGENT is ``human | constant_velocity | pdm_closed | released``, ``PLANS.npz``,
-            ``CHECKPOINT[@MODE]``, a name that an installed package registers, ``FILE.py:FUNCTION``,
-            ``grpc://HOST:PORT``, or ``AGENT+CHECKPOINT[@MODE]``: candidates and reward
-            model of a checkpoint around another agent's plan.
+            ``CHECKPOINT[@MODE]`` (``pretrained``: the networks of the package), a name that an installed package
+            registers, ``FILE.py:FUNCTION``, ``grpc://HOST:PORT``, or ``AGENT+CHECKPOINT[@MODE]``: candidates and
+            reward model of a checkpoint around another agent's plan.
         released: the networks of ``released``.
 
     Raises OpenPairError for a name that is no agent and a path that does not exist.
@@ -264,13 +265,14 @@ def _parse_one(what: str, name: str, released: NetworkFiles | None) -> AgentSour
     if not path.exists() and "@" in what:
         stem, mode = what.rsplit("@", 1)
         path = Path(stem)
+    path = run_folder(path)
     if not path.exists():
         registered = plugin_names()
         if what in registered:
             return AgentSource(name or what, "plugin", entry=what)
-        close = get_close_matches(what, (*BUILT_IN_AGENTS, *registered), n=1)
+        close = get_close_matches(what, (*BUILT_IN_AGENTS, PRETRAINED, *registered), n=1)
         hint = f"Did you mean '{close[0]}'? " if close else ""
-        known = ", ".join((*BUILT_IN_AGENTS, *registered))
+        known = ", ".join((*BUILT_IN_AGENTS, PRETRAINED, *registered))
         raise OpenPairError(
             f"'{what}' is neither an agent nor a file",
             where="--agent",

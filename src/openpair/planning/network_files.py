@@ -15,6 +15,7 @@ from openpair.nn.inference_mode import InferenceMode
 from openpair.planning.changes import NO_CHANGES, PlannerChanges
 from openpair.planning.config import PlannerConfig
 from openpair.planning.planner_file import PLANNER_FILE, StoredPlanner
+from openpair.planning.pretrained import run_folder
 
 POLICY_FILE = Path("il") / "policy.safetensors"
 
@@ -43,8 +44,11 @@ class NetworkFiles:
 
     @staticmethod
     def find(path: Path) -> NetworkFiles:
-        """Those of a run folder, or a single policy's file. Raises OpenPairError for a folder without any."""
-        path = path.resolve()
+        """Those of a run folder, of the package (``pretrained``), or a single policy's file.
+
+        Raises OpenPairError for a folder without any.
+        """
+        path = run_folder(path).resolve()
         if path.is_file():
             return NetworkFiles(policy=path)
         named = (path / file for file in (POLICY_FILE, SAMPLER_FILE, REWARD_MODEL_FILE, PLANNER_FILE))

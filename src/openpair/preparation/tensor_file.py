@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from safetensors.numpy import save
 
 from openpair.checksums import CHECKSUM, UNSEALED, check_read, sealed
+from openpair.damage import reading
 from openpair.errors import OpenPairError
 from openpair.files import write_atomically
 
@@ -38,12 +39,9 @@ class TensorFile:
 
     def __init__(self, path: Path, *, verify: bool = True) -> None:
         self.path = path
-        try:
+        with reading(path, "the file", fix=_REBUILD):
             with open(path, "rb") as file:
                 self._bytes = mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ)
-        except (OSError, ValueError) as error:
-            raise OpenPairError(f"the file cannot be read ({error})", where=path, fix=_REBUILD) from error
-        try:
             if verify:
                 check_read(self._bytes.read)
             size = int.from_bytes(self._bytes[:8], "little")
@@ -53,8 +51,6 @@ class TensorFile:
             self.metadata: dict[str, str] = json.loads(header.pop("__metadata__", {}).get(_METADATA, "{}"))
             self.metadata.pop(CHECKSUM, None)
             self._arrays = {name: self._view(8 + size, entry) for name, entry in header.items()}
-        except (ValueError, KeyError, TypeError, AttributeError) as error:
-            raise OpenPairError(f"the file is damaged: {error}", where=path, fix=_REBUILD) from error
 
     def _view(self, base: int, entry: dict) -> NDArray:
         dtype = np.dtype(_DTYPES[entry["dtype"]])

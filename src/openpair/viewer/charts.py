@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from openpair.errors import OpenPairError
+from openpair.damage import reading
 from openpair.training.curve_file import CURVE_FILE, read_curve
 
 CALIBRATION_FILE = "calibration.json"
@@ -49,10 +49,8 @@ def _figures(folder: Path) -> dict[str, list[list[float]]]:
 
 
 def _read_calibration(path: Path) -> dict[str, Any]:
-    try:
+    with reading(path, "the calibration"):
         data = json.loads(path.read_text(encoding="utf-8"))
         if not {"regret", "rank_correlation", "score", "sub_scores"} <= data.keys():
             raise ValueError("it lacks parts")
         return dict(data)
-    except (OSError, ValueError, AttributeError) as error:
-        raise OpenPairError(f"the calibration cannot be read ({error})", where=path) from None

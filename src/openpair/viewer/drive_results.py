@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 
 from openpair.checksums import read_sealed_json
-from openpair.damage import cause_of
+from openpair.damage import reading
 from openpair.datatypes.columns import Protocol
 from openpair.driving.records import DRIVES_CSV, DRIVES_FOLDER, SUMMARY_JSON, DriveRow, file_name, read_drives
 from openpair.errors import OpenPairError
@@ -34,16 +34,12 @@ def open_drives(folder: Path) -> Result:
             fix="Run the same 'openpair drive' again: it goes on where it was interrupted",
         )
     rows = read_drives(folder / DRIVES_CSV)
-    try:
+    with reading(folder / SUMMARY_JSON, "the summary", fix="Drive again"):
         summary = read_sealed_json(folder / SUMMARY_JSON)
         protocol = Protocol(summary["protocol_of_plan_scores"])
         origin = DataOrigin(
             str(summary["dataset"]), summary.get("split"), summary.get("root"), summary, 1, int(summary["seed"] or 0)
         )
-    except (OSError, ValueError, KeyError, TypeError) as error:
-        raise OpenPairError(
-            f"the summary cannot be read ({cause_of(error)})", where=folder / SUMMARY_JSON, fix="Drive again"
-        ) from None
     logs = tuple(dict.fromkeys(row.log for row in rows))
     agents = tuple(dict.fromkeys(row.agent for row in rows))
     place = {log: i for i, log in enumerate(logs)}

@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from openpair.damage import reading
 from openpair.datatypes.columns import Protocol
 from openpair.datatypes.scores import metric_names
 from openpair.errors import OpenPairError
@@ -139,11 +140,9 @@ def _checkpoints(folder: Path, agents: dict[str, Any], config: dict[str, Any]) -
 
 def _compared(path: Path) -> list[Result]:
     """The two results that ``openpair compare --out FILE.json`` compared."""
-    try:
+    with reading(path, "the file of 'openpair compare --out'", fix=f"Name {_KNOWN}"):
         data = json.loads(path.read_text(encoding="utf-8"))
         folders = [Path(data[side]["folder"]) for side in ("a", "b")]
-    except (OSError, ValueError, KeyError, TypeError):
-        raise OpenPairError("this is no file of 'openpair compare --out'", where=path, fix=f"Name {_KNOWN}") from None
     found = []
     for folder in folders:
         beside = folder if folder.is_dir() else path.parent / folder
@@ -196,7 +195,7 @@ def _reproduced_plans(folder: Path, agent: str) -> PlansReader | None:
 
 def _navsim_csv(path: Path, folder: Path, dataset: str) -> Result:
     """One table of NAVSIM's own evaluation, and the plans beside it (FILE.npz), if there are any."""
-    with path.open(newline="", encoding="utf-8") as stream:
+    with reading(path, "the table"), path.open(newline="", encoding="utf-8") as stream:
         reader = csv.DictReader(stream)
         header = set(reader.fieldnames or ())
         protocol = next((p for p in (Protocol.V2_2, Protocol.V1_1) if set(metric_names(p)[:-1]) <= header), None)
