@@ -80,16 +80,23 @@ def stand_ins() -> dict[str, ModuleType]:
         for module, names in table.items():
             for name in names:
                 put(module, name, type(name, (base,), {}))
-    put("nuplan.common.maps.maps_datatypes", "SemanticMapLayer", IntEnum("SemanticMapLayer", LAYERS))
-    types = Enum("TrackedObjectType", {name: i for i, name in enumerate(TYPES)})
+    put("nuplan.common.maps.maps_datatypes", "SemanticMapLayer", as_python_3_9(IntEnum("SemanticMapLayer", LAYERS)))
+    types = as_python_3_9(Enum("TrackedObjectType", {name: i for i, name in enumerate(TYPES)}))
     put(f"{STATE}.tracked_objects_types", "TrackedObjectType", types)
     put("pathlib", "PosixPath", type("PosixPath", (Reduced,), {}))
-    put("navsim.common.enums", "SceneFrameType", IntEnum("SceneFrameType", {"ORIGINAL": 0, "SYNTHETIC": 1}))
+    frame_types = as_python_3_9(IntEnum("SceneFrameType", {"ORIGINAL": 0, "SYNTHETIC": 1}))
+    put("navsim.common.enums", "SceneFrameType", frame_types)
     for name in list(modules):
         while "." in name:
             name = name.rpartition(".")[0]  # noqa: PLW2901
             modules.setdefault(name, ModuleType(name))
     return modules
+
+
+def as_python_3_9(kind: Any) -> Any:
+    """An enumeration whose members are pickled by value, as by the original's Python; the first 3.11 name them."""
+    kind.__reduce_ex__ = lambda member, protocol: (type(member), (member.value,))
+    return kind
 
 
 @contextmanager

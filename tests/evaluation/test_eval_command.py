@@ -185,7 +185,7 @@ def test_bad_input_is_one_sentence_with_status_2_and_leaves_nothing(tmp_path, ca
 
 
 def test_help_explains_the_tool(capsys):
-    assert call("--help") == 0
+    assert call("--help-all") == 0
     text = " ".join(capsys.readouterr().out.split())
     for word in ("--allow-failures", "scores.csv", "Exit status", "PLANS.npz"):
         assert word in text
