@@ -10,7 +10,7 @@ from xml.etree import ElementTree
 
 import numpy as np
 import pytest
-from conftest import SCENES, SEEDS, SmallRun
+from small_run import SCENES, SEEDS, SmallRun
 
 from openpair.errors import OpenPairError
 from openpair.evaluation.records import read_scores

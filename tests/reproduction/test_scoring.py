@@ -8,7 +8,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from conftest import SCENES, SmallRun
+from small_run import SCENES, SmallRun
 
 from openpair.datasets.world.dataset import WorldDataset
 from openpair.datatypes.columns import Protocol
