@@ -18,11 +18,11 @@ from openpair.planning.networks import TrainedNetworks
 from openpair.reproduction.agents import BASE
 from openpair.reproduction.choices import (
     CONTROLS,
+    TREE_MEAN,
     Choices,
     choose_all,
     choose_manner,
     manner_name,
-    mean_name,
     mean_scores,
     root_name,
     use_name,
@@ -158,7 +158,9 @@ def test_control_and_strength_are_chosen_as_plans_are_made_and_roots_at_that_str
             {f"{BASE}.sequential": 80.0, f"{BASE}.iterative": 82.0, f"{BASE}.sequential_regularised": 81.0}
         ),
         "manners": figures(manners),
-        "means": figures({mean_name(TreeUse(0.75, "none", 2)): 80.0, mean_name(TreeUse(1.0, "none", 1)): 79.0}),
+        "means": figures(
+            {use_name(TreeUse(0.75, "none", 2), TREE_MEAN): 80.0, use_name(TreeUse(1.0, "none", 1), TREE_MEAN): 79.0}
+        ),
         "roots": figures(
             {root_name(0.25, 0.1, 0.03): 93.0, root_name(0.25, 0.2, 0.0): 92.0, root_name(0.5, 0, 0): 99.0}
         ),

@@ -16,7 +16,6 @@ from openpair.errors import OpenPairError
 if TYPE_CHECKING:
     from openpair.pools import Ray
 
-EXIT_SCENES_FAILED = 3
 FAILURES_SHOWN = 10
 
 
@@ -82,6 +81,7 @@ class Cache:
         """Build the stores, list failures, return the exit status."""
         from openpair.configs.experiment import preset
         from openpair.datatypes.columns import Protocol
+        from openpair.evaluation.failures import exit_status
         from openpair.features.cache import FeatureStore
         from openpair.files import made
         from openpair.preparation import PreparedStore
@@ -106,8 +106,8 @@ class Cache:
         failures = {token: reason for store in stores for token, reason in store.failures.items()}
         if failures:
             print(failure_text(failures, len(stores[0]) + len(stores[0].failures)), file=sys.stderr)
-        nothing_built = not all(len(store) for store in stores)
-        return EXIT_SCENES_FAILED if nothing_built or (failures and not self.allow_failures) else 0
+        nothing_done = not all(len(store) for store in stores)
+        return exit_status(some_failed=bool(failures), nothing_done=nothing_done, allow_failures=self.allow_failures)
 
     def _dataset(self) -> tuple[str, dict[str, Any]]:
         """Name and options of the dataset: those that 'openpair eval' opens."""

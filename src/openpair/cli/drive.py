@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from openpair.driving.runner import DriveTask
 
 DEFAULT_AGENTS = ("human", "pdm_closed")
-EXIT_DRIVES_FAILED, EXIT_WORKERS_DIED = 3, 1
+EXIT_WORKERS_DIED = 1
 FAILURES_SHOWN = 10
 VIDEOS_FOLDER = "videos"
 
@@ -114,6 +114,7 @@ class Drive:
         """Drive, print the table, return the exit status."""
         from openpair.datatypes.columns import Protocol
         from openpair.driving.runner import DriveTask, run_drives
+        from openpair.evaluation.failures import exit_status
         from openpair.evaluation.sources import DatasetSource, parse_agents
         from openpair.planning.networks import NetworkFiles
         from openpair.pools import Processes, Ray, WorkersDied
@@ -154,8 +155,10 @@ class Drive:
         if driven.failed:
             print(failure_text(driven.summary), file=sys.stderr)
         print("\n".join(str(self.out / name) for name in ("drives.csv", "summary.json", "drives")))
-        nothing_driven = len(driven.failed) == len(driven.rows)
-        return EXIT_DRIVES_FAILED if nothing_driven or (driven.failed and not self.allow_failures) else 0
+        nothing_done = len(driven.failed) == len(driven.rows)
+        return exit_status(
+            some_failed=bool(driven.failed), nothing_done=nothing_done, allow_failures=self.allow_failures
+        )
 
     def _write_videos(self, task: DriveTask) -> None:
         """An animation of every drive that got anywhere."""

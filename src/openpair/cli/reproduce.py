@@ -50,11 +50,11 @@ class Reproduce:
 
     def run(self) -> int:
         """Do the parts; say where the results are."""
-        from openpair.configs.train import default_devices
         from openpair.files import locked
         from openpair.progress import ProgressView
         from openpair.reproduction.driver import Reproduction, all_parts
         from openpair.reproduction.settings import reproduction
+        from openpair.training.parallel import default_devices
 
         workers = self.workers or os.cpu_count() or 1
         with locked(self.out), ProgressView() as view:

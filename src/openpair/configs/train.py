@@ -33,7 +33,7 @@ from openpair.training.data import (
 from openpair.training.division import divide_ranks, split_for
 from openpair.training.figure_log import LogKind, check_log
 from openpair.training.loop import Listener, run_interleaved
-from openpair.training.parallel import assign_devices, train_concurrently, train_interleaved
+from openpair.training.parallel import assign_devices, default_devices, train_concurrently, train_interleaved
 from openpair.training.ranks import Ranks
 from openpair.training.rendezvous import World, joined, read_launch
 
@@ -334,8 +334,3 @@ def check_same_settings(config: ExperimentConfig, folder: Path) -> None:
             where=folder,
             fix="Choose another --out, or delete the folder",
         )
-
-
-def default_devices() -> tuple[str, ...]:
-    """Every CUDA device, else the CPU."""
-    return tuple(f"cuda:{i}" for i in range(torch.cuda.device_count())) or ("cpu",)

@@ -1,10 +1,19 @@
-"""Why a scene failed, in words."""
+"""Why a scene failed, in words, and what a command ends with where some did."""
 
 from __future__ import annotations
 
 import traceback
 
 from openpair.errors import OpenPairError
+
+EXIT_OK = 0
+EXIT_SCENES_FAILED = 3
+
+
+def exit_status(*, some_failed: bool, nothing_done: bool, allow_failures: bool) -> int:
+    """0 where all scenes (or drives) were done, 3 where some failed: 0 where failures are allowed and anything was
+    done."""
+    return EXIT_SCENES_FAILED if nothing_done or (some_failed and not allow_failures) else EXIT_OK
 
 
 def describe(error: Exception) -> str:

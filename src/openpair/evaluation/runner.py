@@ -23,6 +23,7 @@ from openpair.datasets.base import Dataset, SceneKey
 from openpair.datatypes.columns import Protocol
 from openpair.errors import OpenPairError
 from openpair.evaluation.chunk import Chunk, ChunkEvaluator, Task, one_torch_thread
+from openpair.evaluation.failures import exit_status
 from openpair.evaluation.identity import is_resumable, request_of
 from openpair.evaluation.judge import STAGES
 from openpair.evaluation.plans_file import plans_path, read_plans, write_plans
@@ -47,9 +48,6 @@ from openpair.scoring.epdms import StageMapping
 SCENES_PER_CHUNK = 16
 WHAT, FAILED = "evaluate", "failed scenes"
 
-EXIT_OK = 0
-EXIT_SCENES_FAILED = 3
-
 
 @dataclass(frozen=True)
 class Evaluation:
@@ -67,9 +65,8 @@ class Evaluation:
 
     def exit_status(self, *, allow_failures: bool = False) -> int:
         """0 all scored, 3 scenes failed (0 where failures are allowed and something was scored)."""
-        if not self.nothing_scored and (allow_failures or not any(row.failed for row in self.rows)):
-            return EXIT_OK
-        return EXIT_SCENES_FAILED
+        some_failed = any(row.failed for row in self.rows)
+        return exit_status(some_failed=some_failed, nothing_done=self.nothing_scored, allow_failures=allow_failures)
 
     @property
     def nothing_scored(self) -> bool:

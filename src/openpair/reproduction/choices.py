@@ -133,14 +133,9 @@ def write_tables(path: Path, tables: Mapping[str, Any]) -> None:
     write_atomically(path, sealed_json(tables, end="\n", indent=1))
 
 
-def use_name(use: TreeUse) -> str:
-    """Name of PaIR with a use of its tree in validation tables."""
-    return f"{PAIR}, {use.label}"
-
-
-def mean_name(use: TreeUse) -> str:
-    """Name of the tree's mean in validation tables."""
-    return f"{TREE_MEAN}, {use.label}"
+def use_name(use: TreeUse, agent: str = PAIR) -> str:
+    """Name of an agent (PaIR, or the tree's mean) with a use of its tree in validation tables."""
+    return f"{agent}, {use.label}"
 
 
 def manner_name(agent: str, temperature: float, previous_plan_bonus: float | None) -> str:
@@ -192,7 +187,7 @@ def choose_all(seed_folders: Sequence[Path]) -> Choices:
     temperature, previous_plan_bonus = manner = choose_manner(manners)
     controls = {manner_name(f"{BASE}.{control}", *manner): control for control in CONTROLS}
     uses = {manner_name(use_name(use), *manner): use for use in TREE_USES}
-    of_mean = {mean_name(use): use for use in MEAN_USES}
+    of_mean = {use_name(use, TREE_MEAN): use for use in MEAN_USES}
     schemes = {f"{BASE}.{scheme}": scheme for scheme in SEQUENTIAL_SCHEMES}
     use, mean = uses[best_of(manners, uses)], of_mean[best_of(means, of_mean)]
     around = {root_name(use.strength, *pair): pair for pair in product(ROOT_BONUSES, TEMPERATURES)}

@@ -12,7 +12,7 @@ from openpair.reproduction.agents import HUMAN, RULES
 from openpair.reproduction.choices import VALIDATION_FILE, Choices, read_tables
 from openpair.reproduction.curves import ablation_panels, drift_panels, learning_panels, read_curves
 from openpair.reproduction.figures import Bar, curves_figure, intervals_figure
-from openpair.reproduction.page_rows import SCORE_NAMES, PageInput, Picture, agents_of, shown
+from openpair.reproduction.page_rows import SCORE_NAMES, STEMS, PageInput, Picture, agents_of, shown
 from openpair.reproduction.page_text import results_page
 from openpair.reproduction.provenance import read_record, read_seconds
 from openpair.reproduction.results import Evidence, NetworkInput, ResultRow, find, result_rows, results_json
@@ -22,9 +22,6 @@ from openpair.reproduction.seed_scores import SCORE, read_seed_scores, scored_se
 from openpair.training.data import DataSpec
 
 IMAGES = "images"
-STEMS: Mapping[NetworkInput, str] = {"sensors": "results", "known": "known-results"}
-"""Names of page and figures, and the beginning of those of images, by what networks read: both tracks lie side by side.
-Older images of the name are removed."""
 
 CHOICES = "choices.json"
 
@@ -97,9 +94,8 @@ def write_results(
             for kind, own in drawings.items()
         },
         network_input=network_input,
-        figures=f"{stem}.json",
     )
-    paths = docs / f"{stem}.md", docs / page.figures
+    paths = docs / f"{stem}.md", docs / f"{stem}.json"
     write_atomically(paths[1], results_json(rows, network_input))
     write_atomically(paths[0], results_page(page))
     return WrittenResults(*paths, tuple(written), tuple(rows))

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 
 from openpair.reproduction.agents import BASE, label_of
-from openpair.reproduction.choices import CONTROLS, MANNERS, MEANS, ROOTS, manner_name, mean_name, root_name, use_name
+from openpair.reproduction.choices import CONTROLS, MANNERS, MEANS, ROOTS, TREE_MEAN, manner_name, root_name, use_name
 from openpair.reproduction.markdown import table_lines, with_half
 from openpair.reproduction.results import VALIDATION, ResultRow
 from openpair.reproduction.settings import (
@@ -64,7 +64,7 @@ def roots(rows: Sequence[ResultRow]) -> list[str]:
 def means(rows: Sequence[ResultRow]) -> list[str]:
     """Means of trees as the plan: strength down, how often the root moves across."""
     known = _by_name(rows)
-    cells = {(use.strength, use.reroots): _cell(known, mean_name(use)) for use in MEAN_USES}
+    cells = {(use.strength, use.reroots): _cell(known, use_name(use, TREE_MEAN)) for use in MEAN_USES}
     lines = [[f"{strength:g}", *(cells[strength, k] for k in REROOTS)] for strength in STRENGTHS]
     return [
         "### The tree without a reward model (validation towns)",

@@ -34,6 +34,11 @@ class Picture:
     caption: str
 
 
+STEMS: Mapping[NetworkInput, str] = {"sensors": "results", "known": "known-results"}
+"""Names of page and figures, and the beginning of those of images, by what networks read: both tracks lie side by side.
+Older images of the name are removed."""
+
+
 @dataclass(frozen=True)
 class PageInput:
     """What the page tells.
@@ -47,7 +52,6 @@ class PageInput:
         seconds: seed -> part -> seconds.
         pictures: by kind: "comparison", "learning", "drift", "ablations", "scenes".
         network_input: what the networks read.
-        figures: name of the file with the same figures.
     """
 
     evidence: Evidence
@@ -58,7 +62,11 @@ class PageInput:
     seconds: Mapping[int, Mapping[str, float]]
     pictures: Mapping[str, Sequence[Picture]]
     network_input: NetworkInput = "sensors"
-    figures: str = "results.json"
+
+    @property
+    def stem(self) -> str:
+        """What the names of the page, of the file with its figures and of its images begin with."""
+        return STEMS[self.network_input]
 
 
 def agents_of(rows: Sequence[ResultRow], choices: Choices | None, *, truth: bool) -> list[str]:

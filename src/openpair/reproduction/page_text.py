@@ -78,7 +78,7 @@ def _head(page: PageInput) -> str:
             "The claim of [PaIR-Drive](https://arxiv.org/abs/2603.13842), measured on the embedded world: does "
             "learning by imitation and by reinforcement side by side drive better than imitation alone, than "
             "fine-tuning, than the same reward model without a tree? The command below writes this page; "
-            f"[{page.figures}]({page.figures}) holds the same figures.",
+            f"[{page.stem}.json]({page.stem}.json) holds the same figures.",
             "",
             INPUTS[page.network_input],
             "",

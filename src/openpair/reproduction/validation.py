@@ -11,7 +11,7 @@ import torch
 from torch import Tensor
 
 from openpair.features.cache import FeatureStore
-from openpair.planning.planner import blended
+from openpair.planning.planner import mean_plan
 from openpair.reproduction.agents import BASE
 from openpair.reproduction.choices import (
     AGENTS,
@@ -25,7 +25,6 @@ from openpair.reproduction.choices import (
     TREE_MEAN,
     VALIDATION_FILE,
     manner_name,
-    mean_name,
     root_name,
     use_name,
     write_tables,
@@ -117,7 +116,7 @@ def agents_of_tables(agents: Sequence[PlannedAgent], sets: Sets) -> dict[str, li
             for temperature, bonus in product(TEMPERATURES, PREVIOUS_PLAN_BONUSES)
         ],
         MEANS: [
-            mean.changed(mean_name(use), replace(mean.config, strength=use.strength, reroots=use.reroots))
+            mean.changed(use_name(use, TREE_MEAN), replace(mean.config, strength=use.strength, reroots=use.reroots))
             for use in MEAN_USES
         ],
         ROOTS: [
@@ -154,7 +153,7 @@ def judge_ways(
     """
     choice = agent.choose(view)
     every, value = choice.candidates, choice.value
-    mean = blended(every, torch.zeros_like(value), 1.0)
+    mean = mean_plan(every)
     score, of_mean = (100 * reward.score(view.tokens, torch.cat((every, mean[:, None]), dim=1)).score).split(
         (every.shape[1], 1), dim=1
     )

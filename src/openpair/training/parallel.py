@@ -53,6 +53,11 @@ def assign_devices(
     ]
 
 
+def default_devices() -> tuple[str, ...]:
+    """Every CUDA device, else the CPU."""
+    return tuple(f"cuda:{i}" for i in range(torch.cuda.device_count())) or ("cpu",)
+
+
 def train_interleaved(jobs: Sequence[BranchJob], listener: Listener) -> None:
     """Train all jobs in this process, by turns, with the threads that each would have on its own.
 

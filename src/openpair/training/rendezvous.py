@@ -16,6 +16,7 @@ import torch
 import torch.distributed as dist
 
 from openpair.errors import OpenPairError
+from openpair.training.parallel import default_devices
 from openpair.training.ranks import RankLost, Ranks
 
 START_LIMIT_S = 50.0
@@ -103,7 +104,7 @@ def device_of(launch: Launch, devices: Sequence[str]) -> str:
 
     Raises OpenPairError for more ranks than GPUs on a machine.
     """
-    chosen = devices or tuple(f"cuda:{i}" for i in range(torch.cuda.device_count())) or ("cpu",)
+    chosen = devices or default_devices()
     if all(torch.device(device).type == "cpu" for device in chosen):
         return "cpu"
     if len(chosen) < launch.local_size:
