@@ -24,6 +24,7 @@ OFF_ROAD_M = 0.3
 """nuPlan's thresholds."""
 
 PROGRESS_WEIGHT, TTC_WEIGHT, SPEED_LIMIT_WEIGHT, COMFORT_WEIGHT = 5.0, 5.0, 4.0, 2.0
+TOTAL_WEIGHT = PROGRESS_WEIGHT + TTC_WEIGHT + SPEED_LIMIT_WEIGHT + COMFORT_WEIGHT
 """nuPlan: weights of the averaged sub-scores."""
 
 
@@ -91,10 +92,15 @@ def nuplan_score(
 ) -> float:
     """nuPlan's closed-loop score of a scenario, in [0, 1], from its sub-scores."""
     multiplier = collision * float(on_road) * direction * float(progress >= MIN_PROGRESS)
-    weighted = (
+    weighted = weighted_sum(progress, float(time_to_collision), speed_limit, float(comfortable))
+    return multiplier * weighted / TOTAL_WEIGHT
+
+
+def weighted_sum(progress: float, time_to_collision: float, speed_limit: float, comfort: float) -> float:
+    """nuPlan: the averaged sub-scores times their weights; :data:`TOTAL_WEIGHT` at most."""
+    return (
         PROGRESS_WEIGHT * progress
-        + TTC_WEIGHT * float(time_to_collision)
+        + TTC_WEIGHT * time_to_collision
         + SPEED_LIMIT_WEIGHT * speed_limit
-        + COMFORT_WEIGHT * float(comfortable)
+        + COMFORT_WEIGHT * comfort
     )
-    return multiplier * weighted / (PROGRESS_WEIGHT + TTC_WEIGHT + SPEED_LIMIT_WEIGHT + COMFORT_WEIGHT)

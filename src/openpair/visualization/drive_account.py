@@ -12,15 +12,24 @@ from openpair.driving.loop import AGENT_FAILED, END_OF_LOG, OFF_ROUTE
 from openpair.driving.records import DriveRow, row_of
 from openpair.driving.scores import (
     COMFORT_WEIGHT,
+    PEDESTRIAN_PENALTY,
     PROGRESS_WEIGHT,
+    RED_LIGHT_PENALTY,
     SPEED_LIMIT_WEIGHT,
+    STATIC_PENALTY,
+    TOTAL_WEIGHT,
     TTC_WEIGHT,
+    VEHICLE_PENALTY,
+    weighted_sum,
 )
 from openpair.visualization.filed_drive import FiledDrive
 from openpair.visualization.glossary import Term
 
 SCORE_NAME = "driving score"
-FORMULA = "driving score = route completion × 0.5 ^ pedestrians × 0.6 ^ vehicles × 0.65 ^ things × 0.7 ^ red lights"
+FORMULA = (
+    f"driving score = route completion × {PEDESTRIAN_PENALTY:g} ^ pedestrians × {VEHICLE_PENALTY:g} ^ vehicles × "
+    f"{STATIC_PENALTY:g} ^ things × {RED_LIGHT_PENALTY:g} ^ red lights"
+)
 
 
 @dataclass(frozen=True)
@@ -152,14 +161,13 @@ def arithmetic(row: DriveRow) -> list[str]:
     ttc, comfort = row.time_to_collision or 0.0, row.comfort or 0.0
     on_road = row.route_completion / progress if progress else 1.0
     penalty = row.driving_score / row.route_completion if row.route_completion else 1.0
-    weights = (PROGRESS_WEIGHT, TTC_WEIGHT, SPEED_LIMIT_WEIGHT, COMFORT_WEIGHT)
-    values = (progress, ttc, speed_limit, comfort)
-    mean = sum(weight * value for weight, value in zip(weights, values, strict=True)) / sum(weights)
+    mean = weighted_sum(progress, ttc, speed_limit, comfort) / TOTAL_WEIGHT
     product = row.nuplan_score / mean if mean else 0.0
     return [
         f"route completion {row.route_completion:.3f} = progress {progress:.3f} × {on_road:.3f} on the road",
         f"driving score {row.driving_score:.3f} = route completion {row.route_completion:.3f} × penalties "
         f"{penalty:.3f} ({row.at_fault_collisions} at-fault collisions, {row.red_lights} red lights)",
-        f"nuPlan {row.nuplan_score:.3f} = multipliers {product:.3f} × (5 × progress {progress:.3f} + 5 × time to "
-        f"collision {ttc:.0f} + 4 × speed limit {speed_limit:.3f} + 2 × comfort {comfort:.0f}) / 16",
+        f"nuPlan {row.nuplan_score:.3f} = multipliers {product:.3f} × ({PROGRESS_WEIGHT:g} × progress {progress:.3f} + "
+        f"{TTC_WEIGHT:g} × time to collision {ttc:.0f} + {SPEED_LIMIT_WEIGHT:g} × speed limit {speed_limit:.3f} + "
+        f"{COMFORT_WEIGHT:g} × comfort {comfort:.0f}) / {TOTAL_WEIGHT:g}",
     ]
