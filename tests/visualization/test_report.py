@@ -173,6 +173,7 @@ def test_ticks_are_round_and_cover_the_data(low, high, ticks):
 
 def test_ticks_are_written_short():
     assert tick_text(0.25, [0.25, 0.5]) == "0.25" and tick_text(2000, [0, 2000]) == "2k" and tick_text(5, [0, 5]) == "5"
+    assert tick_text(87.5, [85.0, 87.5]) == "87.5" and tick_text(25, [0, 25]) == "25"
 
 
 def test_a_chart_draws_gaps_bands_and_its_data():

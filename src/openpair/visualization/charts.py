@@ -117,7 +117,7 @@ def tick_text(value: float, ticks: Sequence[float]) -> str:
     if step >= 1000:
         return f"{value / 1000:g}k" if value else "0"
     decimals = max(0, -math.floor(math.log10(step) + 1e-9))
-    if decimals and not math.isclose(step * 10**decimals, round(step * 10**decimals)):
+    if not math.isclose(step * 10**decimals, round(step * 10**decimals)):
         decimals += 1
     return f"{value:.{decimals}f}"
 
