@@ -170,12 +170,19 @@ class KinematicTree(TrunkSampler):
     ) -> Tensor:
         """Paths (B, S, nodes above, 8, 3), speeds (B, S, nodes above, 8) -> mean (B, S, m, 2) of this level's nodes."""
         paths, speeds = paths[:, :, level.parent_slot], speeds[:, :, level.parent_slot]
-        samples = paths.shape[1]
+        samples, parents = paths.shape[1:3]
         state = self._encode_paths(context, along_root, paths.flatten(1, 2), speeds.flatten(1, 2))
         state = state + self.level_embedding.weight[depth]
-        features = self.siblings(state[:, :, None] + self.intention_embedding.weight, context_kv)
-        raw = torch.stack([head(features[:, :, i]) for i, head in enumerate(self.action_heads)], dim=2)
-        return raw.unflatten(1, (samples, -1)).flatten(2, 3)[:, :, level.sibling_position]
+        of_sample = NUM_INTENTIONS * parents * torch.arange(samples, device=level.nodes.device)
+        wanted = (of_sample[:, None] + level.sibling_position).flatten()
+        features = self.siblings.grow(state, self.intention_embedding.weight, context_kv, wanted)
+        return self._actions(features.unflatten(1, (samples, -1)), level)
+
+    def _actions(self, features: Tensor, level: Level) -> Tensor:
+        """Features (B, S, m, D) of a level's nodes -> (B, S, m, 2), each by the head of its intention."""
+        of_intention = [torch.nonzero(level.intention == i).flatten() for i in range(NUM_INTENTIONS)]
+        raw = [head(features[:, :, nodes]) for head, nodes in zip(self.action_heads, of_intention, strict=True)]
+        return torch.cat(raw, dim=2)[:, :, torch.cat(of_intention).argsort()]
 
     def _look_along_root(self, context: SamplerContext, root: Tensor) -> RootLook | None:
         """What all nodes see, where they look along the root."""
