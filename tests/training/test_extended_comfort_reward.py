@@ -68,14 +68,15 @@ def test_a_plan_is_scored_against_the_drive_before(stores: StoreLocation) -> Non
     plans = np.stack([np.asarray(now.human_trajectory), np.zeros((8, 3))])
     then = score_prepared(before, np.asarray(before.human_trajectory)[None])
     drive = PreviousDrive(np.asarray(then.evidence["simulated_states"][0]), before.time_us)
-    scores, plain = score_after(now, plans, drive), score_prepared(now, plans)
+    plain = score_prepared(now, plans)
+    scores = score_after(now, plain, drive)
     comfort = extended_comfort(
         drive.states, np.asarray(plain.evidence["simulated_states"]), (now.time_us - before.time_us) * 1e-6
     )
     np.testing.assert_array_equal(scores.metrics["two_frame_extended_comfort"], comfort)
     expected = epdms({**plain.metrics, "two_frame_extended_comfort": comfort})
     np.testing.assert_allclose(scores.score, expected, rtol=0, atol=1e-12)
-    np.testing.assert_array_equal(score_after(now, plans, None).score, plain.score)
+    np.testing.assert_array_equal(score_after(now, plain, None).score, plain.score)
 
 
 def test_the_previous_drive_is_the_best_of_the_candidates(stores: StoreLocation) -> None:

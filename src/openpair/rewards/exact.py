@@ -15,9 +15,10 @@ from openpair.datatypes.columns import Protocol
 from openpair.datatypes.scores import PlanScores
 from openpair.datatypes.scoring_scene import ScoringScene
 from openpair.rewards.base import HEAD_NAMES, HEAD_OF_METRIC
-from openpair.scoring import score_batch, score_prepared
+from openpair.scoring import score_batch
 from openpair.scoring.epdms import with_extended_comfort
 from openpair.scoring.extended_comfort import extended_comfort
+from openpair.scoring.score import Plans
 
 
 @dataclass(frozen=True)
@@ -55,12 +56,11 @@ class PreviousDrive:
     time_us: int
 
 
-def score_after(scene: ScoringScene, plans: NDArray[np.float64], previous: PreviousDrive | None) -> PlanScores:
-    """Scores of plans (N, 8, 3), of v2.2 with extended comfort against ``previous`` where there is one.
+def score_after(scene: ScoringScene, scores: PlanScores, previous: PreviousDrive | None) -> PlanScores:
+    """Scores of plans of a scene, of v2.2 with extended comfort against ``previous`` where there is one.
 
     Raises OpenPairError where ``previous`` is no neighbour in time, or for a scene of v1.1 with one.
     """
-    scores = score_prepared(scene, plans)
     if previous is None:
         return scores
     gap_s = (scene.time_us - previous.time_us) * 1e-6
@@ -95,24 +95,26 @@ class ExactReward:
         if candidates.is_cuda and all(drive is None for drive in previous or ()):
             return self.score_together(tokens, candidates)
         poses = candidates.detach().to("cpu", torch.float64).numpy()
-        scenes = list(zip(tokens, poses, previous or [None] * len(poses), strict=True))
-        if self._threads > 1:
-            with ThreadPoolExecutor(self._threads) as pool:
-                rows = list(pool.map(lambda scene: self._score_scene(*scene), scenes))
+        drives = previous or [None] * len(poses)
+        parts = [part for part in np.array_split(np.arange(len(poses)), self._threads) if len(part)]
+
+        def rows_of(part: NDArray[np.int64]) -> list[tuple[NDArray[np.float32], NDArray[np.float32]]]:
+            return self._rows([tokens[i] for i in part], poses[part], [drives[i] for i in part])
+
+        if len(parts) > 1:
+            with ThreadPoolExecutor(len(parts)) as pool:
+                every = [row for rows in pool.map(rows_of, parts) for row in rows]
         else:
-            rows = [self._score_scene(*scene) for scene in scenes]
+            every = rows_of(parts[0])
         device = candidates.device
         return ExactScores(
-            score=torch.from_numpy(np.stack([score for score, _ in rows])).to(device),
-            metrics=torch.from_numpy(np.stack([metrics for _, metrics in rows])).to(device),
+            score=torch.from_numpy(np.stack([score for score, _ in every])).to(device),
+            metrics=torch.from_numpy(np.stack([metrics for _, metrics in every])).to(device),
         )
 
     def score_together(self, tokens: Sequence[str], candidates: Tensor) -> ExactScores:
         """:meth:`score` in one pass over all scenes, on the device of the candidates (B, N, 8, 3)."""
-        found = score_batch([self._load_scene(token) for token in tokens], list(candidates.detach()))
-        for error in found.errors.values():
-            raise error
-        every = [scores for scores in found.scores if scores is not None]
+        every = scores_of_all([self._load_scene(token) for token in tokens], list(candidates.detach()))
         score = torch.stack([torch.as_tensor(scores.score) for scores in every])
         metrics = score.new_full((len(every), len(HEAD_NAMES), score.shape[1]), torch.nan)
         for metric, head in HEAD_OF_METRIC[every[0].protocol].items():
@@ -125,19 +127,29 @@ class ExactReward:
         """Of each scene the candidate of (B, N, 8, 3) with the best score, simulated: what a plan of the next frame is
         compared with."""
         poses = candidates.detach().to("cpu", torch.float64).numpy()
+        scenes = [self._load_scene(token) for token in tokens]
         drives = []
-        for token, plans in zip(tokens, poses, strict=True):
-            scene = self._load_scene(token)
-            scores = score_prepared(scene, plans)
+        for scene, scores in zip(scenes, scores_of_all(scenes, list(poses)), strict=True):
             best = int(np.argmax(scores.score))
             drives.append(PreviousDrive(np.array(scores.evidence["simulated_states"][best]), scene.time_us))
         return drives
 
-    def _score_scene(
-        self, token: str, plans: NDArray[np.float64], previous: PreviousDrive | None
-    ) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
-        result = score_after(self._load_scene(token), plans, previous)
-        return result.score.astype(np.float32), metric_rows(result.metrics, result.protocol, len(result))
+    def _rows(
+        self, tokens: Sequence[str], plans: NDArray[np.float64], previous: Sequence[PreviousDrive | None]
+    ) -> list[tuple[NDArray[np.float32], NDArray[np.float32]]]:
+        """Scores (N,) and sub-metrics (9, N) of the plans (B, N, 8, 3) of some scenes, in one pass."""
+        scenes = [self._load_scene(token) for token in tokens]
+        every = scores_of_all(scenes, list(plans))
+        counted = [score_after(*row) for row in zip(scenes, every, previous, strict=True)]
+        return [(s.score.astype(np.float32), metric_rows(s.metrics, s.protocol, len(s))) for s in counted]
+
+
+def scores_of_all(scenes: Sequence[ScoringScene], plans: Sequence[Plans]) -> list[PlanScores]:
+    """Scores of plans (N, 8, 3) of each scene. Raises OpenPairError where one of them cannot be scored."""
+    found = score_batch(scenes, plans)
+    for error in found.errors.values():
+        raise error
+    return [scores for scores in found.scores if scores is not None]
 
 
 def metric_rows(metrics: dict[str, NDArray], protocol: Protocol, num_plans: int) -> NDArray[np.float32]:

@@ -8,6 +8,7 @@ from __future__ import annotations
 import threading
 import weakref
 from collections import OrderedDict
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -16,13 +17,14 @@ from numpy.typing import NDArray
 
 from openpair.datatypes.columns import Protocol
 from openpair.datatypes.scoring_scene import ScoringScene
+from openpair.errors import OpenPairError
 from openpair.scoring import arrays
 from openpair.scoring.aggregation import NUM_METRICS, ResultIndex
 from openpair.scoring.build import build_tables, wrap
 from openpair.scoring.comfort import ComfortMode
 from openpair.scoring.devices import CPU, DeviceTables, fill_struct, place
 from openpair.scoring.run import RawResults, run
-from openpair.scoring.tables import SceneTables
+from openpair.scoring.tables import SceneTables, join_scenes
 from openpair.scoring.validation import check_scene
 from openpair.simulation.reference import interpolate_states, plan_reference
 
@@ -116,12 +118,29 @@ def prepare(scene: ScoringScene, *, strict: bool = False) -> PreparedScene:
     Raises:
         OpenPairError: the scene cannot be scored; says which part is wrong.
     """
-    prepared = PREPARED.get(scene, strict)
-    if prepared is None:
-        check_scene(scene)
-        prepared = _prepare(scene, strict)
-        PREPARED.put(scene, prepared)
+    (prepared,) = prepare_all([scene], strict=strict)
+    if isinstance(prepared, OpenPairError):
+        raise prepared
     return prepared
+
+
+def prepare_all(scenes: Sequence[ScoringScene], *, strict: bool = False) -> list[PreparedScene | OpenPairError]:
+    """:func:`prepare` of scenes of one protocol, in one pass over those that are not kept; of a scene that cannot be
+    scored, the error."""
+    found: list[PreparedScene | OpenPairError | None] = [PREPARED.get(scene, strict) for scene in scenes]
+    blank: dict[int, SceneTables] = {}
+    for index, scene in enumerate(scenes):
+        if found[index] is None:
+            try:
+                check_scene(scene)
+                blank[index] = build_tables(scene, strict=strict)
+            except OpenPairError as error:
+                found[index] = error
+    fresh = [scenes[index] for index in blank]
+    for index, prepared in zip(blank, _prepare(fresh, list(blank.values()), strict), strict=True):
+        PREPARED.put(scenes[index], prepared)
+        found[index] = prepared
+    return [entry for entry in found if entry is not None]
 
 
 def reference_rows(scene: ScoringScene) -> NDArray[np.float64]:
@@ -135,22 +154,34 @@ def reference_rows(scene: ScoringScene) -> NDArray[np.float64]:
     return references
 
 
-def _prepare(scene: ScoringScene, strict: bool) -> PreparedScene:
-    tables = build_tables(scene, strict=strict)
-    on_cpu = place(tables, CPU)
-    references = reference_rows(scene)
+def _prepare(scenes: list[ScoringScene], tables: list[SceneTables], strict: bool) -> list[PreparedScene]:
+    """Scenes with the results of their references, from their blank tables."""
+    if not scenes:
+        return []
+    placed = place(join_scenes(tables), CPU)
+    references = [reference_rows(scene) for scene in scenes]
+    owner = np.repeat(np.arange(len(scenes), dtype=np.int32), [len(rows) for rows in references])
     raw = run(
-        on_cpu,
-        scene.protocol,
-        wp.zeros(len(references), dtype=wp.int32, device=CPU),
-        reference=wrap(references, wp.float64),
+        placed,
+        scenes[0].protocol,
+        wrap(owner, wp.int32),
+        reference=wrap(np.concatenate(references), wp.float64),
         comfort_mode=ComfortMode.PLAN,
         strict=strict,
     )
-    ego = replace(tables.ego, reference_gain=raw.table[:1, ResultIndex.GAIN].copy(), forgiven=forgiven(scene, raw))
-    completed = replace(tables, ego=ego)
-    placed = replace(on_cpu, ego=fill_struct(arrays.EgoArrays, ego, CPU), keep=completed)
-    return PreparedScene(completed, raw, {CPU: placed}, strict)
+    prepared = []
+    start = 0
+    for scene, blank, rows in zip(scenes, tables, references, strict=True):
+        own = raw.rows(start, start + len(rows))
+        start += len(rows)
+        ego = replace(blank.ego, reference_gain=own.table[:1, ResultIndex.GAIN].copy(), forgiven=forgiven(scene, own))
+        completed = replace(blank, ego=ego)
+        prepared.append(PreparedScene(completed, own, {}, strict))
+    if len(prepared) == 1:
+        (only,) = prepared
+        ego_struct = fill_struct(arrays.EgoArrays, only.tables.ego, CPU)
+        only.on_device[CPU] = replace(placed, ego=ego_struct, keep=only.tables)
+    return prepared
 
 
 def forgiven(scene: ScoringScene, raw: RawResults) -> NDArray[np.int32]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from typing import Any
 
 import numpy as np
@@ -47,6 +47,11 @@ class RawResults:
     ttc_key: Any
     comfort_flags: Any
     deviation: Any
+
+    def rows(self, start: int, stop: int) -> RawResults:
+        """Some of the plans' results, copied from numpy arrays."""
+        columns = {field.name: getattr(self, field.name) for field in fields(self)}
+        return RawResults(**{k: None if v is None else v[start:stop].copy() for k, v in columns.items()})
 
 
 def run(

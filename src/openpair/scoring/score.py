@@ -22,7 +22,7 @@ from openpair.scoring.cases import Case, case_name, read_case, scene_from_case
 from openpair.scoring.collisions import NO_STEP, TRACK_KEY
 from openpair.scoring.comfort import ComfortMode
 from openpair.scoring.devices import CPU, place
-from openpair.scoring.prepared import prepare
+from openpair.scoring.prepared import prepare, prepare_all
 from openpair.scoring.run import RawResults, run
 from openpair.scoring.tables import join_scenes
 from openpair.scoring.validation import check_finite, check_plans, check_tracks
@@ -177,10 +177,12 @@ def score_batch(
     result = BatchScores([None] * len(scenes))
     tables, plan_sets, kept = [], [], []
     device, is_torch = CPU, False
-    for index, scene in enumerate(scenes):
+    for index, prepared in enumerate(prepare_all(scenes, strict=strict)):
+        if isinstance(prepared, OpenPairError):
+            result.errors[index] = prepared
+            continue
         try:
-            prepared = prepare(scene, strict=strict)
-            plans, device, is_torch = as_float64(trajectories[index], f"scene {scene.token}")
+            plans, device, is_torch = as_float64(trajectories[index], f"scene {scenes[index].token}")
         except OpenPairError as error:
             result.errors[index] = error
             continue
