@@ -40,6 +40,11 @@ REWARD_MODELS = Registry(
 PARTS = {"policy": POLICIES, "sampler": SAMPLERS, "reward_model": REWARD_MODELS}
 """The three parts of a planner -> the networks that can play them."""
 
+CORRECTOR = "corrector"
+"""A part that a planner may do without: a sampler with one leaf, which corrects the plan that was chosen."""
+
+EVERY_PART = {**PARTS, CORRECTOR: SAMPLERS}
+
 
 def network_kinds() -> tuple[str, ...]:
     """Names of all registered networks: policies, samplers, reward models."""

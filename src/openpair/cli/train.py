@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from openpair.progress import ProgressView
     from openpair.training.loop import Progress
 
-What = Literal["parallel", "il", "rl", "reward", "sequential", "sequential_regularised", "iterative"]
+What = Literal["parallel", "il", "rl", "reward", "correction", "sequential", "sequential_regularised", "iterative"]
 
 
 @dataclass(frozen=True)
@@ -29,8 +29,8 @@ class Train:
     "parallel" trains the imitation and the reinforcement branch at the same time: each in its own process, and on its
     own device where there are several, or by turns with --interleave. Neither reads the other's weights.
 
-    "il", "rl" and "reward" train one network; "reward" needs a finished "rl" in the same folder. "sequential",
-    "sequential_regularised" and "iterative" fine-tune the finished "il" itself, for comparison. The same command
+    "il", "rl", "reward" and "correction" train one network; "reward" needs a finished "rl" in the same folder,
+    "correction" a finished "reward". "sequential", "sequential_regularised" and "iterative" fine-tune the finished "il" itself, for comparison. The same command
     resumes an interrupted run.
 
     Several processes, on one machine or more, divide every batch between them: torchrun --nproc-per-node 8 -m openpair

@@ -27,6 +27,7 @@ from openpair.samplers.flat_config import FlatSamplerConfig
 from openpair.samplers.kinematic_config import KinematicTreeConfig, codes_of_group_size
 from openpair.samplers.perturbation_config import RootNoise
 from openpair.training.config import (
+    CorrectionConfig,
     FineTuningConfig,
     ImitationConfig,
     LoopConfig,
@@ -90,6 +91,9 @@ class PoolConfig:
     temperature: float = later(0.0)
 
 
+NO_CORRECTION = CorrectionConfig()
+
+
 @dataclass(frozen=True)
 class ExperimentConfig:
     """Everything that decides a result, besides the data.
@@ -112,6 +116,7 @@ class ExperimentConfig:
         sequential_regularised: the same with the imitation loss beside the reward.
         iterative: phases of reward and of imitation by turns.
         loop: logging, validation and saving.
+        correction: training of the network that corrects chosen plans.
         planner: settings that the networks plan with, kept beside them (planner.json); they decide nothing of training.
     """
 
@@ -132,6 +137,7 @@ class ExperimentConfig:
     loop: LoopConfig = field(default_factory=LoopConfig)
     extended_comfort_reward: bool = later(False)
     planner: PlannerChanges = NO_CHANGES
+    correction: CorrectionConfig = later(NO_CORRECTION)
 
 
 DEMO_STRENGTH, DEMO_TEMPERATURE = 0.25, 0.02

@@ -21,6 +21,7 @@ BEST = {
     "il": ("val_distance_m", min),
     "rl": ("val_best_of_tree", max),
     "reward": ("val_chosen_score", max),
+    "correction": ("val_leaf_score", max),
 }
 """Figure of each branch that says how good it is, and which value is best; of others the score."""
 

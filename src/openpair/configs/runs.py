@@ -23,17 +23,19 @@ from openpair.nn.registered import RegisteredNetwork
 from openpair.nn.registered_config import RegisteredConfig
 from openpair.nn.trunk import PerceptionTrunk
 from openpair.planning.config import WIDE, PlannerConfig
-from openpair.planning.network_files import POLICY_FILE, REWARD_MODEL_FILE, SAMPLER_FILE
-from openpair.planning.networks import features_note, load_policy, load_sampler
+from openpair.planning.network_files import CORRECTOR_FILE, POLICY_FILE, REWARD_MODEL_FILE, SAMPLER_FILE
+from openpair.planning.networks import features_note, load_policy, load_reward_model, load_sampler
 from openpair.planning.planner import choose
 from openpair.policies.base import ImitationPolicy
 from openpair.rewards.base import RewardModel
 from openpair.rewards.config import RewardNetworkConfig
 from openpair.samplers.base import Sampler
+from openpair.samplers.flat_config import FlatSamplerConfig
 from openpair.samplers.perturbations import as_many, control_candidates, noisy_roots, perturb
 from openpair.training.batch import SceneBatch
 from openpair.training.branch import BatchSplit, Branch
 from openpair.training.candidate_pool import CandidatePool, Proposer, build_pool
+from openpair.training.correction import Chooser, CorrectionBranch
 from openpair.training.data import EarlierScenes, StoreLocation, TrainingData
 from openpair.training.division import split_for
 from openpair.training.figure_log import FigureLog, LogKind, open_log
@@ -52,6 +54,7 @@ BRANCH_FILES = {
     "il": POLICY_FILE,
     "rl": SAMPLER_FILE,
     "reward": REWARD_MODEL_FILE,
+    "correction": CORRECTOR_FILE,
     **{scheme: Path(scheme) / POLICY_FILE.name for scheme in SEQUENTIAL_SCHEMES},
 }
 """Finished network of each branch, below the run folder."""
@@ -93,7 +96,7 @@ class RunPlan:
         return split_for(self.ranks, branch_settings(self.config, branch).batch_size, self.micro_batch)
 
     def starter(self, branch: str) -> Starter:
-        """Starter of "il", "rl" or "reward"."""
+        """Starter of a branch (:data:`BRANCH_FILES`)."""
         return partial(_START[branch], self)
 
     def branch_seed(self, branch: str) -> int:
@@ -165,6 +168,40 @@ def start_reward_model(plan: RunPlan, device: str, listener: Listener) -> Branch
     return _run(plan, branch, train, plan.config.reward_model, listener)
 
 
+def start_correction(plan: RunPlan, device: str, listener: Listener) -> BranchRun:
+    """The branch that corrects what the finished reward model of the run chooses, from its last saved step."""
+    train, validation = plan.open()
+    settings = plan.config.correction
+    model = load_reward_model(plan.folder / REWARD_MODEL_FILE).to(device)
+    corrector = _fresh(plan, "correction", lambda: _network_of(corrector_config(plan.config)), device)
+    copy_trunk(model, corrector)
+    branch = CorrectionBranch(
+        corrector,
+        settings,
+        train,
+        (validation, validation.reward()) if validation else None,
+        reward=train.reward(),
+        seed=plan.branch_seed("correction"),
+        save=_saver(plan, "correction", train),
+        split=plan.split("correction"),
+        earlier=_earlier(plan.config, train),
+    )
+    branch.chooser = chooser_of(model.eval(), settings.temperature)
+    identity = fingerprint(plan, train, [settings, _file_hash(plan.folder / REWARD_MODEL_FILE)])
+    folder = plan.folder / branch.name
+    return BranchRun(branch, folder, plan.config.loop, identity, listener, plan.log_of(folder))
+
+
+def chooser_of(model: RewardModel, temperature: float) -> Chooser:
+    """What a reward model makes of a root and its wide neighbours."""
+    config = PlannerConfig(candidates="wide", temperature=temperature)
+
+    def chosen(features: Mapping[str, Tensor], root: Tensor) -> Tensor:
+        return choose(features, root, lambda _, around: control_candidates(around, WIDE), model, config).plan
+
+    return chosen
+
+
 def start_sequential(scheme: str, plan: RunPlan, device: str, listener: Listener) -> BranchRun:
     """A sequential scheme, from its last saved step; it begins with the finished imitation policy of the run."""
     train, validation = plan.open()
@@ -191,6 +228,7 @@ _START: dict[str, Callable[[RunPlan, str, Listener], BranchRun]] = {
     "il": start_imitation,
     "rl": start_reinforcement,
     "reward": start_reward_model,
+    "correction": start_correction,
     **{scheme: partial(start_sequential, scheme) for scheme in SEQUENTIAL_SCHEMES},
 }
 
@@ -205,6 +243,19 @@ def reward_model_config(config: ExperimentConfig) -> RewardNetworkConfig:
     """The experiment's reward model, which may combine its sub-scores as the experiment's reward does."""
     model = config.networks.reward_model
     return model.for_reward(config.protocol, extended_comfort=config.extended_comfort_reward)
+
+
+def corrector_config(config: ExperimentConfig) -> FlatSamplerConfig:
+    """The corrector of an experiment: it has the reward model's encoder. Raises OpenPairError where that one has none
+    that can be taken."""
+    trunk = getattr(config.networks.reward_model, "trunk", None)
+    if trunk is None:
+        raise OpenPairError(
+            f"the reward model '{config.networks.reward_model.kind}' has no encoder that a corrector could begin with",
+            where="correction",
+            fix="Take a preset with the pose-aware reward model",
+        )
+    return FlatSamplerConfig.corrector(trunk, d_ffn=trunk.d_ffn, heads=trunk.heads)
 
 
 def _earlier(config: ExperimentConfig, data: TrainingData) -> EarlierScenes | None:

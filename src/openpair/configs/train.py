@@ -46,7 +46,7 @@ OnBuild = Callable[[str, str, int, int], None]
 SETTINGS_FILE = "experiment.json"
 """Below the run folder: the settings of the experiment."""
 
-BRANCHES = ("parallel", "il", "rl", "reward", *SEQUENTIAL_SCHEMES)
+BRANCHES = ("parallel", "il", "rl", "reward", "correction", *SEQUENTIAL_SCHEMES)
 """What can be trained; "parallel" is "il" and "rl" at the same time."""
 
 
@@ -79,7 +79,8 @@ def train(
 
     Args:
         what: "parallel" (both branches), "il" (imitation), "rl" (the tree), "reward" (the reward model; needs "rl" in
-            the same folder), or a sequential scheme (needs "il").
+            the same folder), "correction" (of what the reward model chooses; needs "reward"), or a sequential scheme
+            (needs "il").
         out: run folder. Data is prepared below it once; networks, states and learning curves are written there.
         config: an experiment, or the name of a preset ("demo", "quick", "published" ...).
         dataset: "world", "navsim", or another that is registered.
@@ -225,6 +226,12 @@ def _check_order(what: str, folder: Path) -> None:
             "the reward model learns from leaves of a trained sampler, and there is none",
             where=folder,
             fix=f"Run 'openpair train rl --out {folder}' first",
+        )
+    if what == "correction" and not (folder / BRANCH_FILES["reward"]).exists():
+        raise OpenPairError(
+            "the corrector learns from what a trained reward model chooses, and there is none",
+            where=folder,
+            fix=f"Run 'openpair train reward --out {folder}' first",
         )
     if what in SEQUENTIAL_SCHEMES and not (folder / BRANCH_FILES["il"]).exists():
         raise OpenPairError(

@@ -28,6 +28,7 @@ class PlannerChanges:
         root_bonus: added to the root's predicted score.
         previous_plan_bonus: added to the previous plan's predicted score; none: it is no candidate.
         best_of: so many favourites, of which the true score picks one.
+        correction: share of the way that the corrector moves the plan in the end, 0 to 1.
     """
 
     root: Root | None = None
@@ -39,6 +40,7 @@ class PlannerChanges:
     previous_plan_bonus: float | Literal["none"] | None = None
     best_of: int | None = None
     reroots: int | None = None
+    correction: float | None = None
 
     def given(self) -> dict[str, Any]:
         """Name -> value of what is changed, with None for a previous plan that is no candidate."""

@@ -56,6 +56,7 @@ class PlannerConfig:
         root_bonus: added to the root's predicted score [score].
         previous_plan_bonus: None, or the previous plan (made 0.5 s earlier, driven on) is a candidate too, with so much
             added to its predicted score [score].
+        correction: share of the way that the corrector moves the plan in the end (0 to 1); 0 asks no corrector.
         best_of: 0, or how many of the reward model's favourites the true score may pick from: no plan a car could make.
 
     Raises OpenPairError for values out of range and for a best-of-N planner with memory.
@@ -70,6 +71,7 @@ class PlannerConfig:
     previous_plan_bonus: float | None = None
     best_of: int = 0
     reroots: int = 0
+    correction: float = 0.0
 
     def __post_init__(self) -> None:
         for name, choices in (("root", get_args(Root)), ("candidates", get_args(CandidateSource))):
@@ -79,6 +81,14 @@ class PlannerConfig:
                 )
         if not 0 <= self.strength <= 1:
             raise OpenPairError(f"the strength is {self.strength}", where="planner.strength", fix="Give 0 to 1")
+        if not 0 <= self.correction <= 1:
+            raise OpenPairError(f"the correction is {self.correction}", where="planner.correction", fix="Give 0 to 1")
+        if self.correction and self.best_of:
+            raise OpenPairError(
+                "the true score picks among candidates, which nothing corrects",
+                where="planner.correction",
+                fix="Give 0",
+            )
         if not 0 <= self.temperature < float("inf"):
             raise OpenPairError(
                 f"the temperature is {self.temperature}", where="planner.temperature", fix="Give 0 or more"
@@ -109,12 +119,14 @@ class PlannerConfig:
         if self.candidates != "tree" and not self.reroots:
             given.pop("reroots", None)
         if given.get("candidates", self.candidates) == "none":
-            kept = ("root", "candidates", "reroots") + (("strength",) if given.get("reroots", self.reroots) else ())
+            kept = ("root", "candidates", "reroots", "correction") + (
+                ("strength",) if given.get("reroots", self.reroots) else ()
+            )
             return replace(self, **{k: v for k, v in given.items() if k in kept})
         if (rounds := given.pop("search_rounds", None)) is not None:
             given["search"] = replace(self.search or SearchConfig(), rounds=rounds) if rounds else None
         if given.get("best_of", self.best_of):
-            given |= {"temperature": 0.0, "previous_plan_bonus": None}
+            given |= {"temperature": 0.0, "previous_plan_bonus": None, "correction": 0.0}
         return replace(self, **given)
 
     def record(self) -> dict[str, Any]:
@@ -128,10 +140,13 @@ MODES: dict[str, PlannerConfig] = {
     "il_rwm": PlannerConfig(candidates="mild"),
     "il_rwm_wide": PlannerConfig(candidates="wide"),
     "il_rwm_untrained_tree": PlannerConfig(candidates="untrained_tree"),
+    "il_corrected": PlannerConfig(candidates="none", correction=1.0),
     "pair": PlannerConfig(),
+    "pair_corrected": PlannerConfig(candidates="wide", correction=1.0),
     "il_rwm_search": PlannerConfig(candidates="mild", search=SearchConfig()),
     "pair_search": PlannerConfig(search=SearchConfig()),
     "human_pair": PlannerConfig(root="human"),
+    "human_corrected": PlannerConfig(root="human", candidates="none", correction=1.0),
     "pair_best_of_6": PlannerConfig(best_of=BEST_OF),
 }
 """Planners of a complete run folder, by name."""
@@ -142,10 +157,13 @@ ABOUT: dict[str, str] = {
     "il_rwm": "15 mild neighbours of its plan, chosen from by the reward model (fair control)",
     "il_rwm_wide": "the same with neighbours 1.8 times as far (the other fair control)",
     "il_rwm_untrained_tree": "the same with leaves of the tree before training",
+    "il_corrected": "its plan, corrected by the corrector, without a reward model",
     "pair": "15 leaves of the tree around its plan, chosen from by the reward model",
+    "pair_corrected": "15 wide neighbours of its plan, chosen from by the reward model, then corrected",
     "il_rwm_search": "il_rwm, then a search around the favourites",
     "pair_search": "pair, then the same search around the favourites",
     "human_pair": "15 leaves around the human's plan, chosen from by the reward model",
+    "human_corrected": "the human's plan, corrected by the corrector",
     "pair_best_of_6": "best of 6 by the true score: not a plan a car could make",
 }
 """One line about each mode, for tables."""

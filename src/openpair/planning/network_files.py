@@ -1,7 +1,7 @@
 """The files that the networks of a planner come from: a run folder, or files named one by one. Imports nothing heavy.
 
-A run folder holds ``il/policy``, ``rl/sampler`` and ``reward/reward_model`` (each .safetensors + .json), and
-``planner.json``, which says how they plan. Files named one by one may be ours, or released ones as downloaded.
+A run folder holds ``il/policy``, ``rl/sampler`` and ``reward/reward_model`` (each .safetensors + .json), perhaps
+``correction/sampler``, and ``planner.json``, which says how they plan. Files named one by one may be ours, or released ones as downloaded.
 """
 
 from __future__ import annotations
@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from openpair.errors import OpenPairError
-from openpair.kinds import PARTS
+from openpair.kinds import EVERY_PART, PARTS
 from openpair.nn.inference_mode import InferenceMode
 from openpair.planning.changes import NO_CHANGES, PlannerChanges
 from openpair.planning.config import PlannerConfig
@@ -26,6 +26,9 @@ SAMPLER_FILE = Path("rl") / "sampler.safetensors"
 REWARD_MODEL_FILE = Path("reward") / "reward_model.safetensors"
 
 
+CORRECTOR_FILE = Path("correction") / "sampler.safetensors"
+
+
 @dataclass(frozen=True)
 class NetworkFiles:
     """Where the networks of a planner lie; None for those that it does without.
@@ -34,6 +37,7 @@ class NetworkFiles:
         policy, sampler, reward_model: checkpoint files, ours or released.
         mode: how networks of the published size are run.
         planner: file of the planner's settings.
+        corrector: checkpoint file of the network that corrects chosen plans.
     """
 
     policy: Path | None = None
@@ -41,6 +45,7 @@ class NetworkFiles:
     reward_model: Path | None = None
     mode: InferenceMode = "optimised"
     planner: Path | None = None
+    corrector: Path | None = None
 
     @staticmethod
     def find(path: Path) -> NetworkFiles:
@@ -51,9 +56,9 @@ class NetworkFiles:
         path = run_folder(path).resolve()
         if path.is_file():
             return NetworkFiles(policy=path)
-        named = (path / file for file in (POLICY_FILE, SAMPLER_FILE, REWARD_MODEL_FILE, PLANNER_FILE))
-        policy, sampler, reward_model, planner = (file if file.exists() else None for file in named)
-        found = NetworkFiles(policy, sampler, reward_model, planner=planner)
+        named = (path / file for file in (POLICY_FILE, SAMPLER_FILE, REWARD_MODEL_FILE, PLANNER_FILE, CORRECTOR_FILE))
+        policy, sampler, reward_model, planner, corrector = (file if file.exists() else None for file in named)
+        found = NetworkFiles(policy, sampler, reward_model, planner=planner, corrector=corrector)
         if not found.by_part():
             raise OpenPairError(
                 "the folder holds no trained network",
@@ -64,7 +69,7 @@ class NetworkFiles:
 
     def by_part(self) -> dict[str, Path]:
         """Part ("policy" ...) -> file, for those that there are."""
-        return {part: file for part in PARTS if (file := getattr(self, part)) is not None}
+        return {part: file for part in EVERY_PART if (file := getattr(self, part)) is not None}
 
     def all_files(self) -> list[Path]:
         """Every file that decides how the planner plans: each checkpoint, its JSON, the planner's settings."""
@@ -97,7 +102,7 @@ def planner_of(
     Raises OpenPairError for an unknown mode, a damaged file and a mode with a root of its own where one is given.
     """
     stored = files.stored_planner()
-    complete = len(files.by_part()) == len(PARTS)
+    complete = files.by_part().keys() >= PARTS.keys()
     chosen = mode or ("pair" if given_root else stored.mode if complete else "il")
     config = stored.config(chosen, where=where).changed(changes)
     if given_root and config.root != "policy":

@@ -20,7 +20,7 @@ from openpair.checkpoints import (
 )
 from openpair.errors import OpenPairError
 from openpair.features.config import FeatureConfig
-from openpair.kinds import PARTS
+from openpair.kinds import EVERY_PART, PARTS
 from openpair.nn.inference import prepared_for_inference
 from openpair.planning.network_files import NetworkFiles
 from openpair.policies.base import ImitationPolicy
@@ -38,16 +38,18 @@ class TrainedNetworks:
     Attributes:
         features: what they read of a scene, all together, and at which sizes.
         policy, sampler, reward_model: in eval mode.
+        corrector: corrects chosen plans; in eval mode.
     """
 
     features: FeatureConfig
     policy: nn.Module | None = None
     sampler: nn.Module | None = None
     reward_model: nn.Module | None = None
+    corrector: nn.Module | None = None
 
     @property
     def complete(self) -> bool:
-        """Whether all three are there."""
+        """Whether policy, sampler and reward model are there."""
         return None not in (self.policy, self.sampler, self.reward_model)
 
 
@@ -110,11 +112,11 @@ def _load(path: Path, part: str) -> tuple[nn.Module, FeatureConfig]:
 def _load_with_sizes(path: Path, part: str) -> tuple[nn.Module, FeatureConfig]:
     ours = path.with_suffix(".safetensors")
     if ours.with_suffix(".json").exists() or not path.is_file():
-        network, info = load_checkpoint(ours, PARTS[part])
+        network, info = load_checkpoint(ours, EVERY_PART[part])
         return network, _feature_config(info, ours)
     state = read_state(path)
     kind = recognise(state, where=str(path))
-    if kind not in PARTS[part]:
+    if kind not in EVERY_PART[part]:
         raise OpenPairError(f"this is a released '{kind}', not a {part.replace('_', ' ')}", where=path)
     return load_released(state, kind, where=str(path)), FeatureConfig.published()
 

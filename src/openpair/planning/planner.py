@@ -1,4 +1,4 @@
-"""The planner: root -> candidates around it -> reward model -> plan, for a batch of scenes.
+"""The planner: root -> candidates around it -> reward model -> plan -> its correction, for a batch of scenes.
 
 Everything that plans calls it: evaluation, demo, submission, export, NAVSIM's adapter and reproduction.
 """
@@ -6,7 +6,7 @@ Everything that plans calls it: evaluation, demo, submission, export, NAVSIM's a
 from __future__ import annotations
 
 from collections.abc import Callable, Hashable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import partial
 from typing import Any
 
@@ -34,7 +34,7 @@ class Choice:
 
     Attributes:
         plan: (B, 8, 3) the plan: x [m], y [m], heading [rad], ego rear-axle frame; the best candidate, or the mean of
-            candidates where the planner has a temperature.
+            candidates where the planner has a temperature, corrected where the planner has a corrector.
         candidates: (B, N, 8, 3) all candidates; the last one is the root, the first one the previous plan where
             ``has_previous`` (in scenes without one the root stands in, valued at minus infinity).
         predicted: (B, N) the reward model's logit of each; the greater the better. NaN where none was asked.
@@ -202,7 +202,7 @@ class Planner:
 
     @torch.no_grad()
     def choose(self, batch: PlanningBatch, *, root: Tensor | None = None, previous: Tensor | None = None) -> Choice:
-        """What it plans for B scenes.
+        """What it plans for B scenes: the choice among candidates, corrected where the settings ask for it.
 
         Args:
             batch: the scenes.
@@ -212,6 +212,12 @@ class Planner:
 
         Raises OpenPairError for roots that are not known.
         """
+        choice = self._choose(batch, root, previous)
+        if not self.config.correction:
+            return choice
+        return replace(choice, plan=self._corrected(batch, choice.plan))
+
+    def _choose(self, batch: PlanningBatch, root: Tensor | None, previous: Tensor | None) -> Choice:
         config, model = self.config, self.networks.reward_model
         root_key: Hashable = (self, "given") if root is not None else self._root_key()
         around = self._rerooted(batch, self._root(batch) if root is None else root.float(), root_key)
@@ -271,6 +277,13 @@ class Planner:
         context = batch.once(sampler, lambda: sampler.encode(batch.features, perceive=False))
         return sampler.mean_leaves(context, root, strength=self.config.strength)
 
+    def _corrected(self, batch: PlanningBatch, plan: Tensor) -> Tensor:
+        """Plans (B, 8, 3) that are chosen -> plans that are driven."""
+        corrector = self.networks.corrector
+        assert isinstance(corrector, Sampler)
+        context = batch.once(corrector, lambda: corrector.encode(batch.features, perceive=False))
+        return corrector.mean_leaves(context, plan, strength=self.config.correction)[:, 0]
+
     def _mean_around(self, batch: PlanningBatch, root: Tensor) -> Tensor:
         return mean_plan(torch.cat((self._leaves(batch, root), root[:, None]), dim=1))
 
@@ -288,6 +301,7 @@ def missing_networks(networks: TrainedNetworks, config: PlannerConfig, *, needs_
         "a policy": needs_policy and config.root == "policy" and networks.policy is None,
         "a sampler": (config.reroots or config.candidates in ("tree", "untrained_tree")) and networks.sampler is None,
         "a reward model": config.candidates != "none" and networks.reward_model is None,
+        "a corrector": bool(config.correction) and networks.corrector is None,
     }
     return [what for what, lacks in needed.items() if lacks]
 

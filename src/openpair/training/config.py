@@ -127,6 +127,27 @@ class ReinforcementConfig:
 
 
 @dataclass(frozen=True)
+class CorrectionConfig(ReinforcementConfig):
+    """Settings of the branch that corrects chosen plans: those of reinforcement, with one leaf a tree.
+
+    Attributes:
+        temperature: at which the reward model takes the mean of candidates [score]; 0 takes the best.
+    """
+
+    steps: int = 1500
+    batch_size: int = 32
+    trees_per_scene: int = 32
+    advantage: str = "per_code_scene"
+    sigma_start: float = 0.25
+    sigma_end: float = 0.15
+    kl_weight: float = 0.02
+    kl_target: float = 2.0
+    kl_gain: float = 0.05
+    optimiser: OptimiserConfig = field(default_factory=lambda: OptimiserConfig(learning_rate=2e-4))
+    temperature: float = 0.05
+
+
+@dataclass(frozen=True)
 class RewardModelConfig:
     """Settings of the reward model's training.
 
