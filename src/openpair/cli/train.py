@@ -30,8 +30,8 @@ class Train:
     own device where there are several, or by turns with --interleave. Neither reads the other's weights.
 
     "il", "rl", "reward" and "correction" train one network; "reward" needs a finished "rl" in the same folder,
-    "correction" a finished "reward". "sequential", "sequential_regularised" and "iterative" fine-tune the finished "il" itself, for comparison. The same command
-    resumes an interrupted run.
+    "correction" a finished "reward". "sequential", "sequential_regularised" and "iterative" fine-tune the finished "il"
+    itself, for comparison. The same command resumes an interrupted run.
 
     Several processes, on one machine or more, divide every batch between them: torchrun --nproc-per-node 8 -m openpair
     train il ... (docs/training_at_scale.md).

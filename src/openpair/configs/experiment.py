@@ -137,7 +137,7 @@ class ExperimentConfig:
     loop: LoopConfig = field(default_factory=LoopConfig)
     extended_comfort_reward: bool = later(False)
     planner: PlannerChanges = NO_CHANGES
-    correction: CorrectionConfig = later(NO_CORRECTION)
+    correction: CorrectionConfig = later(NO_CORRECTION)  # noqa: RUF009
 
 
 DEMO_STRENGTH, DEMO_TEMPERATURE = 0.25, 0.02

@@ -1,7 +1,8 @@
 """The files that the networks of a planner come from: a run folder, or files named one by one. Imports nothing heavy.
 
 A run folder holds ``il/policy``, ``rl/sampler`` and ``reward/reward_model`` (each .safetensors + .json), perhaps
-``correction/sampler``, and ``planner.json``, which says how they plan. Files named one by one may be ours, or released ones as downloaded.
+``correction/sampler``, and ``planner.json``, which says how they plan. Files named one by one may be ours, or released
+ones as downloaded.
 """
 
 from __future__ import annotations
