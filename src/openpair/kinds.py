@@ -25,6 +25,7 @@ SAMPLERS = Registry(
         "parallel_ir": "openpair.samplers.parallel_ir:ParallelIR",
         "kinematic": "openpair.samplers.kinematic_tree:KinematicTree",
         "flat": "openpair.samplers.flat:FlatSampler",
+        "corrector": "openpair.samplers.corrector:Corrector",
     },
 )
 

@@ -218,6 +218,7 @@ def quick() -> ExperimentConfig:
         sequential_regularised=quick_sequential(config.sequential_regularised),
         iterative=replace(quick_sequential(config.iterative), imitation_phase=1),
         loop=LoopConfig(log_every=2, validate_every=0, save_every=2),
+        correction=CorrectionConfig(steps=3, batch_size=4, trees_per_scene=2),
     )
 
 
@@ -335,6 +336,7 @@ def with_known(config: ExperimentConfig) -> ExperimentConfig:
             config.reinforcement, precision="float32", trees_per_scene=min(config.reinforcement.trees_per_scene, 4)
         ),
         reward_model=replace(config.reward_model, precision="float32"),
+        correction=replace(config.correction, precision="float32"),
         sequential=replace(config.sequential, precision="float32"),
         sequential_regularised=replace(config.sequential_regularised, precision="float32"),
         iterative=replace(config.iterative, precision="float32"),
@@ -402,7 +404,7 @@ INPUTS: dict[str, Variation] = {KNOWN: with_known, CAMERA: with_cameras}
 SENSORS_ONLY = ("diffusiondrive", "rwm")
 """Networks that read sensors alone."""
 
-WITHOUT_PRESET = ("transfuser", "kinematic", "pose_aware", "flat")
+WITHOUT_PRESET = ("transfuser", "kinematic", "pose_aware", "flat", "corrector")
 """The networks of every base, and those of :data:`NAMED_VARIATIONS`."""
 
 

@@ -30,7 +30,7 @@ from openpair.policies.base import ImitationPolicy
 from openpair.rewards.base import RewardModel
 from openpair.rewards.config import RewardNetworkConfig
 from openpair.samplers.base import Sampler
-from openpair.samplers.flat_config import FlatSamplerConfig
+from openpair.samplers.corrector_config import CorrectorConfig
 from openpair.samplers.perturbations import as_many, control_candidates, noisy_roots, perturb
 from openpair.training.batch import SceneBatch
 from openpair.training.branch import BatchSplit, Branch
@@ -245,7 +245,7 @@ def reward_model_config(config: ExperimentConfig) -> RewardNetworkConfig:
     return model.for_reward(config.protocol, extended_comfort=config.extended_comfort_reward)
 
 
-def corrector_config(config: ExperimentConfig) -> FlatSamplerConfig:
+def corrector_config(config: ExperimentConfig) -> CorrectorConfig:
     """The corrector of an experiment: it has the reward model's encoder. Raises OpenPairError where that one has none
     that can be taken."""
     trunk = getattr(config.networks.reward_model, "trunk", None)
@@ -255,7 +255,7 @@ def corrector_config(config: ExperimentConfig) -> FlatSamplerConfig:
             where="correction",
             fix="Take a preset with the pose-aware reward model",
         )
-    return FlatSamplerConfig.corrector(trunk, d_ffn=trunk.d_ffn, heads=trunk.heads)
+    return CorrectorConfig.of_trunk(trunk)
 
 
 def _earlier(config: ExperimentConfig, data: TrainingData) -> EarlierScenes | None:

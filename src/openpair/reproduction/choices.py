@@ -47,6 +47,7 @@ class Choices:
         strength: how far the tree goes to what it learned.
         candidates: of PaIR, see :class:`~openpair.reproduction.settings.TreeUse`.
         reroots: of PaIR, likewise.
+        correction: of PaIR, likewise.
         mean_strength: strength of the tree whose mean is the plan, without a reward model.
         mean_reroots: how often its root moves.
         temperature: of every planner with a policy's root [score]; 0 takes the best candidate.
@@ -66,6 +67,7 @@ class Choices:
     reroots: int = 0
     mean_strength: float = 1.0
     mean_reroots: int = 1
+    correction: float = 0.0
 
     def planner(self, tree_strength: float) -> StoredPlanner:
         """How a seed's networks are to plan.
@@ -74,7 +76,7 @@ class Choices:
         tree, which keeps to it.
         """
         bonus = self.previous_plan_bonus
-        use = PlannerChanges(candidates=self.candidates, reroots=self.reroots)
+        use = PlannerChanges(candidates=self.candidates, reroots=self.reroots, correction=self.correction)
         return StoredPlanner(
             mode="pair",
             settings=PlannerChanges(
@@ -164,7 +166,7 @@ def best_of(scores: Scores, names: Iterable[str]) -> str:
     return max(names, key=lambda name: scores.get(name, -math.inf))
 
 
-def choose_manner(scores: Scores) -> tuple[float, float | None]:
+def choose_manner(scores: Scores, uses: Sequence[TreeUse]) -> tuple[float, float | None]:
     """Temperature and previous-plan bonus of every agent with a reward model.
 
     A pair is worth the mean of what the method, in the best use of its tree, and both controls score with it. Among
@@ -172,21 +174,21 @@ def choose_manner(scores: Scores) -> tuple[float, float | None]:
     """
     worth = {}
     for pair in product(TEMPERATURES, PREVIOUS_PLAN_BONUSES):
-        method = [scores.get(manner_name(use_name(use), *pair), -math.inf) for use in TREE_USES]
+        method = [scores.get(manner_name(use_name(use), *pair), -math.inf) for use in uses]
         controls = [scores.get(manner_name(f"{BASE}.{c}", *pair), -math.inf) for c in CONTROLS]
         worth[pair] = fmean((max(method), *controls))
     good = [pair for pair, value in worth.items() if value >= max(worth.values()) - TOLERANCE]
     return max(good, key=lambda pair: (-1.0 if pair[1] is None else pair[1], pair[0]))
 
 
-def choose_all(seed_folders: Sequence[Path]) -> Choices:
+def choose_all(seed_folders: Sequence[Path], tree_uses: Sequence[TreeUse] = TREE_USES) -> Choices:
     """The choices that validation.json of all seeds together make: the manner first, then control and use of the tree
     in that manner, then root bonus and temperature around human roots at that strength."""
     tables = [read_tables(folder / VALIDATION_FILE) for folder in seed_folders]
     agents, manners, roots, means = (mean_scores(tables, table) for table in (AGENTS, MANNERS, ROOTS, MEANS))
-    temperature, previous_plan_bonus = manner = choose_manner(manners)
+    temperature, previous_plan_bonus = manner = choose_manner(manners, tree_uses)
     controls = {manner_name(f"{BASE}.{control}", *manner): control for control in CONTROLS}
-    uses = {manner_name(use_name(use), *manner): use for use in TREE_USES}
+    uses = {manner_name(use_name(use), *manner): use for use in tree_uses}
     of_mean = {use_name(use, TREE_MEAN): use for use in MEAN_USES}
     schemes = {f"{BASE}.{scheme}": scheme for scheme in SEQUENTIAL_SCHEMES}
     use, mean = uses[best_of(manners, uses)], of_mean[best_of(means, of_mean)]
@@ -198,6 +200,7 @@ def choose_all(seed_folders: Sequence[Path]) -> Choices:
         strength=use.strength,
         candidates=use.candidates,
         reroots=use.reroots,
+        correction=use.correction,
         mean_strength=mean.strength,
         mean_reroots=mean.reroots,
         temperature=temperature,

@@ -166,9 +166,10 @@ class Reproduction:
                     validation,
                     store,
                     before,
+                    uses=self.config.uses,
                     on_progress=partial(self.on_progress, f"seed {seed} validation"),
                 )
-        choices = choose_all([seed_folder(self.run, seed) for seed in self.seeds])
+        choices = choose_all([seed_folder(self.run, seed) for seed in self.seeds], self.config.uses)
         choices.write(self.run / "choices.json")
         for seed in self.seeds:
             self.stored_planner(choices).write(seed_folder(self.run, seed))
@@ -232,6 +233,8 @@ def training_jobs(reproduction: Reproduction, seed: int, stores: dict[str, Store
     yield job("il", "il", config.experiment, folder)
     yield job("rl", "rl", config.experiment, folder)
     yield job("reward", "reward", config.experiment, folder, ("rl",))
+    if config.correct:
+        yield job("correction", "correction", config.experiment, folder, ("reward",))
     for scheme in SEQUENTIAL_SCHEMES:
         yield job(scheme, scheme, config.experiment, folder, ("il",))
     if config.second_policy:
@@ -270,6 +273,7 @@ def branch_seconds(run: Path, seed: int, job: str) -> float:
 MODE_OF_AGENT = {
     "il": "il",
     "tree_mean": "tree_mean",
+    "il_corrected": "il_corrected",
     "il_rwm_mild": "il_rwm",
     "il_rwm_wide": "il_rwm_wide",
     "pair": "pair",
@@ -285,12 +289,12 @@ def agents_of_seed(reproduction: Reproduction, seed: int, choices: Choices) -> l
     features = reproduction.config.experiment.features
     sampler = load_sampler(folder / BRANCH_FILES["rl"])
     model = load_reward_model(folder / BRANCH_FILES["reward"])
+    corrector = load_sampler(folder / BRANCH_FILES["correction"]) if reproduction.config.correct else None
     agents: list[PlannedAgent] = []
 
     def add(name: str, mode: str, policy: ImitationPolicy | None) -> None:
-        agents.append(
-            PlannedAgent.of(name, TrainedNetworks(features, policy, sampler, model), stored.config(mode), seed)
-        )
+        networks = TrainedNetworks(features, policy, sampler, model, corrector)
+        agents.append(PlannedAgent.of(name, networks, stored.config(mode), seed))
 
     policies = {BASE: folder / BRANCH_FILES["il"], SECOND: folder / SECOND / BRANCH_FILES["il"]}
     for base, path in policies.items():
@@ -298,6 +302,8 @@ def agents_of_seed(reproduction: Reproduction, seed: int, choices: Choices) -> l
             continue
         policy = load_policy(path)
         for agent, mode in MODE_OF_AGENT.items():
+            if agent == "il_corrected" and corrector is None:
+                continue
             if base == BASE or agent not in ("il_rwm_untrained_tree", "tree_mean"):
                 add(f"{base}.{agent}", mode, policy)
     for scheme in SEQUENTIAL_SCHEMES:

@@ -9,6 +9,7 @@ from openpair.reproduction.choices import CONTROLS, MANNERS, MEANS, ROOTS, TREE_
 from openpair.reproduction.markdown import table_lines, with_half
 from openpair.reproduction.results import VALIDATION, ResultRow
 from openpair.reproduction.settings import (
+    CORRECTED_USES,
     MEAN_USES,
     PREVIOUS_PLAN_BONUSES,
     REROOTS,
@@ -23,7 +24,8 @@ def manners(rows: Sequence[ResultRow]) -> list[str]:
     """How candidates become a plan: agent and temperature down, the previous-plan bonus across."""
     known = _by_name(rows)
     agents = {f"{BASE}.{control}": label_of(control) for control in CONTROLS}
-    agents |= {use_name(use): f"{label_of('pair')}, {use.label}" for use in TREE_USES}
+    agents |= {use_name(use): f"{label_of('pair')}, {use.label}" for use in (*TREE_USES, *CORRECTED_USES)}
+    agents = {name: label for name, label in agents.items() if any(row.startswith(f"{name}, blend") for row in known)}
     lines = [
         [label, _points(value), *(_cell(known, manner_name(name, value, bonus)) for bonus in PREVIOUS_PLAN_BONUSES)]
         for name, label in agents.items()

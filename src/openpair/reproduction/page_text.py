@@ -155,11 +155,17 @@ def _trees(count: int) -> str:
 
 
 def _use(choices: Choices) -> str:
-    """How PaIR uses its tree, as a part of a sentence."""
+    """How PaIR uses what reinforcement learned, as a part of a sentence."""
+    if choices.correction:
+        return (
+            f"PaIR's corrector moves what the reward model chooses among {choices.candidates} neighbours by "
+            f"{100 * choices.correction:g}% of what it learned"
+        )
+    tree = f"PaIR's tree goes {100 * choices.strength:g}% of the way to what it learned"
     if not choices.reroots:
-        return ""
+        return tree
     around = "its candidates are wide neighbours of" if choices.candidates == "wide" else "its tree grows again around"
-    return f", and {around} the mean of {_trees(choices.reroots)}"
+    return f"{tree}, and {around} the mean of {_trees(choices.reroots)}"
 
 
 def _choices(page: PageInput) -> str:
@@ -170,9 +176,8 @@ def _choices(page: PageInput) -> str:
         )
     return (
         f"Chosen on the validation towns: the fair control is {label_of(choices.il_rwm)}; the best sequential scheme, "
-        f"which also gets the reward model, is {label_of(choices.sequential)}; PaIR's tree goes "
-        f"{100 * choices.strength:g}% of the way to what it learned{_use(choices)}; without a reward model the plan is "
-        f"the mean of {_trees(choices.mean_reroots)} at {100 * choices.mean_strength:g}%; a human root has a bonus of "
+        f"which also gets the reward model, is {label_of(choices.sequential)}; {_use(choices)}; without a reward "
+        f"model the plan is the mean of {_trees(choices.mean_reroots)} at {100 * choices.mean_strength:g}%; a human root has a bonus of "
         f"{100 * choices.human_root_bonus:g} points, and a temperature of "
         f"{100 * choices.human_temperature:g} points; " + _manner(choices)
     )

@@ -35,15 +35,19 @@ class TreeUse:
         strength: share of the way to what it learned that the tree goes.
         candidates: "tree": its leaves; "wide": wide neighbours of the mean of its leaves, the root being moved there.
         reroots: so many times the root first becomes the mean of the tree around it.
+        correction: share of the way that the corrector moves the chosen plan.
     """
 
     strength: float
     candidates: CandidateSource = "tree"
     reroots: int = 0
+    correction: float = 0.0
 
     @property
     def label(self) -> str:
         """For readers, and in names of validation tables."""
+        if self.correction:
+            return f"{self.candidates} neighbours, corrected by {100 * self.correction:g}%"
         moved = "" if not self.reroots else f", root moved {self.reroots} times" if self.reroots > 1 else ", root moved"
         return f"strength {self.strength:.2f}{moved}" + (", wide neighbours" if self.candidates == "wide" else "")
 
@@ -55,6 +59,12 @@ TREE_USES = (
     *(TreeUse(strength) for strength in STRENGTHS),
     *(TreeUse(strength, source, k) for source in ("tree", "wide") for k in REROOTS[:2] for strength in STRENGTHS),
 )
+CORRECTIONS = (0.5, 1.0)
+"""Shares of the way that a corrector moves chosen plans; the validation towns choose."""
+
+CORRECTED_USES = tuple(TreeUse(1.0, "wide", correction=share) for share in CORRECTIONS)
+"""Uses of a corrector: it has the last word over what the reward model chooses among wide neighbours."""
+
 MEAN_USES = tuple(TreeUse(strength, "none", k) for k in REROOTS for strength in STRENGTHS)
 """Ways to the mean of the tree as the plan, without a reward model."""
 
@@ -71,6 +81,7 @@ class ReproductionConfig:
         ablations: name of the table -> rows: name -> preset of another RL branch, trained and judged on validation.
         ablation_seeds: for so many of the seeds they are trained.
         test_scenes: so many scenes of the test towns; None for all.
+        correct: train a corrector, too.
     """
 
     name: str
@@ -80,6 +91,12 @@ class ReproductionConfig:
     ablations: dict[str, dict[str, str]] = field(default_factory=dict)
     ablation_seeds: int = 1
     test_scenes: int | None = None
+    correct: bool = False
+
+    @property
+    def uses(self) -> tuple[TreeUse, ...]:
+        """Ways to use what reinforcement learned, of which the validation towns choose one."""
+        return (*TREE_USES, *CORRECTED_USES) if self.correct else TREE_USES
 
 
 def world() -> ReproductionConfig:
@@ -115,6 +132,7 @@ def known() -> ReproductionConfig:
             **longer,
         ),
         second_policy="",
+        correct=True,
     )
 
 
@@ -126,6 +144,7 @@ def small() -> ReproductionConfig:
         second_policy="quick_diffusiondrive",
         second_policy_steps=3,
         test_scenes=8,
+        correct=True,
     )
 
 

@@ -37,6 +37,7 @@ from openpair.reproduction.settings import (
     STRENGTHS,
     TEMPERATURES,
     TREE_USES,
+    TreeUse,
 )
 from openpair.rewards.exact import ExactReward
 from openpair.training.data import TrainingData
@@ -55,6 +56,7 @@ def validate_seed(
     store: FeatureStore,
     before: Before,
     *,
+    uses: Sequence[TreeUse] = TREE_USES,
     on_progress: Callable[[int, int], None],
 ) -> None:
     """Write ``folder/validation.json``: table -> row -> figure -> percent (drift: metres).
@@ -70,10 +72,11 @@ def validate_seed(
         data: the scenes that count, with their rewards.
         store: what agents see of them, and of the scenes 0.5 s earlier.
         before: which scene lies 0.5 s before which.
+        uses: of what reinforcement learned.
         on_progress: told (scenes done, scenes in all).
     """
     reward = data.reward()
-    sets = sets_to_choose_from(agents)
+    sets = sets_to_choose_from(agents, uses)
     judged = agents_of_tables(agents, sets)
     known = {agent.name: agent for table in judged.values() for agent in table}
     tables: dict[str, Rows] = {table: {} for table in (*judged, REWARD_MODEL, *ablations)}
@@ -130,15 +133,15 @@ def agents_of_tables(agents: Sequence[PlannedAgent], sets: Sets) -> dict[str, li
     }
 
 
-def sets_to_choose_from(agents: Sequence[PlannedAgent]) -> Sets:
-    """Both controls, and every use of the tree."""
+def sets_to_choose_from(agents: Sequence[PlannedAgent], uses: Sequence[TreeUse]) -> Sets:
+    """Both controls, and every use of what reinforcement learned."""
     by_name = {agent.name: agent for agent in agents}
     sets: Sets = {}
     for control in CONTROLS:
         name = f"{BASE}.{control}"
         sets[name] = f"{control.removeprefix('il_rwm_')} neighbours", by_name[name]
     pair = by_name[PAIR]
-    for use in TREE_USES:
+    for use in uses:
         agent = pair.changed(use_name(use), replace(pair.config, **asdict(use)))
         sets[agent.name] = f"tree, {use.label}", agent
     return sets

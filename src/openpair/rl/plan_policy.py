@@ -13,10 +13,7 @@ from torch import Tensor
 
 from openpair.nn.relative_poses import relative_poses
 from openpair.samplers.perturbation_config import PerturbationConfig
-from openpair.samplers.perturbations import shift
-
-NUM_CHANGES = 4
-"""Early and late acceleration, lateral displacement at the end, and in the middle."""
+from openpair.samplers.perturbations import NUM_CHANGES, moved
 
 PROBE = 0.1
 """Share of a change's scale over which its effect is measured; small enough to be linear."""
@@ -26,16 +23,6 @@ HEADING_ARM_M = 2.0
 
 RIDGE_M2 = 1e-3
 """Keeps the least squares solvable where a change has no effect: a car that stands cannot be moved sideways."""
-
-
-def scales_of(config: PerturbationConfig, like: Tensor) -> Tensor:
-    """(4,) sizes of the changes, in the order of :func:`~openpair.samplers.perturbations.shift`."""
-    return like.new_tensor([config.acceleration, config.acceleration, config.lateral_m, config.bulge_m])
-
-
-def moved(plans: Tensor, actions: Tensor, config: PerturbationConfig) -> Tensor:
-    """Plans (B, 8, 3) changed by actions (B, S, 4) in units of ``config`` -> (B, S, 8, 3), ego rear-axle frame."""
-    return shift(plans, *(actions * scales_of(config, plans)).unbind(-1))
 
 
 def local_difference(plans: Tensor, reference: Tensor) -> Tensor:

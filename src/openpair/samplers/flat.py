@@ -64,7 +64,6 @@ class FlatSampler(TrunkSampler):
 
     kind: ClassVar[str] = "flat"
     config_class = FlatSamplerConfig
-    has_strength: ClassVar[bool] = True
 
     def __init__(self, config: FlatSamplerConfig | None = None) -> None:
         own = config or FlatSamplerConfig.published()
@@ -82,7 +81,7 @@ class FlatSampler(TrunkSampler):
         )
         last = self.action_head[-1]
         assert isinstance(last, nn.Linear)
-        nn.init.normal_(last.weight, std=own.head_spread)
+        nn.init.normal_(last.weight, std=0.01)
         nn.init.zeros_(last.bias)
         start = start_actions(own)
         self.leaf_bias = nn.Parameter(start.clone())
@@ -99,23 +98,16 @@ class FlatSampler(TrunkSampler):
         sigma: float = 0.0,
         generator: torch.Generator | None = None,
         actions: Tensor | None = None,
-        strength: float = 1.0,
     ) -> TrajectoryTree:
         root = root.detach()
         reference = self._reference(context, root)
-        mean = self._mean(context, reference)
-        if strength != 1.0:
-            mean = self.prior_mean + strength * (mean - self.prior_mean)
-        mean = mean[:, None].expand(-1, num_samples, -1, -1)
+        mean = self._mean(context, reference)[:, None].expand(-1, num_samples, -1, -1)
         if actions is None:
             actions = mean + self.draw_noise(root, num_samples, sigma, generator)
         taken = actions.detach().float()
         with torch.no_grad():
             leaves = self._drive(reference, taken)
         return TrajectoryTree(self.layout, root, leaves, taken, mean)
-
-    def mean_leaves(self, context: SamplerContext, root: Tensor, *, strength: float = 1.0) -> Tensor:
-        return self.expand(context, root, strength=strength).leaves[:, 0]
 
     def leaves_of(self, root: Tensor, actions: Tensor) -> Tensor:
         """Leaves (B, S, L, 8, 3) of raw actions (B, S, L, 8) around roots (B, 8, 3), with gradient to the actions.

@@ -5,7 +5,6 @@ from __future__ import annotations
 from dataclasses import dataclass, field, replace
 from typing import Literal
 
-from openpair.datatypes.settings import later
 from openpair.nn.ground_view import ground_views
 from openpair.nn.kinematic_limits import KinematicLimits
 from openpair.nn.presets import InputLayout, small_trunk
@@ -32,7 +31,6 @@ class FlatSamplerConfig(SamplerConfig):
             tree.
         layers, heads, d_ffn, dropout: decoder over the queries. Dropout makes probabilities noisy: leave it at 0.
         head_hidden: hidden size of the action head.
-        head_spread: standard deviation of the weights that the action head's last layer starts with.
         aux_perception: train the trunk's perception heads along.
     """
 
@@ -48,7 +46,6 @@ class FlatSamplerConfig(SamplerConfig):
     dropout: float = 0.0
     head_hidden: int = 1024
     aux_perception: bool = True
-    head_spread: float = later(0.01)
 
     @property
     def codes(self) -> tuple[str, ...]:
@@ -65,13 +62,6 @@ class FlatSamplerConfig(SamplerConfig):
         """The demo's size (:func:`openpair.nn.presets.small_trunk`), for the standard cameras unless said."""
         trunk = small_trunk(layout or InputLayout(ground_views(standard_cameras())))
         return FlatSamplerConfig(trunk=trunk, layers=1, heads=4, d_ffn=256, head_hidden=128)
-
-    @staticmethod
-    def corrector(trunk: SceneTrunkConfig, *, d_ffn: int, heads: int) -> FlatSamplerConfig:
-        """One leaf that starts as the root itself: a sampler that learns how to correct a plan."""
-        return FlatSamplerConfig(
-            trunk, 1, start_spread=(0.0, 0.0), layers=2, heads=heads, d_ffn=d_ffn, head_hidden=128, head_spread=3e-4
-        )
 
     def whole(self) -> FlatSamplerConfig:
         """The same size, predicting whole trajectories instead of offsets of a root."""

@@ -21,6 +21,20 @@ LIMITS = KinematicLimits(jerk_mps3=10.0, slope=0.15)
 """Hard braking may come at once; sideways at most 15% of the speed, about 9 degrees off the path."""
 
 
+NUM_CHANGES = 4
+"""Early and late acceleration, lateral displacement at the end, and in the middle: arguments of :func:`shift`."""
+
+
+def scales_of(config: PerturbationConfig, like: Tensor) -> Tensor:
+    """(4,) sizes of the changes, in the order of :func:`shift`."""
+    return like.new_tensor([config.acceleration, config.acceleration, config.lateral_m, config.bulge_m])
+
+
+def moved(plans: Tensor, actions: Tensor, config: PerturbationConfig) -> Tensor:
+    """Plans (B, 8, 3) changed by actions (B, S, 4) in units of ``config`` -> (B, S, 8, 3), ego rear-axle frame."""
+    return shift(plans, *(actions * scales_of(config, plans)).unbind(-1))
+
+
 def noisy_roots(human: Tensor, status: Tensor, noise: RootNoise, generator: torch.Generator) -> Tensor:
     """Reference plans (B, 8, 3) for training: human plans, most of them moved.
 
@@ -52,10 +66,8 @@ def perturb(plans: Tensor, config: PerturbationConfig, *, num_samples: int, gene
     Returns:
         (B, S, 8, 3), same frame.
     """
-    noise = torch.randn(plans.shape[0], num_samples, 4, generator=generator).to(plans)
-    scale = noise.new_tensor([config.acceleration, config.acceleration, config.lateral_m, config.bulge_m])
-    early, late, lateral, bulge = (noise * scale).unbind(dim=-1)
-    return shift(plans, early, late, lateral, bulge)
+    noise = torch.randn(plans.shape[0], num_samples, NUM_CHANGES, generator=generator).to(plans)
+    return moved(plans, noise, config)
 
 
 def control_candidates(plans: Tensor, width: float = 1.0) -> Tensor:

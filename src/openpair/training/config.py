@@ -138,12 +138,12 @@ class CorrectionConfig(ReinforcementConfig):
     batch_size: int = 32
     trees_per_scene: int = 32
     advantage: str = "per_code_scene"
-    sigma_start: float = 0.25
-    sigma_end: float = 0.15
+    sigma_start: float = 0.5
+    sigma_end: float = 0.3
     kl_weight: float = 0.02
     kl_target: float = 2.0
     kl_gain: float = 0.05
-    optimiser: OptimiserConfig = field(default_factory=lambda: OptimiserConfig(learning_rate=2e-4))
+    optimiser: OptimiserConfig = field(default_factory=lambda: OptimiserConfig(learning_rate=1e-4))
     temperature: float = 0.05
 
 
