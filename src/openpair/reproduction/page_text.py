@@ -176,9 +176,9 @@ def _choices(page: PageInput) -> str:
         )
     return (
         f"Chosen on the validation towns: the fair control is {label_of(choices.il_rwm)}; the best sequential scheme, "
-        f"which also gets the reward model, is {label_of(choices.sequential)}; {_use(choices)}; without a reward "
-        f"model the plan is the mean of {_trees(choices.mean_reroots)} at {100 * choices.mean_strength:g}%; a human root has a bonus of "
-        f"{100 * choices.human_root_bonus:g} points, and a temperature of "
+        f"which also gets the reward model, is {label_of(choices.sequential)}; {_use(choices)}; without a reward model "
+        f"the plan is the mean of {_trees(choices.mean_reroots)} at {100 * choices.mean_strength:g}%; a human root has "
+        f"a bonus of {100 * choices.human_root_bonus:g} points, and a temperature of "
         f"{100 * choices.human_temperature:g} points; " + _manner(choices)
     )
 
