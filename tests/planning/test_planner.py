@@ -218,3 +218,34 @@ def test_no_network_carries_a_setting_of_the_planner_and_old_files_stay_readable
     for config, retired in ((PoseAwareConfig.small(), "blend"), (KinematicTreeConfig.small(), "strength")):
         assert not hasattr(config, retired)
         assert from_plain(type(config), {**to_plain(config), retired: 0.25}) == config
+
+
+def test_the_corrector_has_the_last_word():
+    """Whatever was chosen, also of a planner without candidates, the plan is the corrector's only leaf around it."""
+
+    class Slower(Sampler):
+        kind = "slower"
+
+        def encode(self, features: Mapping[str, Tensor], *, perceive: bool = True) -> SamplerContext:
+            return SamplerContext(features["status_feature"], features["status_feature"])
+
+        def expand(self, context: SamplerContext, root: Tensor, **settings: Any) -> Any:
+            pytest.fail("its leaves are asked for")
+
+        def mean_leaves(self, context: SamplerContext, root: Tensor, *, strength: float = 1.0) -> Tensor:
+            return ((1.0 - 0.5 * strength) * root)[:, None]
+
+    networks = TrainedNetworks(FeatureConfig(), None, None, GivenScores([0.8, 0.7]), Slower())
+    batch = PlanningBatch({"status_feature": torch.zeros(1, 8)}, straight(4.0)[None])
+    for share, speed in ((0.5, 3.0), (1.0, 2.0)):
+        config = PlannerConfig(root="human", candidates="none", correction=share)
+        choice = Planner(networks, config).choose(batch)
+        torch.testing.assert_close(choice.plan[0], straight(speed))
+        torch.testing.assert_close(choice.candidates[0, -1], straight(4.0))
+    with pytest.raises(OpenPairError, match="corrector"):
+        Planner(replace(networks, corrector=None), config)
+    with pytest.raises(OpenPairError, match="correction is 2"):
+        PlannerConfig(correction=2.0)
+    with pytest.raises(OpenPairError, match="nothing corrects"):
+        PlannerConfig(correction=1.0, best_of=6)
+    assert MODES["pair_best_of_6"].changed(PlannerChanges(correction=1.0)).correction == 0.0

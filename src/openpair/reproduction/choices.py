@@ -166,7 +166,7 @@ def best_of(scores: Scores, names: Iterable[str]) -> str:
     return max(names, key=lambda name: scores.get(name, -math.inf))
 
 
-def choose_manner(scores: Scores, uses: Sequence[TreeUse]) -> tuple[float, float | None]:
+def choose_manner(scores: Scores, uses: Sequence[TreeUse] = TREE_USES) -> tuple[float, float | None]:
     """Temperature and previous-plan bonus of every agent with a reward model.
 
     A pair is worth the mean of what the method, in the best use of its tree, and both controls score with it. Among

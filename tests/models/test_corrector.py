@@ -1,0 +1,79 @@
+"""The corrector: it starts as the root itself, and what it learns moves plans by four smooth changes."""
+
+from __future__ import annotations
+
+import pytest
+import torch
+from torch import Tensor, nn
+
+from openpair.nn.trunk_config import VectorTrunkConfig
+from openpair.samplers.corrector import Corrector
+from openpair.samplers.corrector_config import CorrectorConfig
+from openpair.samplers.flat_config import FlatSamplerConfig
+from openpair.samplers.perturbations import moved
+
+ROOT = torch.stack(
+    (
+        torch.stack((torch.arange(1, 9) * 4.0, torch.zeros(8), torch.zeros(8)), dim=-1),
+        torch.stack((torch.arange(1, 9) * 2.0, torch.arange(1, 9) * 0.1, torch.full((8,), 0.05)), dim=-1),
+    )
+)
+
+
+def features() -> dict[str, Tensor]:
+    generator = torch.Generator().manual_seed(0)
+    return {
+        "camera_feature": torch.rand(2, 3, 64, 256, generator=generator),
+        "lidar_feature": torch.rand(2, 1, 128, 128, generator=generator),
+        "status_feature": torch.zeros(2, 8),
+    }
+
+
+@pytest.fixture(scope="module")
+def corrector() -> Corrector:
+    torch.manual_seed(0)
+    return Corrector(CorrectorConfig.of_trunk(FlatSamplerConfig.small().trunk)).eval()
+
+
+def test_untrained_it_corrects_nothing(corrector: Corrector) -> None:
+    leaves = corrector.mean_leaves(corrector.encode(features()), ROOT)
+    assert leaves.shape == (2, 1, 8, 3)
+    torch.testing.assert_close(leaves[:, 0], ROOT, atol=0.02, rtol=0.0)
+
+
+def test_draws_depend_on_the_generator_alone_and_gradient_reaches_the_encoder(corrector: Corrector) -> None:
+    context = corrector.encode(features())
+    draws = [
+        corrector.expand(context, ROOT, num_samples=3, sigma=0.5, generator=torch.Generator().manual_seed(1))
+        for _ in range(2)
+    ]
+    tree = draws[0]
+    assert tree.leaves.shape == (2, 3, 1, 8, 3) and tree.actions.shape == (2, 3, 1, 4)
+    assert torch.equal(tree.leaves, draws[1].leaves) and not tree.leaves.requires_grad
+    assert corrector.log_prob(tree.mean, tree.actions, 0.5).shape == (2, 3, 1)
+    assert torch.equal(corrector.evaluate_actions(context, tree), tree.mean)
+    corrector.log_prob(tree.mean, tree.actions, 0.5).sum().backward()
+    encoder = [p.grad for name, p in corrector.named_parameters() if name.startswith("_backbone")]
+    assert any(grad is not None and bool(grad.abs().max() > 0) for grad in encoder)
+    corrector.zero_grad()
+
+
+def test_a_share_of_the_correction_is_a_share_of_the_action() -> None:
+    torch.manual_seed(0)
+    corrector = Corrector(CorrectorConfig.of_trunk(FlatSamplerConfig.small().trunk)).eval()
+    last = corrector.action_head[-1]
+    assert isinstance(last, nn.Linear)
+    with torch.no_grad():
+        last.bias.copy_(torch.tensor([-1.0, 0.5, 1.0, 0.0]))
+    context = corrector.encode(features())
+    action = corrector.expand(context, ROOT).mean[:, 0]
+    half = corrector.mean_leaves(context, ROOT, strength=0.5)[:, 0]
+    torch.testing.assert_close(half, moved(ROOT, 0.5 * action, corrector.config.unit)[:, 0])
+    torch.testing.assert_close(corrector.mean_leaves(context, ROOT, strength=0.0)[:, 0], ROOT, atol=1e-4, rtol=0.0)
+    assert float(half[0, -1, 0]) < float(ROOT[0, -1, 0])  # it brakes early
+
+
+def test_its_decoder_matches_its_encoder() -> None:
+    config = CorrectorConfig.of_trunk(VectorTrunkConfig())
+    assert (config.heads, config.d_ffn) == (VectorTrunkConfig().heads, VectorTrunkConfig().d_ffn)
+    assert config.kind == "corrector"
