@@ -5,13 +5,13 @@ from __future__ import annotations
 import threading
 from collections import OrderedDict
 from collections.abc import Callable, Sequence
-from contextlib import suppress
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from openpair.datasets.base import Dataset
+from openpair.datasets.happenings import HAPPENINGS
 from openpair.datatypes.columns import Protocol
 from openpair.datatypes.scene import Scene
 from openpair.datatypes.scoring_scene import ScoringScene
@@ -20,7 +20,6 @@ from openpair.evaluation.agents import ConstantVelocityAgent, HumanAgent, PdmClo
 from openpair.preparation.prepare import prepare_scene
 from openpair.scoring import score_prepared
 from openpair.viewer.columns import DataOrigin, Result
-from openpair.viewer.happenings import HAPPENINGS
 from openpair.viewer.result_table import Column, ResultTable
 from openpair.visualization.drawing import lidar_part
 from openpair.visualization.explanation import explain_all
@@ -140,8 +139,8 @@ class Book(ResultTable):
             self.scene(self.tokens[0], [column.key for column in self.columns if self.can_draw(column)][:1])
 
     def visit(self, token: str) -> None:
-        """Prepare a scene, so that the maps around it are open. Nothing where it cannot be: asking for it says why."""
-        with self._lock, suppress(OpenPairError, OSError, ValueError, KeyError):
+        """Prepare a scene, so that the map around it is open. Raises OpenPairError where it cannot be."""
+        with self._lock:
             self._prepared(self._result_of(self.place(token)), token)
 
     def loaded(self, token: str) -> Scene:

@@ -1,4 +1,4 @@
-import {applyTheme, make, percent, toggleTheme} from "../../visualization/page/dom.js";
+import {applyTheme, make, mark, percent, toggleTheme} from "../../visualization/page/dom.js";
 import {DrivePanel} from "../../visualization/page/drive_panel.js";
 import {ScenePanel} from "../../visualization/page/scene_panel.js";
 import {Address} from "./address.js";
@@ -53,7 +53,7 @@ class App {
     this.first = make("select", {"aria-label": "Agent", onchange: change("a")}, agents);
     this.second = make("select", {"aria-label": "Compared with", onchange: change("b")}, make("option", {value: "-"}, "nobody"), agents.map((one) => one.cloneNode(true)));
     this.lost = make("select", {"aria-label": "Sub-metric that the agent lost", onchange: change("lost")}, make("option", {value: ""}, "anything or nothing"));
-    this.what = make("select", {"aria-label": "What happens", onchange: change("what")}, make("option", {value: ""}, "anything"), this.data.happenings.map((name) => make("option", {value: name}, name)));
+    this.what = make("select", {"aria-label": "What happens", onchange: change("what")}, make("option", {value: ""}, "anything"), this.data.happenings.map((name, bit) => make("option", {value: name, title: this.data.meanings[bit]}, name)));
     this.only = make("select", {"aria-label": "Which scenes", onchange: change("only")}, ...[["", `all ${this.thing}s`], ["losses", "losses"], ["gains", "gains"], ["zero", "score 0"], ["failed", "failed"]].map(([value, text]) => make("option", {value}, text)));
     this.agentBoxes = make("div", {class: "agent-boxes"});
     this.count = make("p", {class: "count", "aria-live": "polite"});
@@ -234,6 +234,7 @@ class App {
     const scoresAlone = this.shown.filter((column) => !column.plans).map((column) => make("li", {}, make("b", {}, column.label), ": the result holds its scores alone, without plans"));
     this.detail.replaceChildren(this.sceneHead(token, i), ...(missing.length || scoresAlone.length ? [make("ul", {class: "missing"}, missing, scoresAlone)] : []), root);
     this.detail.scrollTop = 0;
+    mark(`scene:${token}`);
     if (!this.source.exported) this.prefetch(keys);
   }
 
@@ -262,7 +263,7 @@ class App {
 
   prefetch(keys) {
     clearTimeout(this.soon);
-    this.soon = setTimeout(() => { const next = this.table.neighbour(1); if (next !== undefined) this.source.scene(this.data.token[next], keys).catch(() => null); }, 300);
+    this.soon = setTimeout(() => { const next = this.table.neighbour(1); if (next !== undefined) this.source.scene(this.data.token[next], keys).catch(() => null); }, 100);
   }
 
   async sensors() {

@@ -1,4 +1,4 @@
-import {make, percent} from "../../visualization/page/dom.js";
+import {make, mark, percent} from "../../visualization/page/dom.js";
 import {difference, lostOf} from "./rows.js";
 
 const ROW_PX = 46, SPARE = 6;
@@ -48,6 +48,7 @@ export class SceneTable {
     const shown = [];
     for (let place = first; place < last; place++) shown.push(this.row(place));
     this.space.replaceChildren(...shown);
+    if (shown.length) mark("table");
     if (!this.rows.length) this.space.append(make("p", {class: "none"}, `No ${this.table.kind === "drives" ? "log" : "scene"} passes these filters.`));
   }
 

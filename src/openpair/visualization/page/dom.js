@@ -30,6 +30,12 @@ export function seconds(step) {
   return `${(step / 10).toFixed(1)} s`;
 }
 
+// Notes when something is on the screen for the first time: `openpair bench view` and the browser's own tools read it.
+export function mark(name) {
+  if (performance.getEntriesByName(name).length) return;
+  requestAnimationFrame(() => setTimeout(() => performance.mark(name)));
+}
+
 // Light or dark, as asked for in this browser before.
 export function applyTheme() {
   let chosen = null;
