@@ -40,7 +40,8 @@ class View:
 
     results: tyro.conf.Positional[tuple[Path, ...]]
     """Folders of 'openpair eval', 'demo' or 'reproduce', a file of 'compare --out', or a folder of NAVSIM's CSV files
-    with plans (FILE.csv beside FILE.npz); or folders of 'openpair drive'."""
+    with plans (FILE.csv beside FILE.npz); folders of 'openpair train', whose curves are shown beside them or alone; or
+    folders of 'openpair drive'."""
 
     agent: Annotated[tuple[str, ...], tyro.conf.UseAppendAction] = ()
     """Agents to look at first; give two to compare the first with the second. Default: pair and il, where they are
@@ -86,9 +87,12 @@ class View:
         if self.export is not None and self.export.suffix != ".html":
             raise OpenPairError("the file is not .html", where=self.export, fix="Name it .html")
         desk = self._desk()
+        if not desk.book.columns:
+            return self._serve_learning(desk)
         first, second = self._agents(desk.book)
         if self.export is None:
-            return self._serve(desk, first, second)
+            found = f"{len(desk.book.tokens)} {desk.book.kind}, {len(desk.book.columns)} agents"
+            return self._serve(desk, found, fragment(first, second) if self.agent else "")
         tokens = list(self.scene) or telling_scenes(desk.book, first, second, EXPORTED_SCENES)
         keys = drawn_agents(desk.book, first, second)
         title = " and ".join(result.name for result in desk.book.results)
@@ -99,7 +103,7 @@ class View:
     def _desk(self) -> Desk:
         from openpair.datatypes.columns import Protocol
         from openpair.viewer.book import Book
-        from openpair.viewer.charts import runs_of
+        from openpair.viewer.charts import is_run, runs_of
         from openpair.viewer.desk import DriveDesk, SceneDesk
         from openpair.viewer.drive_book import DriveBook
         from openpair.viewer.drive_results import is_drives, open_drives
@@ -108,9 +112,12 @@ class View:
         if all(map(is_drives, self.results)):
             return DriveDesk(DriveBook([open_drives(path) for path in self.results], self._open_driven))
         protocol = None if self.protocol is None else Protocol(self.protocol)
-        results = [r for path in self.results for r in open_results(path, protocol=protocol, dataset=self.dataset)]
-        runs = [run for path in self.results if path.is_dir() for run in runs_of(path)]
-        return SceneDesk(Book(results, self._open_dataset), runs)
+        results, runs = [], []
+        for path in self.results:
+            opened = [] if is_run(path) else open_results(path, protocol=protocol, dataset=self.dataset)
+            results += opened
+            runs += runs_of(path, [c.checkpoint for result in opened for c in result.columns if c.checkpoint])
+        return SceneDesk(Book(results, self._open_dataset), list(dict.fromkeys(runs)))
 
     def _open_dataset(self, origin: DataOrigin, protocol: Protocol) -> Dataset:
         """Where a result's scenes come from. Raises OpenPairError where that is not there."""
@@ -157,7 +164,17 @@ class View:
         first = book.columns[-1]
         return first, next((column for column in book.columns if column is not first), None)
 
-    def _serve(self, desk: Desk, first: Column, second: Column | None) -> int:
+    def _serve_learning(self, desk: Desk) -> int:
+        """Curves of training runs, without scenes."""
+        if self.export is not None or self.agent:
+            raise OpenPairError(
+                "there are training runs alone here, without scenes and agents",
+                where="--export" if self.export is not None else "--agent",
+                fix="Name a result of 'openpair eval' too",
+            )
+        return self._serve(desk, f"{len(desk.runs)} training runs", "tab=learning")
+
+    def _serve(self, desk: Desk, found: str, fragment: str) -> int:
         from openpair.viewer.server import LOOPBACK, address, bind, make_app, make_server, new_token
 
         token = new_token()
@@ -167,8 +184,8 @@ class View:
             if not on_loopback:
                 print(f"openpair view: serving on {self.host}: whoever reaches it and knows the address can look at it")
             page = address(listener, token)
-            start = f"{page}#{fragment(first, second)}" if self.agent else page
-            print(f"{len(desk.book.tokens)} {desk.book.kind}, {len(desk.book.columns)} agents: {start}")
+            start = f"{page}#{fragment}" if fragment else page
+            print(f"{found}: {start}")
             print("(Ctrl-C ends it)", flush=True)
             if self.browser:
                 webbrowser.open(start)

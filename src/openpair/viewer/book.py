@@ -35,7 +35,7 @@ class Book(ResultTable):
     """Results of scenes that are looked at together.
 
     Args:
-        results: at least one.
+        results: none where training runs alone are looked at.
         open_dataset: opens where a result's scenes come from; may raise OpenPairError, which every scene then says.
     """
 

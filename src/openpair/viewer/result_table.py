@@ -38,7 +38,7 @@ class ResultTable:
     """Rows and columns of results that are looked at together; what a row looks like in detail is its subclass's.
 
     Args:
-        results: at least one.
+        results: none where training runs alone are looked at.
 
     Attributes:
         kind: tells the page which detail a row has.

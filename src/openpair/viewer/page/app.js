@@ -3,6 +3,7 @@ import {DrivePanel} from "../../visualization/page/drive_panel.js";
 import {ScenePanel} from "../../visualization/page/scene_panel.js";
 import {Address} from "./address.js";
 import {ChartsView} from "./charts_view.js";
+import {differenceInWords} from "./difference_words.js";
 import {difference, filtered, mean, sorted} from "./rows.js";
 import {SceneTable} from "./table.js";
 import {Source} from "./source.js";
@@ -25,7 +26,7 @@ class App {
       return;
     }
     this.columns = new Map(this.data.columns.map((column) => [column.key, column]));
-    const title = this.data.results.map((result) => result.name).join(" and ");
+    const title = this.data.results.map((result) => result.name).join(" and ") || "Training runs";
     document.getElementById("title").textContent = title;
     this.drives = this.data.kind === "drives";
     this.thing = this.drives ? "log" : "scene";
@@ -57,15 +58,16 @@ class App {
     this.only = make("select", {"aria-label": "Which scenes", onchange: change("only")}, ...[["", `all ${this.thing}s`], ["losses", "losses"], ["gains", "gains"], ["zero", "score 0"], ["failed", "failed"]].map(([value, text]) => make("option", {value}, text)));
     this.agentBoxes = make("div", {class: "agent-boxes"});
     this.count = make("p", {class: "count", "aria-live": "polite"});
+    this.extremes = make("div", {class: "extremes", role: "group", "aria-label": "Scenes in which the agents differ most"});
     this.scanNote = make("span", {class: "scan"});
     this.copy = make("button", {type: "button", onclick: () => this.copyTokens()}, this.listText("Copy"));
     this.save = make("button", {type: "button", onclick: () => this.saveTokens()}, this.listText("Save"));
     this.table = new SceneTable({open: (i) => this.open(this.data.token[i], true), sort: (order) => { this.address.set({sort: order}); this.refresh(); }, select: () => this.tellSelection()});
     const field = (text, input) => make("label", {class: "field"}, make("span", {}, text), input);
     const controls = make("form", {class: "controls", onsubmit: (event) => event.preventDefault()},
-      field("agent", this.first), field("against", this.second), field("show", this.only), field("lost", this.lost), this.data.happenings.length ? field("what happens", this.what) : null, field("search", this.search),
-      make("details", {class: "agents-shown"}, make("summary", {}, "agents shown"), this.agentBoxes));
-    const list = make("section", {class: "list", "aria-label": "Table of scenes"}, controls, make("div", {class: "summary-line"}, this.count, this.scanNote, this.copy, this.save), this.table.element);
+      field("agent", this.first), field("against", this.second), field("show", this.only), field("lost", this.lost), this.data.happenings.length ? field("what happens", this.what) : null, field("search", this.search));
+    const shown = make("details", {class: "agents-shown"}, make("summary", {}, "agents shown"), this.agentBoxes);
+    const list = make("section", {class: "list", "aria-label": "Table of scenes"}, controls, make("div", {class: "quick"}, this.extremes, shown), make("div", {class: "summary-line"}, this.count, this.scanNote, this.copy, this.save), this.table.element);
     this.detail = make("section", {class: "detail", "aria-label": "Scene", "aria-live": "off"});
     this.scenesView = make("div", {class: "scenes-view"}, list, this.detail);
     this.charts = new ChartsView(this);
@@ -141,6 +143,7 @@ class App {
     }));
     this.table.set({table: this.data, masks: this.masks, rows, columns, a, b, metrics: names, order});
     this.tell();
+    this.tellExtremes();
     if (this.charts.visible) this.charts.draw();
   }
 
@@ -151,11 +154,27 @@ class App {
     if (a && b) {
       const gains = rows.map((i) => difference(a, b, i)).filter((value) => value !== null);
       const all = mean(gains);
-      text += `, ${b.label} ${percent(mean(rows.map((i) => b.scores[i])))}; difference ${all === null ? "–" : `${all > 0 ? "+" : ""}${(100 * all).toFixed(1)}`}: ${gains.filter((x) => x > 0).length} gains, ${gains.filter((x) => x < 0).length} losses, ${gains.filter((x) => x === 0).length} equal`;
+      text += `, ${b.label} ${percent(mean(rows.map((i) => b.scores[i])))}; mean difference ${all === null ? "–" : `${all > 0 ? "+" : ""}${(100 * all).toFixed(1)}`}, ${gains.filter((x) => x === 0).length} equal`;
     }
     const notes = this.data.results.map((result) => result.note).filter(Boolean);
     this.count.replaceChildren(text, ...notes.map((note) => make("span", {class: "note"}, ` (${note})`)));
     this.tellSelection();
+  }
+
+  // One click to what most readers look for: where the agent loses most, or gains most, against the other.
+  tellExtremes() {
+    const {a, b} = this, chosen = this.address.get("only");
+    if (!a || !b) { this.extremes.replaceChildren(); return; }
+    const gains = this.data.token.map((_, i) => difference(a, b, i));
+    const button = (only, sort, text, count) => make("button", {type: "button", "aria-pressed": String(chosen === only), disabled: !count, onclick: () => this.showExtremes(chosen === only ? "" : only, chosen === only ? "" : sort)}, `${text} (${count})`);
+    this.extremes.replaceChildren(
+      button("losses", "diff", "greatest losses", gains.filter((gain) => gain !== null && gain < 0).length),
+      button("gains", "-diff", "greatest gains", gains.filter((gain) => gain > 0).length));
+  }
+
+  showExtremes(only, sort) {
+    this.address.set({only, sort, scene: "", t: ""}, true);
+    this.follow();
   }
 
   tellSelection() {
@@ -232,10 +251,16 @@ class App {
     else this.panel = new ScenePanel(root, data, options);
     const missing = (data.missing || []).map(([label, reason]) => make("li", {}, make("b", {}, label), `: ${reason}`));
     const scoresAlone = this.shown.filter((column) => !column.plans).map((column) => make("li", {}, make("b", {}, column.label), ": the result holds its scores alone, without plans"));
-    this.detail.replaceChildren(this.sceneHead(token, i), ...(missing.length || scoresAlone.length ? [make("ul", {class: "missing"}, missing, scoresAlone)] : []), root);
+    this.detail.replaceChildren(this.sceneHead(token, i), ...(missing.length || scoresAlone.length ? [make("ul", {class: "missing"}, missing, scoresAlone)] : []), ...this.why(data), root);
     this.detail.scrollTop = 0;
     mark(`scene:${token}`);
     if (!this.source.exported) this.prefetch(keys);
+  }
+
+  // Why the two agents compared differ in this scene.
+  why(data) {
+    const words = this.drives ? null : differenceInWords(data.plans, this.a, this.b, (step) => this.panel?.player.jump(step));
+    return words ? [words] : [];
   }
 
   sceneHead(token, i) {

@@ -21,6 +21,11 @@ export function svgGroup(parts, name) {
   return group.firstElementChild;
 }
 
+// A name that a narrow column may break after a dot or a line, rather than anywhere.
+export function breakable(name) {
+  return name.split(/(?<=[._])/).flatMap((part, k) => (k ? [make("wbr"), part] : [part]));
+}
+
 // 0.9346 -> "93.5"; a dash where there is no number.
 export function percent(value) {
   return value === null || value === undefined ? "–" : (100 * value).toFixed(1);
