@@ -161,7 +161,7 @@ def test_curves_and_calibration_of_several_runs(watched, tmp_path):
         page.select_option("select[aria-label='mean of']", "5")
         watched.until(lambda: "smooth=5" in page.url and page.locator(".chart canvas").count() == 3)
         page.click(".chart >> nth=0 >> summary")
-        assert page.inner_text(".chart >> nth=0 >> tbody tr >> nth=2").split() == ["3", "0.2", "1.2"]
+        assert page.inner_text(".chart >> nth=0 >> details tbody tr >> nth=2").split() == ["3", "0.2", "1.2"]
 
 
 def test_a_phone_shows_one_thing_at_a_time(browser, served):

@@ -62,12 +62,16 @@ class View:
     export: Path | None = None
     """Write one self-contained page (.html) with some scenes, and serve nothing."""
 
+    rerun: Path | None = None
+    """Write a scene, or the drives of a log, for the Rerun viewer in 3D (.rrd; 'spawn' starts the viewer instead), and
+    serve nothing: map, road users, plans, cameras, LiDAR, scores over time. Needs pip install 'openpair[rerun]'."""
+
     scene: Annotated[tuple[str, ...], tyro.conf.UseAppendAction] = ()
-    """--export: tokens of the scenes; default: the 12 with the greatest losses and gains of the first agent against the
-    second."""
+    """--rerun: token of the scene, or name of the log; default: the greatest loss. --export: tokens of the scenes;
+    default: the 12 with the greatest losses and gains of the first agent against the second."""
 
     cameras: bool = True
-    """--export: with camera images, where the dataset has some."""
+    """--export, --rerun: with cameras (and LiDAR), where the dataset has some."""
 
     host: str = "127.0.0.1"
     """Address to serve on. Anything but this machine's own lets others in who know the token."""
@@ -84,12 +88,16 @@ class View:
 
         if not self.results:
             raise OpenPairError("no result is named", where="RESULT", fix="Name the --out folder of 'openpair eval'")
+        if self.export is not None and self.rerun is not None:
+            raise OpenPairError("--export and --rerun write one thing each", fix="Give one of them")
         if self.export is not None and self.export.suffix != ".html":
             raise OpenPairError("the file is not .html", where=self.export, fix="Name it .html")
         desk = self._desk()
         if not desk.book.columns:
             return self._serve_learning(desk)
         first, second = self._agents(desk.book)
+        if self.rerun is not None:
+            return self._log(desk, first, second, self.rerun)
         if self.export is None:
             found = f"{len(desk.book.tokens)} {desk.book.kind}, {len(desk.book.columns)} agents"
             return self._serve(desk, found, fragment(first, second) if self.agent else "")
@@ -98,6 +106,19 @@ class View:
         title = " and ".join(result.name for result in desk.book.results)
         size = export_scenes(desk, self.export, tokens, keys, title=title, cameras=self.cameras)
         print(f"{self.export}   ({len(tokens)} {desk.book.kind}, {size / 1e6:.1f} MB)")
+        return 0
+
+    def _log(self, desk: Desk, first: Column, second: Column | None, target: Path) -> int:
+        """Write one scene, or the drives of one log, for Rerun."""
+        from openpair.viewer.export import telling_scenes
+        from openpair.viewer.rerun_log import log_row
+
+        if len(self.scene) > 1:
+            raise OpenPairError(f"{len(self.scene)} scenes are named", where="--scene", fix="Name one for --rerun")
+        token = next(iter(self.scene), None) or telling_scenes(desk.book, first, second, 1)[0]
+        for note in log_row(target, desk.book, token, drawn_agents(desk.book, first, second), sensors=self.cameras):
+            print(note)
+        print(f"{target}   ({desk.book.thing} {token}; open it with 'rerun {target}')")
         return 0
 
     def _desk(self) -> Desk:
@@ -166,12 +187,14 @@ class View:
 
     def _serve_learning(self, desk: Desk) -> int:
         """Curves of training runs, without scenes."""
-        if self.export is not None or self.agent:
-            raise OpenPairError(
-                "there are training runs alone here, without scenes and agents",
-                where="--export" if self.export is not None else "--agent",
-                fix="Name a result of 'openpair eval' too",
-            )
+        asked = {"--export": self.export, "--rerun": self.rerun, "--agent": self.agent or None}
+        for option, value in asked.items():
+            if value is not None:
+                raise OpenPairError(
+                    "there are training runs alone here, without scenes and agents",
+                    where=option,
+                    fix="Name a result of 'openpair eval' too",
+                )
         return self._serve(desk, f"{len(desk.runs)} training runs", "tab=learning")
 
     def _serve(self, desk: Desk, found: str, fragment: str) -> int:

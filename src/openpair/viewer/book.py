@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from openpair.datasets.base import Dataset
 from openpair.datasets.happenings import HAPPENINGS
 from openpair.datatypes.columns import Protocol
-from openpair.datatypes.scene import Scene
+from openpair.datatypes.scene import Scene, SensorFrame
 from openpair.datatypes.scoring_scene import ScoringScene
 from openpair.errors import OpenPairError
 from openpair.evaluation.agents import ConstantVelocityAgent, HumanAgent, PdmClosedAgent, check_plan
@@ -114,11 +114,16 @@ class Book(ResultTable):
     def sensors(self, token: str) -> dict[str, Any]:
         """Camera strip and LiDAR of a scene. Raises OpenPairError where the dataset has none."""
         with self._lock:
-            result = self._result_of(self.place(token))
-            scene, prepared = self._prepared(result, token)
-            sensors = self.dataset(result).load_sensors(scene, size=CAMERA_SIZE)
+            _, prepared = self._prepared(self._result_of(self.place(token)), token)
+            sensors = self.sensor_frame(token, CAMERA_SIZE)
             points = np.zeros((0, 3)) if sensors.lidar_points is None else sensors.lidar_points
             return {"camera": camera_data(sensors), "lidar": lidar_part(points, SceneView(prepared, ()))}
+
+    def sensor_frame(self, token: str, size: tuple[int, int]) -> SensorFrame:
+        """Cameras of ``size`` (width, height) and LiDAR. Raises OpenPairError where the dataset has none."""
+        with self._lock:
+            result = self._result_of(self.place(token))
+            return self.dataset(result).load_sensors(self._prepared(result, token)[0], size=size)
 
     def camera(self, token: str) -> dict[str, Any] | None:
         """The camera strip alone; None where the dataset has no images of the scene."""

@@ -64,11 +64,11 @@ export class ChartsView {
   }
 
   async learning() {
-    const box = make("p", {class: "wait"}, "Loading …");
+    const turn = (this.turn = (this.turn ?? 0) + 1), box = make("p", {class: "wait"}, "Loading …");
     this.element.append(make("h2", {}, "Learning"), box);
     let charts;
     try { charts = await this.app.source.charts(); } catch (error) { box.textContent = error.message; return; }
-    if (this.tab !== "learning") return;
+    if (this.tab !== "learning" || turn !== this.turn) return; // drawn anew meanwhile
     box.remove();
     if (!charts.curves.length && !charts.calibration.length) { this.element.append(make("p", {class: "wait"}, "No training runs belong to these results.")); return; }
     this.curves(charts.curves);
