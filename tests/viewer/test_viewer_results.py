@@ -94,6 +94,8 @@ def test_failed_scenes_have_their_reason(copied, open_desk):
         (lambda folder: (folder / "summary.json").write_text('{"protocol": "v0", "variant": {}, "dataset": "world",'
                                                              ' "scenes": {}}'), "another version"),
         (lambda folder: (folder / "scores.csv").write_text("a,b\n"), "scores.csv"),
+        (lambda folder: (folder / "scores.csv").write_text((folder / "scores.csv").read_text()[:900]),
+         r"scores\.csv: .*cannot be read"),
         (lambda folder: [path.unlink() for path in folder.glob("*.*")], "no folder of results"),
         (shutil.rmtree, "no such result"),
     ],

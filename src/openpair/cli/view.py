@@ -124,7 +124,7 @@ class View:
     def _desk(self) -> Desk:
         from openpair.datatypes.columns import Protocol
         from openpair.viewer.book import Book
-        from openpair.viewer.charts import is_run, runs_of
+        from openpair.viewer.charts import is_unscored, runs_of
         from openpair.viewer.desk import DriveDesk, SceneDesk
         from openpair.viewer.drive_book import DriveBook
         from openpair.viewer.drive_results import is_drives, open_drives
@@ -135,7 +135,7 @@ class View:
         protocol = None if self.protocol is None else Protocol(self.protocol)
         results, runs = [], []
         for path in self.results:
-            opened = [] if is_run(path) else open_results(path, protocol=protocol, dataset=self.dataset)
+            opened = [] if is_unscored(path) else open_results(path, protocol=protocol, dataset=self.dataset)
             results += opened
             runs += runs_of(path, [c.checkpoint for result in opened for c in result.columns if c.checkpoint])
         return SceneDesk(Book(results, self._open_dataset), list(dict.fromkeys(runs)))
@@ -191,11 +191,12 @@ class View:
         for option, value in asked.items():
             if value is not None:
                 raise OpenPairError(
-                    "there are training runs alone here, without scenes and agents",
+                    "there are training runs alone here: no scenes and no scores yet",
                     where=option,
                     fix="Name a result of 'openpair eval' too",
                 )
-        return self._serve(desk, f"{len(desk.runs)} training runs", "tab=learning")
+        count = len(desk.runs)
+        return self._serve(desk, f"{count} training run{'s' * (count > 1)}, no scores yet", "tab=learning")
 
     def _serve(self, desk: Desk, found: str, fragment: str) -> int:
         from openpair.viewer.server import LOOPBACK, address, bind, make_app, make_server, new_token

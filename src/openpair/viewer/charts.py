@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from openpair.damage import reading
+from openpair.evaluation.records import PARTIAL_FILE, SCORES_FILE, SUMMARY_FILE
 from openpair.training.curve_file import CURVE_FILE, read_curve
 
 CALIBRATION_FILE = "calibration.json"
@@ -20,6 +21,14 @@ Runs = Sequence[tuple[str, Path]]
 def is_run(folder: Path) -> bool:
     """Whether a folder is a training run: a folder of ``openpair train`` that has logged something."""
     return any(folder.glob(f"*/{CURVE_FILE}"))
+
+
+def is_unscored(folder: Path) -> bool:
+    """Whether a folder holds training runs and no scores: a run itself, or a demo or reproduction that still trains."""
+    if is_run(folder):
+        return True
+    scored = [folder / name for name in (SUMMARY_FILE, SCORES_FILE, PARTIAL_FILE)]
+    return bool(runs_of(folder)) and not any(map(Path.exists, scored)) and not any(folder.glob("seed-*/scores/*.csv"))
 
 
 def runs_of(folder: Path, checkpoints: Sequence[str] = ()) -> list[tuple[str, Path]]:

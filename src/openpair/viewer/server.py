@@ -6,6 +6,7 @@ token among the scenes and agents that are open. So no request can reach another
 
 from __future__ import annotations
 
+import errno
 import gzip
 import hmac
 import json
@@ -178,7 +179,8 @@ def _text(data: dict[str, Any]) -> str:
 
 
 def bind(host: str, port: int) -> socket.socket:
-    """A listening socket; port 0 takes a free one. Raises OpenPairError where the port is in use or not allowed."""
+    """A listening socket; port 0 takes a free one. Raises OpenPairError where the address is not this machine's, and
+    where the port is in use or not allowed."""
     family = socket.AF_INET6 if ":" in host else socket.AF_INET
     listener = socket.socket(family, socket.SOCK_STREAM)
     listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
@@ -187,6 +189,10 @@ def bind(host: str, port: int) -> socket.socket:
         listener.listen(128)  # the address holds from here on
     except (OSError, OverflowError) as error:
         listener.close()
+        if isinstance(error, OSError) and error.errno == errno.EADDRNOTAVAIL:
+            raise OpenPairError(
+                "this machine has no such address", where=f"--host {host}", fix="Leave it out"
+            ) from None
         reason = getattr(error, "strerror", None) or str(error)
         raise OpenPairError(
             f"port {port} cannot be used on {host} ({reason})",

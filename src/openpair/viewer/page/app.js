@@ -3,7 +3,7 @@ import {DrivePanel} from "../../visualization/page/drive_panel.js";
 import {ScenePanel} from "../../visualization/page/scene_panel.js";
 import {Address} from "./address.js";
 import {ChartsView} from "./charts_view.js";
-import {differenceInWords} from "./difference_words.js";
+import {decisiveStep, differenceInWords} from "./difference_words.js";
 import {difference, filtered, mean, sorted} from "./rows.js";
 import {SceneTable} from "./table.js";
 import {Source} from "./source.js";
@@ -149,7 +149,7 @@ class App {
 
   tell() {
     const {rows, a, b} = this;
-    let text = `${rows.length} of ${this.data.token.length} ${this.thing}s`;
+    let text = `${rows.length} of ${this.data.token.length} ${this.source.exported ? "chosen " : ""}${this.thing}s`;
     if (a) text += `; ${a.label} ${percent(mean(rows.map((i) => a.scores[i])))}`;
     if (a && b) {
       const gains = rows.map((i) => difference(a, b, i)).filter((value) => value !== null);
@@ -241,7 +241,7 @@ class App {
     if (this.openToken !== token) return;
     const given = this.address.get("t");
     const options = {
-      time: given === "" ? undefined : 10 * Number(given),
+      time: given !== "" ? 10 * Number(given) : this.drives ? undefined : decisiveStep(data.plans, this.a, this.b),
       hidden: this.address.list("off"),
       onTime: (at) => this.address.set({t: (at / 10).toFixed(1)}),
       onHidden: (hidden) => this.address.set({off: hidden}),
