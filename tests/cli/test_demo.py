@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from openpair.checkpoints import load_checkpoint
-from openpair.cli.demo import BASELINES, PLANNERS
+from openpair.cli.demo import BASELINES, PLANNERS, TOUR_BASELINES, TOUR_PLANNERS
 from openpair.cli.main import main
 
 ARGOVERSE2 = Path(__file__).parents[2] / ".." / "shared" / "real" / "argoverse2"
@@ -60,6 +60,24 @@ def test_the_report_is_one_file_that_fetches_nothing(demo: Path) -> None:
         assert not re.search(r'(?:src|href)\s*=\s*["\']https?://', text)
     linked = re.findall(r'href="scenes\.html#scene=(\w+)"', page)
     assert linked and all(f'"{token}"' in scenes for token in linked)
+
+
+def test_a_tour_trains_nothing_and_says_so(tmp_path: Path, capsys: pytest.CaptureFixture) -> None:
+    tour = ("demo", "--preset", "tour", "--out", tmp_path, "--gallery", 1, "--workers", 1)
+    assert run(*tour, "--test-scenes", 3) == 0
+    summary = json.loads((tmp_path / "summary.json").read_text())
+    assert list(summary["agents"]) == [*TOUR_BASELINES, *TOUR_PLANNERS]
+    assert summary["scenes"]["scored"] == 3
+    assert not (tmp_path / "run").exists()
+    page = (tmp_path / "report.html").read_text()
+    assert "Nothing was trained in this run" in page and "3 of 981 test scenes" in page
+    assert capsys.readouterr().out.splitlines()[-1].startswith(f"every scene: openpair view {tmp_path}")
+
+
+def test_a_tour_refuses_settings_of_a_training(tmp_path: Path, capsys: pytest.CaptureFixture) -> None:
+    assert run("demo", "--preset", "tour", "--out", tmp_path / "out", "--imitation.steps", 5) == 2
+    assert "a tour trains nothing" in capsys.readouterr().err
+    assert not (tmp_path / "out").exists()
 
 
 def test_checkpoints_say_how_they_were_made(demo: Path) -> None:
