@@ -7,7 +7,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import tyro
 
@@ -36,6 +36,9 @@ TOUR_CONFIG = "demo_known"
 
 FEW_TEST_SCENES = 40
 """Of a tour and of quick."""
+
+KINDS_OF_EXAMPLES = 3
+"""Greatest gains, greatest losses, random scenes: what the report shows --gallery of each."""
 
 NETWORKS = "run"
 """Run folder below OUT."""
@@ -98,7 +101,7 @@ class Demo:
         """Evaluate the networks of the package, and write the report. Returns what is left to print."""
         from openpair.cli.demo_steps import Step, Steps
         from openpair.cli.demo_story import tour_story
-        from openpair.planning.pretrained import FOLDER
+        from openpair.planning.pretrained import FOLDER, PRETRAINED
 
         task = self._task(TOUR_BASELINES, TOUR_PLANNERS, FOLDER)
         everything = len(task.dataset.open().keys())
@@ -109,7 +112,9 @@ class Demo:
             ),
             view.say,
         )
-        evaluation = self._evaluate(task, steps, view)
+        # Named as --agent names them: 'openpair view' finds the networks by that.
+        named = [*TOUR_BASELINES, *(f"{name}={PRETRAINED}@{name}" for name in TOUR_PLANNERS)]
+        evaluation = self._evaluate(task, steps, view, {"preset": TOUR, "agents": named})
         with steps.step():
             story = tour_story(
                 self.config.protocol, self.config.seed, evaluation.summary, all_scenes=everything, seconds=steps.seconds
@@ -118,7 +123,7 @@ class Demo:
 
     def _train(self, view: ProgressView) -> Callable[[], int]:
         """Train, evaluate, and write the report. Returns what is left to print."""
-        from openpair.cli.demo_steps import Step, Steps, learned
+        from openpair.cli.demo_steps import Step, Steps, learned, scenes_line
         from openpair.cli.demo_story import trained_story
         from openpair.configs.runs import RunPlan
         from openpair.configs.train import build_stores, check_same_settings, data_specs, train_branches
@@ -127,36 +132,46 @@ class Demo:
         specs = data_specs(config)
         check_same_settings(config, self.out / NETWORKS)
         task = self._task(BASELINES, PLANNERS, self.out / NETWORKS)
-        steps = Steps(
-            (
-                Step(
-                    f"prepare scenes and render their sensors: at most {config.train_scenes} to learn from, "
-                    f"{config.validation_scenes} to validate on"
-                ),
-                Step(
-                    f"train imitation ({config.imitation.steps} steps) and reinforcement "
-                    f"({config.reinforcement.steps} steps) side by side"
-                ),
-                Step(f"train the reward model ({config.reward_model.steps} steps)"),
-                Step(f"evaluate {len(task.agents)} agents on {self._count(len(task.dataset.open().keys()))} scenes"),
-                Step("write the report"),
-            ),
-            view.say,
+        test_scenes = self._count(len(task.dataset.open().keys()))
+        names = (
+            f"prepare scenes and render their sensors: at most {config.train_scenes} to learn from, "
+            f"{config.validation_scenes} to validate on",
+            f"train imitation ({config.imitation.steps} steps) and reinforcement ({config.reinforcement.steps} steps) "
+            "side by side",
+            f"train the reward model ({config.reward_model.steps} steps)",
+            f"evaluate {len(task.agents)} agents on {test_scenes} scenes",
+            "write the report",
         )
+        seconds = self._estimates(test_scenes, view)
+        steps = Steps([Step(*step) for step in zip(names, seconds, strict=True)], view.say)
         with steps.step():
             stores = build_stores(specs, config, self.out / "data", self.workers, partial(show_build, view))
         plan = RunPlan(config, stores["train"], stores["validation"], self.out / NETWORKS)
+        view.say(scenes_line(plan))
         for branches in (("il", "rl"), ("reward",)):
             with steps.step():
                 train_branches(plan, branches, partial(show_branch, view))
             for line in learned(plan.folder, branches):
                 view.say(line)
-        evaluation = self._evaluate(task, steps, view)
+        evaluation = self._evaluate(task, steps, view, {"preset": config.name})
         with steps.step():
             story = trained_story(plan, evaluation.summary, seconds=steps.seconds)
             return self._report(task, story, evaluation, steps)
 
-    def _evaluate(self, task: Task, steps: Steps, view: ProgressView) -> Evaluation:
+    def _estimates(self, test_scenes: int, view: ProgressView) -> Sequence[float | None]:
+        """About how long each step of a training takes; None for what is short, or trained already."""
+        from openpair.cli.demo_probe import estimates, is_worthwhile, probe
+
+        folder, cores = self.out / NETWORKS, os.cpu_count() or 1
+        if not is_worthwhile(self.config, folder):
+            return [None] * 5
+        view.say("measuring how fast this machine is, for the estimates ...")
+        speed = probe(self.config, partial(self._task, BASELINES, PLANNERS), cores)
+        reported = KINDS_OF_EXAMPLES * self.gallery
+        workers = self.workers or cores
+        return estimates(self.config, folder, speed, test_scenes=test_scenes, reported=reported, workers=workers)
+
+    def _evaluate(self, task: Task, steps: Steps, view: ProgressView, config: dict[str, Any]) -> Evaluation:
         from openpair.cli.demo_steps import scores_line
         from openpair.evaluation.runner import evaluate
 
@@ -166,7 +181,7 @@ class Demo:
                 out_dir=self.out,
                 workers=self.workers or os.cpu_count() or 1,
                 max_scenes=self.test_scenes,
-                config={"preset": self.preset},
+                config=config,
                 overwrite=self.overwrite,
                 on_progress=view.update,
             )
@@ -192,7 +207,8 @@ class Demo:
 
         return finish
 
-    def _task(self, baselines: Sequence[str], planners: Sequence[str], networks: Path) -> Task:
+    def _task(self, baselines: Sequence[str], planners: Sequence[str], networks: Path, town: str | None = None) -> Task:
+        """The evaluation of some agents in the test towns, or in one of them."""
         from openpair.evaluation.chunk import Task
         from openpair.evaluation.sources import AgentSource, DatasetSource
 
@@ -200,7 +216,8 @@ class Demo:
             *(AgentSource(name, name) for name in baselines),
             *(AgentSource(name, "checkpoint", networks, name) for name in planners),
         )
-        return Task(DatasetSource("world", None, {"split": "test"}), agents, self.config.protocol, self.config.seed)
+        options = {"split": "test"} | ({} if town is None else {"towns": [town]})
+        return Task(DatasetSource("world", None, options), agents, self.config.protocol, self.config.seed)
 
     def _count(self, everything: int) -> int:
         """Test scenes that are evaluated, of so many."""

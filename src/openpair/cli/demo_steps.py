@@ -8,6 +8,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
+from openpair.configs.runs import RunPlan
 from openpair.evaluation.runner import Evaluation
 from openpair.training.curve_file import read_curve
 
@@ -72,6 +73,16 @@ class Steps:
         """About how long the steps to come take [s]; None where it is not known of all."""
         known = [step.seconds for step in self._steps[self._number :] if step.seconds is not None]
         return sum(known) if len(known) == len(self._steps) - self._number else None
+
+
+def scenes_line(plan: RunPlan) -> str:
+    """How many scenes are ready."""
+    train, validation = plan.open()
+    left_out = len(train.failures())
+    return (
+        f"  {len(train.tokens)} scenes to learn from and {len(validation.tokens) if validation else 0} to validate on"
+        + (f"; {left_out} could not be prepared and are left out" if left_out else "")
+    )
 
 
 def learned(folder: Path, branches: Sequence[str]) -> list[str]:
