@@ -14,6 +14,7 @@ from typing import Protocol
 
 from openpair.errors import OpenPairError
 from openpair.files import disk_full, is_full
+from openpair.threads import let_idle_threads_sleep
 
 NETWORK_LIBRARIES = ("torch", "torchvision", "timm")
 """Modules of the extra 'train', without which everything but networks works."""
@@ -208,6 +209,7 @@ def main(argv: list[str] | None = None) -> None:
         print(f"openpair {__version__}")
         sys.exit(0)
     name, sub, rest = find(args)
+    let_idle_threads_sleep()
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(EXIT_TERMINATED))  # leave as after Ctrl-C: nothing half written
     command: Command | None = None
     try:
