@@ -17,7 +17,7 @@ demo: $(STAMP)
 # Two processes with a thread each: threads that wait for each other on a full machine cost several times the work.
 # Files start in their order, since the slowest, of commands, come early.
 test: $(STAMP) lint
-	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n 2 --dist loadfile --no-loadscope-reorder
+	OPENPAIR_TEST_WHEEL=1 OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n 2 --dist loadfile --no-loadscope-reorder
 
 lint: $(STAMP)
 	$(BIN)/ruff check src tests examples docs
@@ -38,7 +38,7 @@ $(STAMP): pyproject.toml constraints.txt
 		$(PIP) install --retries 0 --timeout 15 -c constraints.txt --index-url $(TORCH_CPU_INDEX) torch torchvision \
 			|| { [ "$(TORCH)" = auto ] && echo "It cannot be had there: the default build follows."; }; \
 	fi
-	$(PIP) install -c constraints.txt -e '.[dev,docs,world]'
+	$(PIP) install -c constraints.txt -e '.[train,dev,docs,world]'
 	@touch $(STAMP)
 	@echo "Installed: $$(du -sh $(VENV) | cut -f1) in $(VENV)"
 

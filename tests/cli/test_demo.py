@@ -11,8 +11,11 @@ from pathlib import Path
 import pytest
 
 from openpair.checkpoints import load_checkpoint
-from openpair.cli.demo import BASELINES, PLANNERS
+from openpair.cli.demo import BASELINES, PLANNERS, TOUR_BASELINES, TOUR_PLANNERS, Demo
+from openpair.cli.demo_probe import estimates, is_worthwhile, probe, steps_left
+from openpair.cli.demo_steps import Step, Steps
 from openpair.cli.main import main
+from openpair.configs.experiment import preset
 
 ARGOVERSE2 = Path(__file__).parents[2] / ".." / "shared" / "real" / "argoverse2"
 SCENES = 6
@@ -60,6 +63,60 @@ def test_the_report_is_one_file_that_fetches_nothing(demo: Path) -> None:
         assert not re.search(r'(?:src|href)\s*=\s*["\']https?://', text)
     linked = re.findall(r'href="scenes\.html#scene=(\w+)"', page)
     assert linked and all(f'"{token}"' in scenes for token in linked)
+
+
+def test_the_plan_says_how_long_each_step_takes_and_what_is_left() -> None:
+    lines: list[str] = []
+    steps = Steps((Step("prepare", 60.0), Step("train", 600.0)), lines.append)
+    assert lines == [
+        "2 steps, about 11.0 min on this machine:",
+        "  1. prepare (about 60 s)",
+        "  2. train (about 10.0 min)",
+    ]
+    for _ in range(2):
+        with steps.step():
+            pass
+    assert lines[3:] == [
+        "step 1 of 2 done in 0 s; 0 s so far, about 10.0 min left",
+        "step 2 of 2 done in 0 s; 0 s so far",
+    ]
+    unknown: list[str] = []
+    Steps((Step("prepare", 60.0), Step("train")), unknown.append)
+    assert unknown[0] == "2 steps:"
+
+
+def test_the_probe_measures_every_kind_of_work(tmp_path: Path) -> None:
+    config = preset("quick_known")
+    task = Demo(config=config)._task
+    speed = probe(config, lambda networks, town: task(("human",), ("il", "pair"), networks, town), cores=1)
+    assert min(speed.evaluated, *speed.scene_steps.values()) > 0 and min(speed.data, speed.candidates) >= 0
+    few = estimates(config, tmp_path, speed, test_scenes=10, reported=1, workers=1)
+    many = estimates(config, tmp_path, speed, test_scenes=40, reported=1, workers=2)
+    assert many[1:3] == few[1:3] and many[0] == few[0] / 2 and many[3] == pytest.approx(2 * few[3])
+
+
+def test_what_is_trained_already_is_not_counted(demo: Path, tmp_path: Path) -> None:
+    assert set(steps_left(preset("quick"), demo / "run").values()) == {0}
+    assert steps_left(preset("quick"), tmp_path) == {"il": 4, "rl": 3, "reward": 4}
+    assert is_worthwhile(preset("demo"), tmp_path) and not is_worthwhile(preset("quick"), tmp_path)
+
+
+def test_a_tour_trains_nothing_and_says_so(tmp_path: Path, capsys: pytest.CaptureFixture) -> None:
+    tour = ("demo", "--preset", "tour", "--out", tmp_path, "--gallery", 1, "--workers", 1)
+    assert run(*tour, "--test-scenes", 3) == 0
+    summary = json.loads((tmp_path / "summary.json").read_text())
+    assert list(summary["agents"]) == [*TOUR_BASELINES, *TOUR_PLANNERS]
+    assert summary["scenes"]["scored"] == 3
+    assert not (tmp_path / "run").exists()
+    page = (tmp_path / "report.html").read_text()
+    assert "Nothing was trained in this run" in page and "3 of 981 test scenes" in page
+    assert capsys.readouterr().out.splitlines()[-1].startswith(f"every scene: openpair view {tmp_path}")
+
+
+def test_a_tour_refuses_settings_of_a_training(tmp_path: Path, capsys: pytest.CaptureFixture) -> None:
+    assert run("demo", "--preset", "tour", "--out", tmp_path / "out", "--imitation.steps", 5) == 2
+    assert "a tour trains nothing" in capsys.readouterr().err
+    assert not (tmp_path / "out").exists()
 
 
 def test_checkpoints_say_how_they_were_made(demo: Path) -> None:

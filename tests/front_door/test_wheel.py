@@ -1,6 +1,7 @@
-"""The wheel has everything that the commands read: doctor, scoring and an evaluation from it, away from the repository.
+"""The wheel, built and installed into an environment of its own, has everything that commands read.
 
-Slow (a build, two starts): runs where OPENPAIR_TEST_WHEEL is set. Dependencies are those of the running Python.
+The other packages are those of the running Python. A build and some starts take half a minute: this runs where
+OPENPAIR_TEST_WHEEL is set, as 'make test' does.
 """
 
 from __future__ import annotations
@@ -8,46 +9,82 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
-import zipfile
+import sysconfig
+import venv
+from email.parser import Parser
 from pathlib import Path
+from zipfile import ZipFile
 
 import pytest
 
 ROOT = Path(__file__).parents[2]
 pytestmark = pytest.mark.skipif(not os.environ.get("OPENPAIR_TEST_WHEEL"), reason="OPENPAIR_TEST_WHEEL is not set")
 
-
-@pytest.fixture(scope="module")
-def site(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A folder into which the wheel is unpacked."""
-    folder = tmp_path_factory.mktemp("wheel")
-    build = (sys.executable, "-m", "pip", "wheel", "--no-deps", "--quiet", "--wheel-dir", str(folder), str(ROOT))
-    subprocess.run(build, check=True)
-    (wheel,) = folder.glob("openpair-*.whl")
-    with zipfile.ZipFile(wheel) as archive:
-        archive.extractall(folder / "site")
-    return folder / "site"
+ENVIRONMENT = {name: value for name, value in os.environ.items() if name not in ("PYTHONPATH", "VIRTUAL_ENV")}
 
 
-def call(site: Path, folder: Path, *words: object) -> str:
-    """Output of a command of the wheel, run in an empty folder."""
-    command = (sys.executable, "-m", "openpair.cli.main", *map(str, words))
-    environment = {**os.environ, "PYTHONPATH": str(site)}
-    done = subprocess.run(command, cwd=folder, env=environment, capture_output=True, text=True, check=False)
-    assert done.returncode == 0, done.stderr
+def checked(*command: object, folder: Path) -> str:
+    """Output of a command that succeeds."""
+    words = list(map(str, command))
+    done = subprocess.run(words, cwd=folder, env=ENVIRONMENT, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stdout + done.stderr
     return done.stdout
 
 
+@pytest.fixture(scope="module")
+def wheel(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The wheel."""
+    folder = tmp_path_factory.mktemp("wheel")
+    checked(sys.executable, "-m", "build", "--wheel", "--no-isolation", "--outdir", folder, ROOT, folder=folder)
+    (built,) = folder.glob("openpair-*.whl")
+    return built
+
+
+@pytest.fixture(scope="module")
+def site(wheel: Path) -> Path:
+    """An environment with the wheel, which sees the packages of the running Python, but no OpenPaIR among them: files
+    of links (.pth), by which a checkout is installed, count in an environment's own folder alone."""
+    folder = wheel.parent / "environment"
+    venv.create(folder, with_pip=False, symlinks=True)
+    python = folder / "bin" / "python"
+    own = checked(python, "-c", "import sysconfig; print(sysconfig.get_path('purelib'))", folder=folder).strip()
+    others = dict.fromkeys(path for path in sys.path if path.endswith("site-packages"))
+    (Path(own) / "others.pth").write_text("\n".join(others or (sysconfig.get_path("purelib"),)))
+    pip = (sys.executable, "-m", "pip", "--disable-pip-version-check", "--python", python)
+    checked(*pip, "install", "--quiet", "--no-deps", "--no-index", wheel, folder=folder)
+    return folder
+
+
+def openpair(site: Path, folder: Path, *words: object) -> str:
+    """Output of a command of the wheel, run in an empty folder."""
+    return checked(site / "bin" / "openpair", *words, folder=folder)
+
+
+def test_it_asks_for_torch_by_an_extra_alone(wheel: Path) -> None:
+    with ZipFile(wheel) as archive:
+        (name,) = (name for name in archive.namelist() if name.endswith(".dist-info/METADATA"))
+        metadata = Parser().parsestr(archive.read(name).decode())
+    assert metadata["Requires-Python"] == ">=3.10"
+    wanted = [text for text in metadata.get_all("Requires-Dist", []) if text.startswith(("torch", "timm"))]
+    assert len(wanted) == 3 and all('extra == "train"' in text.replace("'", '"') for text in wanted)
+
+
 def test_doctor_and_an_evaluation(site: Path, tmp_path: Path) -> None:
-    assert "All that is needed is there" in call(site, tmp_path, "doctor")
-    call(site, tmp_path, "eval", "--dataset", "world", "--max-scenes", 1, "--workers", 1, "--out", "results")
+    where = checked(site / "bin" / "python", "-c", "import openpair; print(openpair.__file__)", folder=tmp_path)
+    assert Path(where.strip()).is_relative_to(site)
+    assert "All that is needed is there" in openpair(site, tmp_path, "doctor")
+    openpair(site, tmp_path, "eval", "--dataset", "world", "--max-scenes", 1, "--workers", 1, "--out", "results")
     assert (tmp_path / "results" / "scores.csv").is_file()
 
 
+def test_the_tour(site: Path, tmp_path: Path) -> None:
+    options = ("--preset", "tour", "--test-scenes", 2, "--gallery", 1, "--workers", 1)
+    assert "openpair view demo" in openpair(site, tmp_path, "demo", *options)
+    assert (tmp_path / "demo" / "report.html").is_file()
+
+
 def test_the_package_brings_cases_and_pages(site: Path, tmp_path: Path) -> None:
-    case = next((site / "openpair" / "benchmarks" / "cases").rglob("*.npz"))
-    assert "1 of 1 cases scored" in call(
-        site, tmp_path, "score", case, "--protocol", "v1.1" if "v1" in str(case) else "v2.2"
-    )
-    call(site, tmp_path, "explain", case, "--out", "why.html")
+    case = sorted(site.rglob("benchmarks/cases/v1/*.npz"))[0]
+    assert "1 of 1 cases scored" in openpair(site, tmp_path, "score", case, "--protocol", "v1.1")
+    openpair(site, tmp_path, "explain", case, "--out", "why.html")
     assert (tmp_path / "why.html").is_file()

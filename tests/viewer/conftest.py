@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 from viewer_server import Served, serving
 
+from openpair.cli.main import main
 from openpair.datasets.registry import open_dataset
 from openpair.datatypes.columns import Protocol
 from openpair.evaluation.chunk import Task
@@ -69,6 +70,18 @@ def served(result: Path, open_desk: Callable[..., SceneDesk]) -> Iterator[Served
     desk.start()
     with serving(desk) as running:
         yield running
+
+
+@pytest.fixture(scope="session")
+def drives(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Two agents in one log; few plans, so that few scenes are prepared."""
+    folder = tmp_path_factory.mktemp("drives") / "two"
+    agents = ("--agent", "human", "--agent", "constant_velocity")
+    words = ["drive", "--dataset", "world", *agents, "--replan", "4", "--max-drives", "1", "--workers", "1"]
+    with pytest.raises(SystemExit) as stop:
+        main([*words, "--out", str(folder)])
+    assert not stop.value.code
+    return folder
 
 
 @pytest.fixture

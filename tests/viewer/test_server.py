@@ -100,14 +100,21 @@ def test_a_port_in_use_is_one_sentence():
             bind("127.0.0.1", port)
     with pytest.raises(OpenPairError, match="port 99999 cannot be used"):
         bind("127.0.0.1", 99999)
+    with pytest.raises(OpenPairError, match=r"--host 192\.0\.2\.1: this machine has no such address"):
+        bind("192.0.2.1", 0)  # reserved for documentation
 
 
 def test_the_command_names_what_is_wrong(result, tmp_path, capsys):
+    trains = tmp_path / "demo" / "run" / "il"
+    trains.mkdir(parents=True)
+    (trains / "curve.jsonl").write_text('{"step": 1, "loss": 2.0}\n')
     for arguments, said in (
         ([tmp_path / "nothing"], "there is no such result"),
         ([result, "--agent", "mime"], "no result has an agent 'mime'. Did you mean 'mine'"),
         ([result, "--export", tmp_path / "a.pdf"], "the file is not .html"),
         ([result, "--export", tmp_path / "a.html", "--scene", "nowhere"], "this scene is in none of the results"),
+        ([result / "scores.csv"], "this is no result; its folder may be one"),
+        ([tmp_path / "demo", "--export", tmp_path / "a.html"], "training runs alone here: no scenes and no scores yet"),
         ([result, "--root", tmp_path / "gone", "--export", tmp_path / "a.html"], "is not there. Say where it is"),
     ):
         with pytest.raises(SystemExit) as ended:

@@ -26,16 +26,6 @@ def run(*arguments: object) -> int:
 
 
 @pytest.fixture(scope="session")
-def drives(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Two agents in one log; few plans, so that few scenes are prepared."""
-    folder = tmp_path_factory.mktemp("drives") / "two"
-    agents = ("--agent", "human", "--agent", "constant_velocity")
-    assert run("drive", "--dataset", "world", *agents, "--replan", 4, "--max-drives", 1, "--workers", 1,
-               "--out", folder) == 0  # fmt: skip
-    return folder
-
-
-@pytest.fixture(scope="session")
 def served_drives(drives: Path) -> Iterator[Served]:
     with serving(View((drives,))._desk()) as running:
         yield running

@@ -16,6 +16,9 @@ from openpair.datatypes.columns import Protocol
 from openpair.datatypes.scores import metric_names
 from openpair.evaluation.plans_file import plans_path, read_plans, write_plans
 from openpair.evaluation.records import ScoreRow, scores_csv
+from openpair.viewer.book import Book
+from openpair.viewer.charts import runs_of
+from openpair.viewer.desk import SceneDesk
 
 pytestmark = needs_chromium
 EVIL = '"><img src=x onerror=alert(1)><script>alert(2)</script>'
@@ -28,7 +31,15 @@ def test_the_worst_scene_is_open_at_once_and_says_why(watched, served):
     first = served.desk.book.tokens[0]
     assert watched.tokens()[0] == first == page.inner_text(".scene-head h2")
     assert "mine" in page.inner_text(".plan-heads") and "What was lost" in page.inner_text(".happened")
-    assert "1 losses" in page.inner_text(".count")
+    said = page.inner_text(".difference")
+    assert "mine scores 0.0 here, human" in said and "leaves the drivable area" in said
+    assert "What decides is drivable area compliance" in said
+    page.click(".difference button")
+    assert watched.step() > 0.0
+    page.click("button:has-text('greatest losses (1)')")
+    watched.until(lambda: watched.tokens() == [first])
+    assert "only=losses" in page.url
+    assert page.inner_text(".scene-head h2") == first  # the greatest loss is open
     assert all(url.startswith(served.url) or url.startswith("data:") for url in watched.asked)
 
 
@@ -113,12 +124,44 @@ def test_charts(watched, served):
     page = watched.page
     page.goto(f"{served.url}#tab=scores")
     page.wait_for_selector(".charts-view .uplot canvas")
-    assert page.locator(".charts-view canvas").count() == 2
+    assert page.locator(".charts-view canvas").count() == 3
     assert page.locator(".means tbody tr").count() == 3
     page.click("#theme")
     page.wait_for_selector(".charts-view .uplot canvas")
     page.click("[data-tab=learning]")
     page.wait_for_selector("text=No training runs belong to these results")
+
+
+def test_curves_and_calibration_of_several_runs(watched, tmp_path):
+    bins = [
+        {"low": k / 10, "high": (k + 1) / 10, "count": 5, "predicted": k / 10, "observed": k / 10} for k in range(10)
+    ]
+    head = {"calibration_error": 0.02, "auc": 0.9, "table": bins}
+    report = {"regret": 0.1, "rank_correlation": 0.5, "score": head, "sub_scores": {"NC": {**head, "auc": 0.75}}}
+    for seed in range(2):
+        for branch in ("rl", "reward"):
+            folder = tmp_path / f"run{seed}" / branch
+            folder.mkdir(parents=True)
+            points = [{"step": step, "loss": 1 / step, "val_best": 0.1 * step + seed} for step in (1, 2, 3)]
+            (folder / "curve.jsonl").write_text("".join(f"{json.dumps(point)}\n" for point in points))
+        (folder / "calibration.json").write_text(json.dumps(report))
+    runs = [run for seed in range(2) for run in runs_of(tmp_path / f"run{seed}")]
+    assert [name for name, _ in runs] == ["run0", "run1"]
+    with serving(SceneDesk(Book([], lambda origin, protocol: pytest.fail("there is no scene")), runs)) as running:
+        page = watched.page
+        page.goto(f"{running.url}#tab=learning&figure=val_best&branch=rl")
+        page.wait_for_selector(".charts-view .uplot canvas")
+        assert page.inner_text(".charts-view h3 >> nth=0") == "val_best while learning"
+        assert "run0, rl" in page.inner_text(".chart >> nth=0") and "run1, rl" in page.inner_text(".chart >> nth=0")
+        assert "reward" not in page.inner_text(".chart >> nth=0")
+        assert "10.0" in page.inner_text(".means") and "2.0 / 0.75" in page.inner_text(".means")
+        page.select_option("select[aria-label='calibration of']", "NC")
+        page.wait_for_selector("h3:has-text('NC: predicted against true')")
+        assert "head=NC" in page.url
+        page.select_option("select[aria-label='mean of']", "5")
+        watched.until(lambda: "smooth=5" in page.url and page.locator(".chart canvas").count() == 3)
+        page.click(".chart >> nth=0 >> summary")
+        assert page.inner_text(".chart >> nth=0 >> details tbody tr >> nth=2").split() == ["3", "0.2", "1.2"]
 
 
 def test_a_phone_shows_one_thing_at_a_time(browser, served):

@@ -10,10 +10,10 @@ import numpy as np
 import pytest
 
 from openpair.checksums import CHECKSUM
+from openpair.datasets.happenings import HAPPENINGS
 from openpair.errors import OpenPairError
 from openpair.evaluation.plans_file import plans_path
 from openpair.viewer.book import Book
-from openpair.viewer.happenings import HAPPENINGS
 from openpair.viewer.results import open_results
 
 
@@ -94,6 +94,8 @@ def test_failed_scenes_have_their_reason(copied, open_desk):
         (lambda folder: (folder / "summary.json").write_text('{"protocol": "v0", "variant": {}, "dataset": "world",'
                                                              ' "scenes": {}}'), "another version"),
         (lambda folder: (folder / "scores.csv").write_text("a,b\n"), "scores.csv"),
+        (lambda folder: (folder / "scores.csv").write_text((folder / "scores.csv").read_text()[:900]),
+         r"scores\.csv: .*cannot be read"),
         (lambda folder: [path.unlink() for path in folder.glob("*.*")], "no folder of results"),
         (shutil.rmtree, "no such result"),
     ],
@@ -142,7 +144,7 @@ def test_the_scan_finds_what_happens_and_remembers_it(result, open_desk, tmp_pat
     first = scan.state()
     assert first["done"] and first["problem"] == "" and all(mask is not None for mask in first["masks"])
     words = [[name for bit, name in enumerate(HAPPENINGS) if mask & (1 << bit)] for mask in first["masks"]]
-    assert all({"left turn", "right turn", "straight on", "standing"} & set(found) for found in words)
+    assert all({"turning left", "turning right", "straight on", "standing"} & set(found) for found in words)
     monkeypatch.setattr(module, "happenings_mask", lambda scene: pytest.fail("looked again"))
     again = module.SceneScan(book, tmp_path)
     again.run()

@@ -78,6 +78,18 @@ def measure(cases: list[dict[str, NDArray]], protocol: str) -> dict[str, float]:
     }
 
 
+def over_yardstick(figures: dict[str, float]) -> dict[str, float]:
+    """Figures with the processor time of the yardstick, measured now, and the scorer's times as multiples of it."""
+    from openpair.benchmarks.yardstick import yardstick
+
+    yardstick_ms = timed_ms(yardstick(), 201)[1]
+    multiples = {
+        f"score_{count}_over_yardstick": figures[f"score_{count}_cpu_ms"] / yardstick_ms
+        for count in (FEW, MANY, VOCABULARY)
+    }
+    return {**figures, "yardstick_cpu_ms": yardstick_ms, **multiples}
+
+
 def measure_on_cuda(cases: list[dict[str, NDArray]], protocol: str) -> dict[str, float]:
     """Figures of one protocol on the current CUDA device: wall-clock times until it is done, and how far scores and
     simulated positions are from the CPU's."""

@@ -17,9 +17,10 @@ from openpair.errors import OpenPairError
 class BenchTrain:
     """Measure a step of training of each network: scenes per second, and where the time goes.
 
-    Scenes are those of the embedded world, at the preset's sizes. Reported of each network: scenes/s; seconds a step;
-    the share of a step spent on reading data and on the exact reward; on a GPU the share in which it is busy (the rest
-    waits for the host); and the arithmetic of a step, as a share of what a large matrix product reaches on the device.
+    Scenes are those of the embedded world, at the preset's sizes. Reported of each network: scenes/s; seconds a step,
+    and processor time of all threads; the share of a step spent on reading data and on the exact reward; on a GPU the
+    share in which it is busy (the rest waits for the host); and the arithmetic of a step, as a share of what a large
+    matrix product reaches on the device.
 
     Example: openpair bench train --preset demo --branches il rl
     """
@@ -42,6 +43,9 @@ class BenchTrain:
     batch_size: int = 0
     """Scenes of a step; 0 takes the preset's."""
 
+    threads: int = 0
+    """CPU threads; 0 takes torch's choice."""
+
     cache: Path | None = None
     """Folder for prepared scenes; default: a temporary one."""
 
@@ -55,6 +59,8 @@ class BenchTrain:
             raise OpenPairError(
                 f"there is no network '{unknown[0]}' to measure", where="--branches", fix="Give il, rl or reward"
             )
+        if self.threads < 0:
+            raise OpenPairError(f"{self.threads} threads", where="--threads", fix="Give 1 or more, or 0")
         if self.steps < 1:
             raise OpenPairError(f"{self.steps} steps cannot be measured", where="--steps", fix="Give 1 or more")
         from openpair.benchmarks.train_figures import measure

@@ -34,6 +34,15 @@ MATRIX = {"cpu": 1024, "cuda": 8192}
 
 def measure(bench: BenchTrain) -> dict[str, dict[str, Any]]:
     """Figures of each network by name."""
+    threads = torch.get_num_threads()
+    torch.set_num_threads(bench.threads or threads)
+    try:
+        return _measure(bench)
+    finally:
+        torch.set_num_threads(threads)
+
+
+def _measure(bench: BenchTrain) -> dict[str, dict[str, Any]]:
     with tempfile.TemporaryDirectory() as temporary:
         plan = _plan(bench, Path(temporary))
         if "reward" in bench.branches:  # it learns from the leaves of a sampler: an untrained one serves
@@ -72,16 +81,17 @@ def _figures(bench: BenchTrain, plan: RunPlan, name: str) -> dict[str, Any]:
         _timed(getattr(branch, "reward", None), "score", spent, "reward"),
     ):
         _finish(bench.device)
-        started = time.perf_counter()
+        started, processor_started = time.perf_counter(), time.process_time()
         for step in range(WARM_UP, WARM_UP + bench.steps):
             branch.step(step)
         _finish(bench.device)
-        seconds = time.perf_counter() - started
+        seconds, processor_s = time.perf_counter() - started, time.process_time() - processor_started
     precision = branch_settings(plan.config, name).precision
     rate = _operations(branch, WARM_UP + bench.steps, on_cuda) * bench.steps / seconds
     figures = {
         "scenes/s": branch.config.batch_size * bench.steps / seconds,
         "s a step": seconds / bench.steps,
+        "processor s a step": processor_s / bench.steps,
         "share waiting for data": spent["data"] / seconds,
         "share waiting for reward": spent["reward"] / seconds,
         "operations a second, 1e12": rate / 1e12,

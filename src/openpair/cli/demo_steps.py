@@ -5,8 +5,10 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 
+from openpair.configs.runs import RunPlan
 from openpair.evaluation.runner import Evaluation
 from openpair.training.curve_file import read_curve
 
@@ -18,21 +20,36 @@ LEARNED = (
 """Branch, figure of its learning curve, how it is said, its unit."""
 
 
+@dataclass(frozen=True)
+class Step:
+    """A step before it begins.
+
+    Attributes:
+        name: what happens.
+        seconds: about how long it will take; None where nobody knows.
+    """
+
+    name: str
+    seconds: float | None = None
+
+
 class Steps:
-    """Named steps, in order; each is announced and timed.
+    """Steps, in order; all are announced before the first, and each is timed.
 
     Args:
-        names: the steps, as they will be entered.
+        steps: as they will be entered.
         say: prints a line.
     """
 
-    def __init__(self, names: Sequence[str], say: Callable[[str], None]) -> None:
-        self._names, self._say = names, say
+    def __init__(self, steps: Sequence[Step], say: Callable[[str], None]) -> None:
+        self._steps, self._say = steps, say
         self._started = time.perf_counter()
         self._number = 0
-        say(f"{len(names)} steps:")
-        for number, name in enumerate(names, 1):
-            say(f"  {number}. {name}")
+        whole = self._left()
+        say(f"{len(steps)} steps" + (f", about {minutes(whole)} on this machine:" if whole is not None else ":"))
+        for number, step in enumerate(steps, 1):
+            about = "" if step.seconds is None else f" (about {minutes(step.seconds)})"
+            say(f"  {number}. {step.name}{about}")
 
     @property
     def seconds(self) -> float:
@@ -41,12 +58,31 @@ class Steps:
 
     @contextmanager
     def step(self) -> Iterator[None]:
-        """The next step; says what it took and what all have taken."""
+        """The next step; says what it took, what all have taken, and what is left."""
         self._number += 1
         began = time.perf_counter()
         yield
         took = time.perf_counter() - began
-        self._say(f"step {self._number} of {len(self._names)} done in {minutes(took)}; {minutes(self.seconds)} so far")
+        left = self._left()
+        self._say(
+            f"step {self._number} of {len(self._steps)} done in {minutes(took)}; {minutes(self.seconds)} so far"
+            + (f", about {minutes(left)} left" if left else "")
+        )
+
+    def _left(self) -> float | None:
+        """About how long the steps to come take [s]; None where it is not known of all."""
+        known = [step.seconds for step in self._steps[self._number :] if step.seconds is not None]
+        return sum(known) if len(known) == len(self._steps) - self._number else None
+
+
+def scenes_line(plan: RunPlan) -> str:
+    """How many scenes are ready."""
+    train, validation = plan.open()
+    left_out = len(train.failures())
+    return (
+        f"  {len(train.tokens)} scenes to learn from and {len(validation.tokens) if validation else 0} to validate on"
+        + (f"; {left_out} could not be prepared and are left out" if left_out else "")
+    )
 
 
 def learned(folder: Path, branches: Sequence[str]) -> list[str]:

@@ -6,6 +6,7 @@ import os
 import platform
 import shutil
 from importlib.metadata import PackageNotFoundError, requires, version
+from importlib.util import find_spec
 from pathlib import Path
 
 from packaging.requirements import Requirement
@@ -15,6 +16,7 @@ from openpair.cli.doctor_check import Check
 
 NEEDED_DISK_GB = 5.0
 EXTRAS = {
+    "train": "plan with networks and train them: pip install 'openpair[train]'",
     "world": "build other towns than the embedded one: pip install 'openpair[world]'",
     "ray": "work on a cluster: pip install 'openpair[ray]'",
 }
@@ -57,7 +59,7 @@ def _versions() -> Check:
         return Check("versions", "note", f"{names}, not installed as a package", "Run 'pip install .' in its folder")
     if unmet:
         return Check("versions", "missing", f"{names}; {'; '.join(unmet)}", "Run 'pip install --upgrade openpair'")
-    found = ", ".join(f"{name} {version(name)}" for name in ("torch", "numpy", "shapely", "warp-lang"))
+    found = ", ".join(f"{name} {version(name)}" for name in ("numpy", "shapely", "warp-lang"))
     return Check("versions", "ok", f"{names}, {found}")
 
 
@@ -65,13 +67,15 @@ def _extras() -> list[Check]:
     checks = []
     for extra, purpose in EXTRAS.items():
         try:
-            unmet = _unmet(_requirements(extra))
+            wanted = _requirements(extra)
+            unmet = _unmet(wanted)
         except PackageNotFoundError:
             continue
         if unmet:
             checks.append(Check(f"extra '{extra}'", "note", "; ".join(unmet), f"Only needed to {purpose}"))
         else:
-            checks.append(Check(f"extra '{extra}'", "ok", "installed"))
+            found = ", ".join(f"{requirement.name} {version(requirement.name)}" for requirement in wanted)
+            checks.append(Check(f"extra '{extra}'", "ok", found))
     return checks
 
 
@@ -85,6 +89,8 @@ def _cores() -> Check:
 
 
 def _gpu() -> Check:
+    if find_spec("torch") is None:
+        return Check("GPU", "note", "without PyTorch none is used")
     import torch
 
     if not torch.cuda.is_available():

@@ -14,6 +14,10 @@ from typing import Protocol
 
 from openpair.errors import OpenPairError
 from openpair.files import disk_full, is_full
+from openpair.threads import let_idle_threads_sleep
+
+NETWORK_LIBRARIES = ("torch", "torchvision", "timm")
+"""Modules of the extra 'train', without which everything but networks works."""
 
 EXIT_WORKERS_DIED = 1
 EXIT_BAD_INPUT = 2
@@ -205,6 +209,7 @@ def main(argv: list[str] | None = None) -> None:
         print(f"openpair {__version__}")
         sys.exit(0)
     name, sub, rest = find(args)
+    let_idle_threads_sleep()
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(EXIT_TERMINATED))  # leave as after Ctrl-C: nothing half written
     command: Command | None = None
     try:
@@ -217,6 +222,15 @@ def main(argv: list[str] | None = None) -> None:
     except OpenPairError as error:
         if command is not None or speaks():
             print(f"openpair {name}: {error}", file=sys.stderr)
+        sys.exit(EXIT_BAD_INPUT)
+    except ModuleNotFoundError as error:
+        if (error.name or "").split(".")[0] not in NETWORK_LIBRARIES:
+            raise
+        print(
+            f"openpair {name}: {error.name} is not installed; trained networks need it. "
+            "Install the extra: pip install 'openpair[train]'",
+            file=sys.stderr,
+        )
         sys.exit(EXIT_BAD_INPUT)
     except RuntimeError as error:
         from openpair.pools import WorkersDied

@@ -40,7 +40,8 @@ class View:
 
     results: tyro.conf.Positional[tuple[Path, ...]]
     """Folders of 'openpair eval', 'demo' or 'reproduce', a file of 'compare --out', or a folder of NAVSIM's CSV files
-    with plans (FILE.csv beside FILE.npz); or folders of 'openpair drive'."""
+    with plans (FILE.csv beside FILE.npz); folders of 'openpair train', whose curves are shown beside them or alone; or
+    folders of 'openpair drive'."""
 
     agent: Annotated[tuple[str, ...], tyro.conf.UseAppendAction] = ()
     """Agents to look at first; give two to compare the first with the second. Default: pair and il, where they are
@@ -61,12 +62,16 @@ class View:
     export: Path | None = None
     """Write one self-contained page (.html) with some scenes, and serve nothing."""
 
+    rerun: Path | None = None
+    """Write a scene, or the drives of a log, for the Rerun viewer in 3D (.rrd; 'spawn' starts the viewer instead), and
+    serve nothing: map, road users, plans, cameras, LiDAR, scores over time. Needs pip install 'openpair[rerun]'."""
+
     scene: Annotated[tuple[str, ...], tyro.conf.UseAppendAction] = ()
-    """--export: tokens of the scenes; default: the 12 with the greatest losses and gains of the first agent against the
-    second."""
+    """--rerun: token of the scene, or name of the log; default: the greatest loss. --export: tokens of the scenes;
+    default: the 12 with the greatest losses and gains of the first agent against the second."""
 
     cameras: bool = True
-    """--export: with camera images, where the dataset has some."""
+    """--export, --rerun: with cameras (and LiDAR), where the dataset has some."""
 
     host: str = "127.0.0.1"
     """Address to serve on. Anything but this machine's own lets others in who know the token."""
@@ -83,12 +88,19 @@ class View:
 
         if not self.results:
             raise OpenPairError("no result is named", where="RESULT", fix="Name the --out folder of 'openpair eval'")
+        if self.export is not None and self.rerun is not None:
+            raise OpenPairError("--export and --rerun write one thing each", fix="Give one of them")
         if self.export is not None and self.export.suffix != ".html":
             raise OpenPairError("the file is not .html", where=self.export, fix="Name it .html")
         desk = self._desk()
+        if not desk.book.columns:
+            return self._serve_learning(desk)
         first, second = self._agents(desk.book)
+        if self.rerun is not None:
+            return self._log(desk, first, second, self.rerun)
         if self.export is None:
-            return self._serve(desk, first, second)
+            found = f"{len(desk.book.tokens)} {desk.book.kind}, {len(desk.book.columns)} agents"
+            return self._serve(desk, found, fragment(first, second) if self.agent else "")
         tokens = list(self.scene) or telling_scenes(desk.book, first, second, EXPORTED_SCENES)
         keys = drawn_agents(desk.book, first, second)
         title = " and ".join(result.name for result in desk.book.results)
@@ -96,10 +108,23 @@ class View:
         print(f"{self.export}   ({len(tokens)} {desk.book.kind}, {size / 1e6:.1f} MB)")
         return 0
 
+    def _log(self, desk: Desk, first: Column, second: Column | None, target: Path) -> int:
+        """Write one scene, or the drives of one log, for Rerun."""
+        from openpair.viewer.export import telling_scenes
+        from openpair.viewer.rerun_log import log_row
+
+        if len(self.scene) > 1:
+            raise OpenPairError(f"{len(self.scene)} scenes are named", where="--scene", fix="Name one for --rerun")
+        token = next(iter(self.scene), None) or telling_scenes(desk.book, first, second, 1)[0]
+        for note in log_row(target, desk.book, token, drawn_agents(desk.book, first, second), sensors=self.cameras):
+            print(note)
+        print(f"{target}   ({desk.book.thing} {token}; open it with 'rerun {target}')")
+        return 0
+
     def _desk(self) -> Desk:
         from openpair.datatypes.columns import Protocol
         from openpair.viewer.book import Book
-        from openpair.viewer.charts import runs_of
+        from openpair.viewer.charts import is_unscored, runs_of
         from openpair.viewer.desk import DriveDesk, SceneDesk
         from openpair.viewer.drive_book import DriveBook
         from openpair.viewer.drive_results import is_drives, open_drives
@@ -108,9 +133,12 @@ class View:
         if all(map(is_drives, self.results)):
             return DriveDesk(DriveBook([open_drives(path) for path in self.results], self._open_driven))
         protocol = None if self.protocol is None else Protocol(self.protocol)
-        results = [r for path in self.results for r in open_results(path, protocol=protocol, dataset=self.dataset)]
-        runs = [run for path in self.results if path.is_dir() for run in runs_of(path)]
-        return SceneDesk(Book(results, self._open_dataset), runs)
+        results, runs = [], []
+        for path in self.results:
+            opened = [] if is_unscored(path) else open_results(path, protocol=protocol, dataset=self.dataset)
+            results += opened
+            runs += runs_of(path, [c.checkpoint for result in opened for c in result.columns if c.checkpoint])
+        return SceneDesk(Book(results, self._open_dataset), list(dict.fromkeys(runs)))
 
     def _open_dataset(self, origin: DataOrigin, protocol: Protocol) -> Dataset:
         """Where a result's scenes come from. Raises OpenPairError where that is not there."""
@@ -157,7 +185,20 @@ class View:
         first = book.columns[-1]
         return first, next((column for column in book.columns if column is not first), None)
 
-    def _serve(self, desk: Desk, first: Column, second: Column | None) -> int:
+    def _serve_learning(self, desk: Desk) -> int:
+        """Curves of training runs, without scenes."""
+        asked = {"--export": self.export, "--rerun": self.rerun, "--agent": self.agent or None}
+        for option, value in asked.items():
+            if value is not None:
+                raise OpenPairError(
+                    "there are training runs alone here: no scenes and no scores yet",
+                    where=option,
+                    fix="Name a result of 'openpair eval' too",
+                )
+        count = len(desk.runs)
+        return self._serve(desk, f"{count} training run{'s' * (count > 1)}, no scores yet", "tab=learning")
+
+    def _serve(self, desk: Desk, found: str, fragment: str) -> int:
         from openpair.viewer.server import LOOPBACK, address, bind, make_app, make_server, new_token
 
         token = new_token()
@@ -167,8 +208,8 @@ class View:
             if not on_loopback:
                 print(f"openpair view: serving on {self.host}: whoever reaches it and knows the address can look at it")
             page = address(listener, token)
-            start = f"{page}#{fragment(first, second)}" if self.agent else page
-            print(f"{len(desk.book.tokens)} {desk.book.kind}, {len(desk.book.columns)} agents: {start}")
+            start = f"{page}#{fragment}" if fragment else page
+            print(f"{found}: {start}")
             print("(Ctrl-C ends it)", flush=True)
             if self.browser:
                 webbrowser.open(start)

@@ -21,8 +21,8 @@ Split = Literal["train", "val", "test"]
 class List:
     """List the tokens of scenes, with what happens in each: for 'openpair world show' and 'openpair explain'.
 
-    --where takes: turning left, turning right, braking, moving off, standing, red light, vehicle ahead, pedestrian
-    near, bicycle near; joined by "and", each with "not" before it or without.
+    --where takes: turning left, turning right, straight on, braking, moving off, standing, red light, vehicle ahead,
+    pedestrian near, bicycle near; joined by "and", each with "not" before it or without.
 
     Example: openpair world list --where "braking and red light"
     """

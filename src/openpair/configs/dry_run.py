@@ -13,7 +13,7 @@ from dataclasses import dataclass, replace
 import torch
 
 from openpair.configs.runs import BRANCH_FILES, RunPlan
-from openpair.training.loop import Listener
+from openpair.training.loop import BranchRun, Listener
 
 FOLDER = ".dry-run"
 """In the run folder, while it lasts."""
@@ -59,12 +59,7 @@ def try_out(plan: RunPlan, branch: str, device: str, listener: Listener) -> Esti
     with _apart(plan) as apart:
         run = apart.starter(branch)(device, listener)
         on_cuda = torch.device(device).type == "cuda"
-        times = [time.perf_counter()]
-        for step in range(2):
-            run.branch.step(step)
-            if on_cuda:
-                torch.cuda.synchronize(device)
-            times.append(time.perf_counter())
+        step_s = second_step_s(run, device)
         state = sum(tensor.nbytes for tensor in run.branch.state_tensors().values())
         network = sum(tensor.nbytes for tensor in run.branch.network.state_dict().values())
         memory = torch.cuda.max_memory_allocated(device) if on_cuda else _process_memory()
@@ -74,11 +69,22 @@ def try_out(plan: RunPlan, branch: str, device: str, listener: Listener) -> Esti
         device,
         run.branch.total_steps,
         run.branch.config.batch_size,
-        times[2] - times[1],
+        step_s,
         memory,
         2 * state + network,
         shutil.disk_usage(plan.folder).free,
     )
+
+
+def second_step_s(run: BranchRun, device: str) -> float:
+    """Do two steps of a branch that has just been started; time of the second [s], when all is warm."""
+    times = [time.perf_counter()]
+    for step in range(2):
+        run.branch.step(step)
+        if torch.device(device).type == "cuda":
+            torch.cuda.synchronize(device)
+        times.append(time.perf_counter())
+    return times[2] - times[1]
 
 
 @contextmanager

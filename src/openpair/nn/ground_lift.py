@@ -19,6 +19,9 @@ from openpair.nn.ground_view import GroundView
 MIN_DEPTH_M = 1.0
 """Ground nearer to a camera than this is not looked up."""
 
+UNSEEN = 2.0
+"""In place of both coordinates, for ground that no camera sees."""
+
 
 def ground_in_front_view(views: tuple[GroundView, ...], grid: BevGrid) -> NDArray[np.float32]:
     """Where the ground at each cell centre appears in the stitched front view.
@@ -29,13 +32,13 @@ def ground_in_front_view(views: tuple[GroundView, ...], grid: BevGrid) -> NDArra
 
     Returns:
         (rows, columns, 2) column and row in the stitched view, -1 and 1 at its borders, as ``grid_sample`` takes them
-        with ``align_corners=False``; 2 where no camera sees the cell. Where two cameras do, the one that has it nearer
-        to the middle of its crop counts.
+        with ``align_corners=False``; :data:`UNSEEN` where no camera sees the cell. Where two cameras do, the one that
+        has it nearer to the middle of its crop counts.
     """
     total_width = sum(crop.width for crop in FRONT_VIEW_CROPS)
     height = FRONT_VIEW_CROPS[0].bottom - FRONT_VIEW_CROPS[0].top
     ground = np.concatenate((grid.centers(), np.zeros((grid.rows, grid.columns, 1))), axis=-1)
-    out = np.full((grid.rows, grid.columns, 2), 2.0)
+    out = np.full((grid.rows, grid.columns, 2), UNSEEN)
     best = np.full((grid.rows, grid.columns), np.inf)
     first_column = 0
     for crop, view in zip(FRONT_VIEW_CROPS, views, strict=True):

@@ -13,7 +13,8 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from openpair.nn.backbone import BackboneFeatures
-from openpair.nn.ground_lift import ground_in_front_view, lift, seen_mask
+from openpair.nn.fixed_lookup import FixedLookup
+from openpair.nn.ground_lift import UNSEEN, ground_in_front_view, lift, seen_mask
 from openpair.nn.trunk_config import LiftBackboneConfig
 
 
@@ -58,6 +59,7 @@ class LiftBackbone(nn.Module):
         self.laterals = nn.ModuleList(nn.Conv2d(w, config.bev_channels, 1) for w in widths)
         self.smooth = _conv(config.bev_channels, config.bev_channels, 1)
         self.to(memory_format=torch.channels_last)  # a third faster on a CPU
+        self._lookups: dict[tuple[int, tuple[int, int]], FixedLookup] = {}
 
     @property
     def fused_channels(self) -> int:
@@ -87,15 +89,14 @@ class LiftBackbone(nn.Module):
         for stage in self.image_stages:
             image = stage(image)
             image_maps.append(image)
-        fine = self._on_ground(0, image_maps[0], self.fine_sampling, self.first_row)
-        ground = fine
+        ground = self._on_ground(0, image_maps[0], self.fine_sampling, self.first_row)
         if self.config.lidar_channels:
             assert lidar_feature is not None, "lidar_feature is needed"
-            ground = torch.cat((lidar_feature, fine), dim=1)
+            ground = side_by_side(lidar_feature, ground)
         x = self.stem(ground.contiguous(memory_format=torch.channels_last))
         coarse = [self._on_ground(i, image_maps[i], self.coarse_sampling, self.first_row // 2) for i in (1, 2)]
         seen = self.coarse_seen.to(x.dtype).expand(x.shape[0], -1, -1, -1)
-        x = self.join(torch.cat((x, *coarse, seen), dim=1))
+        x = self.join(side_by_side(x, *coarse, seen))
 
         ground_maps = []
         for stage in self.stages:
@@ -111,8 +112,23 @@ class LiftBackbone(nn.Module):
         return BackboneFeatures(fused=x, upsample=partial(self.smooth, bev), stages=[], image_tokens=tokens)
 
     def _on_ground(self, level: int, image: Tensor, sampling: Tensor, first_row: int) -> Tensor:
-        lifted = lift(self.to_ground[level](image), sampling)
-        return F.pad(lifted, (0, 0, first_row, 0))
+        maps = self.to_ground[level](image)
+        if maps.requires_grad and maps.device.type == "cpu":
+            return self._fixed_lookup(level, sampling, first_row, maps)(maps.float())
+        return F.pad(lift(maps, sampling), (0, 0, first_row, 0))
+
+    def _fixed_lookup(self, level: int, sampling: Tensor, first_row: int, maps: Tensor) -> FixedLookup:
+        """The lookup of a level, made when it is first trained."""
+        size = maps.shape[-2], maps.shape[-1]
+        if (level, size) not in self._lookups:
+            points = F.pad(sampling, (0, 0, 0, 0, first_row, 0), value=UNSEEN)
+            self._lookups[level, size] = FixedLookup(points, size)
+        return self._lookups[level, size]
+
+
+def side_by_side(*maps: Tensor) -> Tensor:
+    """Maps (B, C_i, h, w) -> (B, sum of C_i, h, w), channels last whatever they are."""
+    return torch.cat([m.permute(0, 2, 3, 1) for m in maps], dim=-1).permute(0, 3, 1, 2)
 
 
 class ResidualBlock(nn.Module):

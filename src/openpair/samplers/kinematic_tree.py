@@ -140,7 +140,7 @@ class KinematicTree(TrunkSampler):
         paths, speeds = root[:, None, None], curve.speed[:, None, None]
         offsets = root.new_zeros(batch, num_samples, 1, NUM_LEVELS, ACTION_SIZE)
         means, taken = [], []
-        for depth, level in enumerate(self.levels):
+        for depth, level in enumerate(level.on(root.device) for level in self.levels):
             mean = self._level_mean(context, context_kv, along_root, paths, speeds, level, depth)
             mean = mean + self.node_bias[level.nodes]
             if strength != 1.0:
@@ -180,9 +180,9 @@ class KinematicTree(TrunkSampler):
 
     def _actions(self, features: Tensor, level: Level) -> Tensor:
         """Features (B, S, m, D) of a level's nodes -> (B, S, m, 2), each by the head of its intention."""
-        of_intention = [torch.nonzero(level.intention == i).flatten() for i in range(NUM_INTENTIONS)]
-        raw = [head(features[:, :, nodes]) for head, nodes in zip(self.action_heads, of_intention, strict=True)]
-        return torch.cat(raw, dim=2)[:, :, torch.cat(of_intention).argsort()]
+        of_intention = features[:, :, level.by_intention].split(level.num_of_intention, dim=2)
+        raw = [head(own) for head, own in zip(self.action_heads, of_intention, strict=True)]
+        return torch.cat(raw, dim=2)[:, :, level.from_intention]
 
     def _look_along_root(self, context: SamplerContext, root: Tensor) -> RootLook | None:
         """What all nodes see, where they look along the root."""
@@ -215,7 +215,7 @@ class KinematicTree(TrunkSampler):
     def leaves_of(self, root: Tensor, actions: Tensor) -> Tensor:
         """Leaves (B, S, L, 8, 3) of raw actions (B, S, M, 2) around roots (B, 8, 3), with gradient to the actions."""
         offsets = root.new_zeros(len(root), actions.shape[1], 1, NUM_LEVELS, ACTION_SIZE)
-        for depth, level in enumerate(self.levels):
+        for depth, level in enumerate(level.on(root.device) for level in self.levels):
             offsets = self._extend(offsets, actions[:, :, level.nodes], level, depth)
         return self._drive(root_path(root), offsets)[0][:, :, self.leaf_slots]
 
@@ -223,7 +223,7 @@ class KinematicTree(TrunkSampler):
         """Offsets (B, S, nodes above, 4, 2) of the parents, raw actions (B, S, m, 2) -> offsets (B, S, m, 4, 2)."""
         limits = self.config.limits
         out = offsets[:, :, level.parent_slot[level.parent_position]].clone()
-        intention = level.intention.to(action.device)
+        intention = level.intention
         previous = out[:, :, :, depth - 1, 1] if depth > 0 else torch.zeros_like(action[..., 0])
         along, across = action[..., 0], action[..., 1]
         accelerate = limits.accelerate_mps2 * along.sigmoid()

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field, fields
 
 import torch
 from torch import Tensor
@@ -12,7 +12,7 @@ from openpair.datatypes.tree import Intention, TreeLayout
 NUM_INTENTIONS = len(Intention)
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Level:
     """One level of a layout.
 
@@ -22,6 +22,9 @@ class Level:
         parents: (p,) node indices of the parents, on the level above; [-1] on level 0.
         parent_position: (m,) position of each node's parent in ``parents``.
         parent_slot: (p,) position of each parent among the nodes of the level above (0 on level 0).
+        by_intention: (m,) positions of the nodes in order of intention.
+        from_intention: (m,) position of each node in that order.
+        num_of_intention: how many nodes each intention has.
     """
 
     nodes: Tensor
@@ -29,6 +32,20 @@ class Level:
     parents: Tensor
     parent_position: Tensor
     parent_slot: Tensor
+    by_intention: Tensor
+    from_intention: Tensor
+    num_of_intention: tuple[int, ...]
+    _copies: dict[torch.device, Level] = field(default_factory=dict, repr=False)
+
+    def on(self, device: torch.device) -> Level:
+        """The same on a device: an index that has to be copied there first makes the host wait."""
+        if device == self.nodes.device:
+            return self
+        if device not in self._copies:
+            values = {f.name: getattr(self, f.name) for f in fields(self) if f.name != "_copies"}
+            moved = {name: v.to(device) if isinstance(v, Tensor) else v for name, v in values.items()}
+            self._copies[device] = Level(**moved)
+        return self._copies[device]
 
     @property
     def sibling_position(self) -> Tensor:
@@ -43,7 +60,10 @@ def levels_of(layout: TreeLayout) -> list[Level]:
         nodes = torch.nonzero(layout.level == depth).flatten()
         parents, parent_position = torch.unique(layout.parent[nodes], return_inverse=True)
         slot = torch.zeros_like(parents) if depth == 0 else torch.searchsorted(out[-1].nodes, parents)
-        out.append(Level(nodes, layout.intention[nodes], parents, parent_position, slot))
+        intention = layout.intention[nodes]
+        order = torch.argsort(intention, stable=True)
+        counts = tuple(torch.bincount(intention, minlength=NUM_INTENTIONS).tolist())
+        out.append(Level(nodes, intention, parents, parent_position, slot, order, torch.argsort(order), counts))
     return out
 
 

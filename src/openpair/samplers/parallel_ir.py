@@ -201,13 +201,12 @@ class ParallelIR(TrunkSampler):
 
         paths = root[:, None, None].expand(-1, num_samples, 1, -1, -1)
         means, taken, logits = [], [], []
-        for depth, level in enumerate(self.levels):
+        for depth, level in enumerate(level.on(root.device) for level in self.levels):
             mean, level_logits = self._level_mean(paths, level, depth, context_kv)
             action = actions[:, :, level.nodes] if actions is not None else mean + noise[:, :, level.nodes]
             action = action.detach()
             parents = paths[:, :, level.parent_slot[level.parent_position]]
-            intention = level.intention.to(root.device)
-            paths = displace(parents, root, action, intention, scale, POSE_OF_LEVEL[depth])
+            paths = displace(parents, root, action, level.intention, scale, POSE_OF_LEVEL[depth])
             means.append(mean)
             taken.append(action)
             logits.append(level_logits)

@@ -6,6 +6,7 @@ The kernels only need yes or no; who wants to know how far a signal goes asks he
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import cache
 
 import numpy as np
 from numpy.typing import NDArray
@@ -15,7 +16,7 @@ from openpair.datatypes.columns import Protocol, StateIndex
 from openpair.datatypes.scoring_scene import ScoringScene
 from openpair.scoring import comfort
 from openpair.scoring.comfort import DESIGNS, ComfortIndex, Filter
-from openpair.scoring.filters import FilterDesign
+from openpair.scoring.filters import FilterDesign, band_rows
 from openpair.scoring.history import history_signals
 from openpair.simulation.reference import STEP_S
 
@@ -118,7 +119,10 @@ def signal_values(
 
 
 def _filtered(values: NDArray[np.float64], design: FilterDesign) -> NDArray[np.float64]:
-    from scipy.signal import savgol_filter
+    rows, half, window = _weights(design), design.window // 2, design.window
+    lead = half - (window - 1) // 2  # an even window has no middle
+    inner = np.correlate(values, rows[half], mode="valid")[lead:][: len(values) - 2 * half]
+    return np.round(np.concatenate([rows[:half] @ values[:window], inner, rows[half + 1 :] @ values[-window:]]), 8)
 
-    smooth = savgol_filter(values, design.window, design.polynomial, deriv=design.derivative, delta=STEP_S)
-    return np.round(smooth, 8)
+
+_weights = cache(band_rows)

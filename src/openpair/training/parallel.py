@@ -17,6 +17,7 @@ import torch.multiprocessing as mp
 
 from openpair.errors import OpenPairError
 from openpair.pools import end_with_parent
+from openpair.threads import let_idle_threads_sleep
 from openpair.training.loop import BranchRun, Listener, Progress, run_interleaved
 
 Starter = Callable[[str, Listener], BranchRun]
@@ -82,6 +83,7 @@ def train_concurrently(jobs: Sequence[BranchJob], listener: Listener, *, at_once
 
     Raises OpenPairError where a job fails; the others are stopped, and resume from their saved state next time.
     """
+    let_idle_threads_sleep()
     context = mp.get_context("spawn")
     events: Any = context.Queue()
     waiting, running, done = list(jobs), dict[str, Any](), set[str]()

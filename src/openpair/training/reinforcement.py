@@ -105,12 +105,13 @@ class ReinforcementBranch(Branch):
             per_code_weight=config.per_code_weight,
         )
         self._kl_weight = config.kl_weight
+        self._last_kl: Tensor | float | None = None
 
     def scalars(self) -> dict[str, float]:
-        return {"kl_weight": self._kl_weight}
+        return {"kl_weight": self._steered_kl_weight()}
 
     def restore_scalars(self, scalars: dict[str, float]) -> None:
-        self._kl_weight = scalars["kl_weight"]
+        self._kl_weight, self._last_kl = scalars["kl_weight"], None
 
     def step(self, index: int) -> Figures:
         """Draw trees, score every leaf and the human, and improve the policy on them."""
@@ -121,14 +122,19 @@ class ReinforcementBranch(Branch):
         comfort = figures.pop(COMFORT_SUM, None), figures.pop(COMFORT_COUNT, None)
         if comfort[0] is not None and comfort[1] is not None and bool(comfort[1] > 0):
             figures["leaf_extended_comfort"] = comfort[0] / comfort[1]
-        self._kl_weight = self._next_kl_weight(float(figures["kl"]))
+        self._last_kl = figures["kl"]
         return figures
 
-    def _next_kl_weight(self, kl: float) -> float:
+    def _steered_kl_weight(self) -> float:
+        """Weight of the KL after the last step, whose figure is read when it is needed: a GPU is waited for."""
         config = self.config
-        if config.kl_gain > 0:
-            return steered_kl_weight(self._kl_weight, kl, config.kl_target, gain=config.kl_gain)
-        return adapt_kl_weight(self._kl_weight, kl, config.kl_target)
+        if self._last_kl is not None:
+            kl, self._last_kl = float(self._last_kl), None
+            if config.kl_gain > 0:
+                self._kl_weight = steered_kl_weight(self._kl_weight, kl, config.kl_target, gain=config.kl_gain)
+            else:
+                self._kl_weight = adapt_kl_weight(self._kl_weight, kl, config.kl_target)
+        return self._kl_weight
 
     def _passes(self, index: int, scored: list[ScoredTrees]) -> Iterator[tuple[Tensor, Figures]]:
         """Loss and figures of each part of the batch; the first time, their trees are drawn and added to ``scored``."""
@@ -181,7 +187,8 @@ class ReinforcementBranch(Branch):
         reference = trees.mean if self.config.kl_reference == "old" else self.network.prior_mean
         kl = self.network.kl(mean, reference, trees.sigma).mean()
         perception = self.network.perception_loss(context, batch.targets)["loss"]
-        loss = policy_loss + self._kl_weight * kl + self.config.perception_weight * perception
+        kl_weight = self._steered_kl_weight()
+        loss = policy_loss + kl_weight * kl + self.config.perception_weight * perception
         imitated: Figures = {}
         if self.config.imitation_weight > 0:
             leaves = self.network.leaves_of(trees.tree.root, self.network.expand(context, trees.tree.root).mean)[:, 0]
@@ -193,7 +200,7 @@ class ReinforcementBranch(Branch):
             "policy_loss": policy_loss,
             "perception_loss": perception,
             "kl": kl,
-            "kl_weight": self._kl_weight,
+            "kl_weight": kl_weight,
         }
 
     def _log_prob(self, mean: Tensor, tree: TrajectoryTree, sigma: float) -> Tensor:

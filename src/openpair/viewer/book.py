@@ -5,22 +5,21 @@ from __future__ import annotations
 import threading
 from collections import OrderedDict
 from collections.abc import Callable, Sequence
-from contextlib import suppress
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from openpair.datasets.base import Dataset
+from openpair.datasets.happenings import HAPPENINGS
 from openpair.datatypes.columns import Protocol
-from openpair.datatypes.scene import Scene
+from openpair.datatypes.scene import Scene, SensorFrame
 from openpair.datatypes.scoring_scene import ScoringScene
 from openpair.errors import OpenPairError
 from openpair.evaluation.agents import ConstantVelocityAgent, HumanAgent, PdmClosedAgent, check_plan
 from openpair.preparation.prepare import prepare_scene
 from openpair.scoring import score_prepared
 from openpair.viewer.columns import DataOrigin, Result
-from openpair.viewer.happenings import HAPPENINGS
 from openpair.viewer.result_table import Column, ResultTable
 from openpair.visualization.drawing import lidar_part
 from openpair.visualization.explanation import explain_all
@@ -36,7 +35,7 @@ class Book(ResultTable):
     """Results of scenes that are looked at together.
 
     Args:
-        results: at least one.
+        results: none where training runs alone are looked at.
         open_dataset: opens where a result's scenes come from; may raise OpenPairError, which every scene then says.
     """
 
@@ -115,11 +114,16 @@ class Book(ResultTable):
     def sensors(self, token: str) -> dict[str, Any]:
         """Camera strip and LiDAR of a scene. Raises OpenPairError where the dataset has none."""
         with self._lock:
-            result = self._result_of(self.place(token))
-            scene, prepared = self._prepared(result, token)
-            sensors = self.dataset(result).load_sensors(scene, size=CAMERA_SIZE)
+            _, prepared = self._prepared(self._result_of(self.place(token)), token)
+            sensors = self.sensor_frame(token, CAMERA_SIZE)
             points = np.zeros((0, 3)) if sensors.lidar_points is None else sensors.lidar_points
             return {"camera": camera_data(sensors), "lidar": lidar_part(points, SceneView(prepared, ()))}
+
+    def sensor_frame(self, token: str, size: tuple[int, int]) -> SensorFrame:
+        """Cameras of ``size`` (width, height) and LiDAR. Raises OpenPairError where the dataset has none."""
+        with self._lock:
+            result = self._result_of(self.place(token))
+            return self.dataset(result).load_sensors(self._prepared(result, token)[0], size=size)
 
     def camera(self, token: str) -> dict[str, Any] | None:
         """The camera strip alone; None where the dataset has no images of the scene."""
@@ -140,8 +144,8 @@ class Book(ResultTable):
             self.scene(self.tokens[0], [column.key for column in self.columns if self.can_draw(column)][:1])
 
     def visit(self, token: str) -> None:
-        """Prepare a scene, so that the maps around it are open. Nothing where it cannot be: asking for it says why."""
-        with self._lock, suppress(OpenPairError, OSError, ValueError, KeyError):
+        """Prepare a scene, so that the map around it is open. Raises OpenPairError where it cannot be."""
+        with self._lock:
             self._prepared(self._result_of(self.place(token)), token)
 
     def loaded(self, token: str) -> Scene:

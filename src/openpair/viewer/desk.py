@@ -7,11 +7,11 @@ from contextlib import AbstractContextManager, nullcontext
 from functools import cached_property, lru_cache
 from typing import Any
 
+from openpair.datasets.happenings import happenings_mask
 from openpair.errors import OpenPairError
 from openpair.viewer.book import Book
 from openpair.viewer.charts import Runs, chart_data
 from openpair.viewer.drive_book import DriveBook
-from openpair.viewer.happenings import happenings_mask
 from openpair.viewer.inside import Networks
 from openpair.viewer.result_table import ResultTable
 from openpair.viewer.scan import SceneScan

@@ -57,25 +57,33 @@ class DriveBook(ResultTable):
         data = read_drive_file(drive_path(column.result.folder, log, column.column.agent))
         return FiledDrive(data, self._recording(number, log), self._dataset(number))
 
+    def drives(self, token: str, keys: Sequence[str]) -> tuple[list[tuple[Column, FiledDrive]], list[tuple[str, str]]]:
+        """The drives of some agents in a log, and (label, reason) of those without one."""
+        place = self.place(token)
+        found: list[tuple[Column, FiledDrive]] = []
+        missing: list[tuple[str, str]] = []
+        for column in map(self.column, keys):
+            if column.rows[place] < 0:
+                missing.append((column.label, "it did not drive this log"))
+                continue
+            drive = self.drive(column, token)
+            if len(drive.states):
+                found.append((column, drive))
+            else:
+                missing.append((column.label, str(drive.data["row"]["error"]) or "it did not start"))
+        return found, missing
+
     def scene(self, token: str, keys: Sequence[str]) -> dict[str, Any]:
         """The drives of some agents in a log, drawn and judged."""
         with self._lock:
             place = self.place(token)
-            shown: list[ShownDrive] = []
-            missing: list[tuple[str, str]] = []
-            labels: dict[str, str] = {}
-            for column in map(self.column, keys):
-                if column.rows[place] < 0:
-                    missing.append((column.label, "it did not drive this log"))
-                    continue
-                drive = self.drive(column, token)
-                if not len(drive.states):
-                    missing.append((column.label, str(drive.data["row"]["error"]) or "it did not start"))
-                    continue
-                human = column.column.agent == "human"
-                tone = None if human else sum(one.tone is not None for one in shown) % NUM_TONES
-                shown.append(ShownDrive(column.key, drive, tone))
-                labels[column.key] = column.label
+            drives, missing = self.drives(token, keys)
+            labels = {column.key: column.label for column, _ in drives}
+            tones = iter(range(len(drives)))
+            shown = [
+                ShownDrive(column.key, drive, None if column.column.agent == "human" else next(tones) % NUM_TONES)
+                for column, drive in drives
+            ]
             drawing: dict[str, Any] = draw_drives(shown) if shown else {"svg": "", "last": 0, "drives": {}, "casts": []}
             plans = [
                 {

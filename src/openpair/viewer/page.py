@@ -29,9 +29,10 @@ def served_style() -> str:
     return _read(VENDOR / "uPlot.min.css") + shared + _read(PAGE / "app.css")
 
 
-def served_page(title: str = TITLE) -> str:
+@cache
+def served_page() -> str:
     """The page as the server gives it: script and style beside it, data on request."""
-    return _render(title=title, policy="", style="", script="", exported="")
+    return _render(title=TITLE, policy="", style="", script="", exported="")
 
 
 def exported_page(title: str, data: dict[str, Any]) -> str:

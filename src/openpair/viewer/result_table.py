@@ -10,6 +10,7 @@ from typing import Any, ClassVar
 import numpy as np
 from numpy.typing import NDArray
 
+from openpair.datasets.happenings import Happening
 from openpair.errors import OpenPairError
 from openpair.viewer.columns import AgentColumn, Result
 
@@ -37,19 +38,19 @@ class ResultTable:
     """Rows and columns of results that are looked at together; what a row looks like in detail is its subclass's.
 
     Args:
-        results: at least one.
+        results: none where training runs alone are looked at.
 
     Attributes:
         kind: tells the page which detail a row has.
         thing: what a row is, in words.
-        happenings: words that rows can be filtered by.
+        happenings: what rows can be filtered by, by name.
         tokens, logs: (S,) rows.
         columns: agents of all results.
     """
 
     kind: ClassVar[str]
     thing: ClassVar[str]
-    happenings: ClassVar[tuple[str, ...]] = ()
+    happenings: ClassVar[dict[str, Happening]] = {}
 
     def __init__(self, results: Sequence[Result]) -> None:
         self.results = tuple(results)
@@ -108,6 +109,7 @@ class ResultTable:
             ],
             "kind": self.kind,
             "happenings": list(self.happenings),
+            "meanings": [happening.meaning for happening in self.happenings.values()],
             "logs": logs,
             "log": [number[self.logs[i]] for i in places],
             "token": [self.tokens[i] for i in places],

@@ -24,7 +24,10 @@ from openpair.viewer.drive_results import is_drives
 
 RUN_FOLDER = "run"
 AVERAGES = ("average", "average_all_frames", "extended_pdm_score_combined", "extended_pdm_score_stage_one")
-_KNOWN = "a folder of 'openpair eval', 'demo' or 'reproduce', a file of 'compare --out', or NAVSIM's CSV files"
+_KNOWN = (
+    "a folder of 'openpair eval', 'demo' or 'reproduce', a run of 'openpair train', a file of 'compare --out', or "
+    "NAVSIM's CSV files"
+)
 
 
 def open_results(path: Path, *, protocol: Protocol | None = None, dataset: str | None = None) -> list[Result]:
@@ -42,14 +45,14 @@ def open_results(path: Path, *, protocol: Protocol | None = None, dataset: str |
     if not path.exists():
         raise OpenPairError("there is no such result", where=path, fix="Check the path")
     if not path.is_dir():
-        raise OpenPairError("this is no result", where=path, fix=f"Name {_KNOWN}")
+        raise OpenPairError("this is no result; its folder may be one", where=path, fix=f"Name {_KNOWN}")
     if (path / SUMMARY_FILE).is_file() and (path / SCORES_FILE).is_file():
         return [_evaluation(path)]
     if (path / PARTIAL_FILE).is_file() or (path / SCORES_FILE).is_file():
         raise OpenPairError(
             "the evaluation is not finished: there is no summary.json yet",
             where=path,
-            fix="Run the same 'openpair eval' again: it goes on where it was interrupted",
+            fix="Run the same command again: it goes on where it was interrupted",
         )
     if any(path.glob("seed-*")):
         return _reproduction(path, protocol or Protocol.V1_1)

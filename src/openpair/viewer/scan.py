@@ -4,25 +4,31 @@ from __future__ import annotations
 
 import hashlib
 import json
+import math
 import threading
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
 from openpair import __version__
 from openpair.datasets.environment import cache_folder
+from openpair.datasets.happenings import HAPPENINGS, happenings_mask
 from openpair.errors import OpenPairError
 from openpair.files import write_atomically
 from openpair.viewer.book import Book
-from openpair.viewer.happenings import HAPPENINGS, happenings_mask
 
 PAUSE_S = 0.02
 """Rest after each scene while the page asks for something: what a reader waits for goes first."""
 
-VISITED = 24
-"""Scenes, spread evenly, that are prepared first: their maps are open then, which takes longest of all."""
+MAPS_KNOWN_AFTER = 24
+"""So many logs in a row that bring no new map end the search for maps."""
+
+GOLDEN = (math.sqrt(5) - 1) / 2
+
+UNREADABLE = (OpenPairError, OSError, ValueError, KeyError)
+"""What a scene raises that cannot be loaded: opening it on the page says why."""
 
 
 class SceneScan:
@@ -66,10 +72,7 @@ class SceneScan:
         """Look through all scenes that are not known yet. A dataset that cannot be opened ends it with a reason."""
         try:
             self._book.warm_up()
-            for token in self._book.tokens[:: max(1, len(self._book.tokens) // VISITED)]:
-                if self._pause():
-                    return
-                self._book.visit(token)
+            self._open_maps()
             path = self._path()
             self._masks.update(_read(path))
             todo = [token for token in self._book.tokens if token not in self._masks]
@@ -82,6 +85,23 @@ class SceneScan:
         except OpenPairError as error:
             self._problem = str(error)
 
+    def _open_maps(self) -> None:
+        """Prepare a scene on each map: opening a map takes several times as long as showing a scene on it."""
+        first = {log: token for token, log in zip(reversed(self._book.tokens), reversed(self._book.logs), strict=True)}
+        in_turn = sorted(enumerate(first.values()), key=lambda item: item[0] * GOLDEN % 1.0)  # far apart at first
+        maps: set[int] = set()
+        nothing_new = 0
+        for _, token in in_turn:
+            if nothing_new == MAPS_KNOWN_AFTER or self._pause():
+                return
+            nothing_new += 1
+            with suppress(*UNREADABLE):
+                road_map = id(self._book.loaded(token).road_map)
+                if road_map not in maps:
+                    self._book.visit(token)
+                    maps.add(road_map)
+                    nothing_new = 0
+
     def _pause(self) -> bool:
         """Wait while the page asks for something. True where the scan is to end."""
         while self._busy and not self._stop.is_set():
@@ -92,12 +112,13 @@ class SceneScan:
         """Bits of :data:`HAPPENINGS`; 0 for a scene that cannot be read, whose row in the table says why."""
         try:
             return happenings_mask(self._book.loaded(token))
-        except (OpenPairError, OSError, ValueError, KeyError):
+        except UNREADABLE:
             return 0
 
     def _path(self) -> Path:
         prints = [self._book.dataset(result).fingerprint() for result in self._book.results]
-        text = json.dumps([__version__, HAPPENINGS, sorted(set(prints))])
+        meanings = [[name, happening.meaning] for name, happening in HAPPENINGS.items()]
+        text = json.dumps([__version__, meanings, sorted(set(prints))])
         return self._folder / f"{hashlib.sha256(text.encode()).hexdigest()[:20]}.json"
 
     def state(self) -> dict[str, Any]:

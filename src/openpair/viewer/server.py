@@ -6,6 +6,8 @@ token among the scenes and agents that are open. So no request can reach another
 
 from __future__ import annotations
 
+import errno
+import gzip
 import hmac
 import json
 import secrets
@@ -68,11 +70,13 @@ def make_app(desk: Desk, token: str, hosts: tuple[str, ...] = LOOPBACK) -> ASGIA
 
         return await anyio.to_thread.run_sync(work)
 
-    whole_table = _json(desk.table()).body  # made once, before anybody waits for it
-    served_script(), served_style()
-
-    async def table(request: Request) -> Response:
-        return Response(whole_table, media_type="application/json")
+    # Made and compressed once, before anybody waits for it.
+    still = {
+        "/": _Still(served_page(), "text/html"),
+        "/app.js": _Still(served_script(), "text/javascript"),
+        "/app.css": _Still(served_style(), "text/css"),
+        "/data/table": _Still(_text(desk.table()), "application/json"),
+    }
 
     async def scene(request: Request) -> Response:
         keys = request.query_params.getlist("agent")
@@ -94,21 +98,9 @@ def make_app(desk: Desk, token: str, hosts: tuple[str, ...] = LOOPBACK) -> ASGIA
     async def charts(request: Request) -> Response:
         return await answer(desk.charts)
 
-    async def index(request: Request) -> Response:
-        return Response(served_page(), media_type="text/html")
-
-    async def script(request: Request) -> Response:
-        return Response(served_script(), media_type="text/javascript")
-
-    async def style(request: Request) -> Response:
-        return Response(served_style(), media_type="text/css")
-
     app = Starlette(
         routes=[
-            Route("/", index),
-            Route("/app.js", script),
-            Route("/app.css", style),
-            Route("/data/table", table),
+            *(Route(path, body.answer) for path, body in still.items()),
             Route("/data/happenings", happenings),
             Route("/data/charts", charts),
             Route("/data/scene/{scene:path}", scene),
@@ -117,6 +109,21 @@ def make_app(desk: Desk, token: str, hosts: tuple[str, ...] = LOOPBACK) -> ASGIA
         ]
     )
     return _Guard(GZipMiddleware(app, minimum_size=2000, compresslevel=1), token, hosts)
+
+
+class _Still:
+    """An answer that does not change, as it is and compressed."""
+
+    def __init__(self, text: str, media_type: str) -> None:
+        self._plain, self._media_type = text.encode(), media_type
+        self._packed = gzip.compress(self._plain, compresslevel=6)
+
+    async def answer(self, request: Request) -> Response:
+        headers = {"Vary": "Accept-Encoding"}
+        if "gzip" not in request.headers.get("accept-encoding", ""):
+            return Response(self._plain, media_type=self._media_type, headers=headers)
+        headers["Content-Encoding"] = "gzip"
+        return Response(self._packed, media_type=self._media_type, headers=headers)
 
 
 class _Guard:
@@ -164,12 +171,16 @@ class _Guard:
 
 
 def _json(data: dict[str, Any], status: int = 200) -> Response:
-    text = json.dumps(data, separators=(",", ":"), allow_nan=False, ensure_ascii=False)
-    return Response(text, status_code=status, media_type="application/json")
+    return Response(_text(data), status_code=status, media_type="application/json")
+
+
+def _text(data: dict[str, Any]) -> str:
+    return json.dumps(data, separators=(",", ":"), allow_nan=False, ensure_ascii=False)
 
 
 def bind(host: str, port: int) -> socket.socket:
-    """A listening socket; port 0 takes a free one. Raises OpenPairError where the port is in use or not allowed."""
+    """A listening socket; port 0 takes a free one. Raises OpenPairError where the address is not this machine's, and
+    where the port is in use or not allowed."""
     family = socket.AF_INET6 if ":" in host else socket.AF_INET
     listener = socket.socket(family, socket.SOCK_STREAM)
     listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
@@ -178,6 +189,10 @@ def bind(host: str, port: int) -> socket.socket:
         listener.listen(128)  # the address holds from here on
     except (OSError, OverflowError) as error:
         listener.close()
+        if isinstance(error, OSError) and error.errno == errno.EADDRNOTAVAIL:
+            raise OpenPairError(
+                "this machine has no such address", where=f"--host {host}", fix="Leave it out"
+            ) from None
         reason = getattr(error, "strerror", None) or str(error)
         raise OpenPairError(
             f"port {port} cannot be used on {host} ({reason})",

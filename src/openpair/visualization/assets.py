@@ -14,7 +14,7 @@ PAGE = Path(__file__).parent / "page"
 
 _IMPORT = re.compile(r'^import (?:\{[^}]*\} from )?"(\.{1,2}/[^"]+)";\n', re.MULTILINE)
 _EXPORT = re.compile(r"^export (?=(?:class|function|const|async) )", re.MULTILINE)
-_COLOUR = re.compile(r"--([\w-]+):\s*light-dark\(([^,()]+),\s*[^()]+\)")
+_COLOUR = re.compile(r"--([\w-]+):\s*light-dark\(([^,()]+),\s*([^()]+)\)")
 
 
 @cache
@@ -46,14 +46,14 @@ def bundle(entry: Path) -> str:
     return "\n".join(done[path] for path in order)
 
 
-def light_colours(style: str) -> dict[str, str]:
-    """Variable -> light colour, of a style sheet's ``--name:light-dark(light,dark)``."""
-    return {name: light.strip() for name, light in _COLOUR.findall(style)}
+def colours_of(style: str, *, dark: bool = False) -> dict[str, str]:
+    """Variable -> light (or dark) colour, of a style sheet's ``--name:light-dark(light,dark)``."""
+    return {found[0]: found[2 if dark else 1].strip() for found in _COLOUR.findall(style)}
 
 
 def light_style(style: str) -> str:
     """A style sheet with the light colours written out: viewers of drawings outside a page know no variables."""
-    colours = light_colours(style)
+    colours = colours_of(style)
     plain = _COLOUR.sub("", style)
     return re.sub(r"var\(--([\w-]+)\)", lambda match: colours[match.group(1)], plain)
 

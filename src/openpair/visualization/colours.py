@@ -3,6 +3,12 @@
 from __future__ import annotations
 
 import numpy as np
+from PIL import ImageColor
+
+from openpair.visualization.assets import colours_of, read_asset
+
+Colour = tuple[int, int, int]
+"""Red, green, blue."""
 
 SCORE_STOPS = (
     (0.0, (192, 38, 52)),
@@ -12,6 +18,12 @@ SCORE_STOPS = (
     (1.0, (8, 138, 134)),
 )
 """(score, (red, green, blue)); linear in between."""
+
+
+def drawing_colour(name: str, *, dark: bool = False) -> Colour:
+    """A colour of the pages' drawings (``page/scene.css``), such as "v-car"."""
+    red, green, blue = ImageColor.getrgb(colours_of(read_asset("scene.css"), dark=dark)[name])[:3]
+    return red, green, blue
 
 
 def score_colour(score: float) -> str:

@@ -21,6 +21,7 @@ from openpair.datatypes import vehicle
 from openpair.datatypes.columns import POSE_INTERVAL_S, AgentCategory, BoxIndex, MapLayer, StateIndex
 from openpair.datatypes.road_map import Lane, RoadMap
 from openpair.datatypes.scene import Frame, Scene
+from openpair.datatypes.scoring_scene import Tracks
 from openpair.preparation.boxes import ego_center
 from openpair.scoring.build import DRIVABLE, LANES
 from openpair.simulation.reference import NUM_STEPS, STEP_S
@@ -87,12 +88,22 @@ def movements(view: SceneView) -> dict[str, Moving]:
     for plan in view.plans:
         states = plan.explanation.states
         moving[f"ego:{plan.key}"] = list(frame.places(ego_center(states[:NUM_STEPS, : StateIndex.HEADING + 1])))
-    for track in _tracks_nearby(view, frame):
-        boxes = [track_box(view.scene, track, step) for step in range(NUM_STEPS)]
-        there = [box[: BoxIndex.LENGTH] for box in boxes if box is not None]
-        places = iter(frame.places(np.stack(there)) if there else ())
-        moving[str(track)] = [None if box is None else next(places) for box in boxes]
+    tracks = view.scene.tracks
+    near = _tracks_nearby(view, frame)
+    rows = _rows_by_step(tracks)[near]
+    places = iter(frame.places(tracks.box[rows[rows >= 0], : BoxIndex.LENGTH]))
+    for track, own in zip(near, rows.tolist(), strict=True):
+        moving[str(track)] = [next(places) if row >= 0 else None for row in own]
     return moving
+
+
+def _rows_by_step(tracks: Tracks) -> NDArray[np.int64]:
+    """(K, 41) row of each track at each step; -1 where it is absent."""
+    counts = np.diff(tracks.frame_offset[: NUM_STEPS + 1])
+    rows = np.arange(counts.sum())
+    table = np.full((len(tracks.tokens), NUM_STEPS), -1)
+    table[tracks.track[rows], np.repeat(np.arange(len(counts)), counts)] = rows
+    return table
 
 
 def leaf_parts(leaves: Sequence[ScoredPlan]) -> list[str]:
@@ -190,14 +201,15 @@ def ground_parts(
         element("path", class_="crossing", d=frame.path(union_of(crossings))),
         element("path", class_="route", d=frame.path(union_of(route))),
         _surface("zebra", zebras, frame),
-        element("path", class_="lanes", d="".join(frame.path(polygon.boundary) for polygon in lanes)),
+        element("path", class_="lanes", d="".join(frame.paths([polygon.boundary for polygon in lanes]))),
         element("path", class_="centerline", d=frame.path(LineString(centerline))),
     ]
 
 
 def _surface(name: str, polygons: Sequence[BaseGeometry], frame: GroundFrame) -> str:
-    near = [polygon for polygon in polygons if polygon.intersects(frame.neighbourhood)]
-    data = frame.path(shapely.union_all([polygon.buffer(0.02) for polygon in near])) if near else ""
+    surfaces = np.array(polygons, dtype=object)
+    near = surfaces[shapely.intersects(surfaces, frame.neighbourhood)]
+    data = frame.path(shapely.union_all(shapely.buffer(near, 0.02, join_style="mitre"))) if len(near) else ""
     return element("path", class_=name, d=data) if data else ""
 
 
@@ -207,8 +219,8 @@ def _lights(view: SceneView, frame: GroundFrame, shown: int) -> list[str]:
     lights = view.scene.red_lights
     if lights is not None:
         return [
-            _light("red-area", frame.path(surface), lights.active[:, index], shown)
-            for index, surface in enumerate(polygon_list(lights.polygons))
+            _light("red-area", data, lights.active[:, index], shown)
+            for index, data in enumerate(frame.paths(polygon_list(lights.polygons)))
         ]
     if view.surroundings is None:
         return []
@@ -230,11 +242,8 @@ def red_connector(lane: Lane, active: NDArray[np.bool_], frame: GroundFrame, sho
         frame: of the drawing.
         shown: step that is shown at first.
     """
-    bar = LineString(stop_bar(lane))
-    return [
-        _light("red-path", frame.path(LineString(lane.baseline[:, :2])), active, shown),
-        _light("red-bar", frame.path(bar), active, shown),
-    ]
+    path, bar = frame.paths([LineString(lane.baseline[:, :2]), LineString(stop_bar(lane))])
+    return [_light("red-path", path, active, shown), _light("red-bar", bar, active, shown)]
 
 
 def stop_bar(lane: Lane) -> NDArray[np.float64]:

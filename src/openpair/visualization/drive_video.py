@@ -14,7 +14,6 @@ import cv2
 import numpy as np
 import shapely
 from numpy.typing import NDArray
-from PIL import ImageColor
 
 from openpair.datasets.base import Dataset
 from openpair.datatypes.columns import AgentCategory, BoxIndex, StateIndex
@@ -25,7 +24,7 @@ from openpair.files import whole_file
 from openpair.geometry.boxes import box_corners
 from openpair.geometry.poses import global_to_local, local_to_global
 from openpair.preparation.boxes import ego_corners
-from openpair.visualization.assets import light_colours, read_asset
+from openpair.visualization.colours import Colour, drawing_colour
 from openpair.visualization.drawing import AGENT_CLASS, stop_bar
 from openpair.visualization.drive_drawing import FOLLOWED
 from openpair.visualization.filed_drive import FiledDrive
@@ -39,17 +38,11 @@ BEV_PX = round(2 * FOLLOWED.aside * PX_PER_M)
 CAMERA_PX = 480
 
 SUBPIXEL_BITS = 4
-Colour = tuple[int, int, int]
-
-
-def _colour(name: str) -> Colour:
-    """A light colour of the pages' drawings (``page/scene.css``)."""
-    return ImageColor.getrgb(light_colours(read_asset("scene.css"))[name])[:3]
-
-
-GROUND, ROAD, ON_ROUTE, LANE_LINE = map(_colour, ("v-ground", "v-road", "v-route", "v-line"))
-RED, STATIC, TEXT, EGO = map(_colour, ("v-red", "v-static", "v-t5", "v-t0"))
-AGENT_COLOUR: dict[AgentCategory, Colour] = {category: _colour(f"v-{name}") for category, name in AGENT_CLASS.items()}
+GROUND, ROAD, ON_ROUTE, LANE_LINE = map(drawing_colour, ("v-ground", "v-road", "v-route", "v-line"))
+RED, STATIC, TEXT, EGO = map(drawing_colour, ("v-red", "v-static", "v-t5", "v-t0"))
+AGENT_COLOUR: dict[AgentCategory, Colour] = {
+    category: drawing_colour(f"v-{name}") for category, name in AGENT_CLASS.items()
+}
 EVENT_SECONDS = 1.5
 """How long an event is shown."""
 

@@ -14,6 +14,7 @@ from openpair.datatypes.columns import AgentCategory, BoxIndex, MapLayer, Protoc
 from openpair.datatypes.scores import SHORT_NAMES, PlanScores
 from openpair.datatypes.scoring_scene import PolygonSet, ScoringScene
 from openpair.geometry.boxes import box_corners
+from openpair.preparation.boxes import ego_center
 from openpair.scoring.aggregation import ResultIndex
 from openpair.scoring.build import DRIVABLE, STOPPED_TRACK_SPEED
 from openpair.scoring.comfort import ComfortIndex
@@ -237,7 +238,7 @@ def _drivable_area(scene: ScoringScene, scores: PlanScores) -> dict:
 def _driving_direction(scene: ScoringScene, scores: PlanScores) -> dict:
     counts = scene.protocol is Protocol.V2_2
     states = _states(scores)
-    centers = np.stack([ego_outline(states, step).mean(axis=0) for step in range(len(states))])
+    centers = ego_center(states[:, : StateIndex.HEADING + 1])[:, :2]
     moved = np.append(0.0, np.hypot(*np.diff(centers, axis=0).T))
     against = _areas(scores, AreaIndex.ONCOMING).copy()
     if counts:
@@ -345,4 +346,4 @@ def _extended_comfort(scene: ScoringScene, scores: PlanScores) -> dict:
 
 def union_of(polygons: list[Polygon]) -> shapely.Geometry:
     """Union of surfaces that touch, small gaps closed."""
-    return shapely.union_all([polygon.buffer(0.05) for polygon in polygons]) if polygons else Polygon()
+    return shapely.union_all(shapely.buffer(polygons, 0.05, join_style="mitre")) if polygons else Polygon()

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -63,16 +63,20 @@ class GroundFrame:
         dx, dy = xy[:, 0] - self._pose[0], xy[:, 1] - self._pose[1]
         return np.stack([s * dx - c * dy, -c * dx - s * dy], axis=1)
 
-    def clipped(self, geometry: BaseGeometry) -> BaseGeometry:
-        """Global geometry -> drawing, cut at the window."""
-        local = shapely.transform(geometry, self.points)
-        if not local.is_valid:
-            local = shapely.make_valid(local)
-        return shapely.simplify(shapely.intersection(local, self.window), SIMPLIFY_M)
-
     def path(self, geometry: BaseGeometry) -> str:
         """Path data of a global geometry; empty where it is out of view."""
-        return geometry_path(self.clipped(geometry)) if geometry.intersects(self.neighbourhood) else ""
+        return self.paths([geometry])[0]
+
+    def paths(self, geometries: Sequence[BaseGeometry]) -> list[str]:
+        """:meth:`path` of several, cut at the window each."""
+        data = [""] * len(geometries)
+        near = np.flatnonzero(shapely.intersects(geometries, self.neighbourhood))
+        local = shapely.transform(np.array([geometries[i] for i in near], dtype=object), self.points)
+        broken = ~shapely.is_valid(local)
+        local[broken] = shapely.make_valid(local[broken])
+        for i, seen in zip(near, shapely.simplify(shapely.intersection(local, self.window), SIMPLIFY_M), strict=True):
+            data[i] = geometry_path(seen)
+        return data
 
     def placed(self, x: float, y: float, heading: float) -> list[float]:
         """x, y [m] and clockwise turn [deg] in the drawing of a global pose."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from html import escape
 
 import numpy as np
@@ -29,20 +29,25 @@ def line_path(points: Points, *, closed: bool = False) -> str:
     if closed and len(rounded) > 1 and (rounded[0] == rounded[-1]).all():
         rounded = rounded[:-1]
     steps = np.diff(rounded, axis=0)
-    text = f"M{_pair(rounded[0])}" + "".join(f"l{_pair(step)}" for step in steps if step.any())
+    moved = steps[steps.any(axis=1)].tolist()
+    text = f"M{_pair(rounded[0].tolist())}" + "".join(f"l{_pair(step)}" for step in moved)
     return text + "z" if closed else text
 
 
 def geometry_path(geometry: BaseGeometry) -> str:
     """Path data of polygons and lines, holes included (fill rule evenodd). Empty for an empty geometry."""
-    parts = []
-    for part in shapely.get_parts(geometry):
-        if part.geom_type == "Polygon":
-            rings = [part.exterior, *part.interiors]
-            parts += [line_path(np.asarray(ring.coords)[:, :2], closed=True) for ring in rings if len(ring.coords) > 3]
-        elif part.geom_type in ("LineString", "LinearRing") and len(part.coords) > 1:
-            parts.append(line_path(np.asarray(part.coords)[:, :2]))
-    return "".join(parts)
+    parts = shapely.get_parts(geometry)
+    kind = shapely.get_type_id(parts)
+    rings = shapely.get_rings(parts[kind == shapely.GeometryType.POLYGON])
+    lines = parts[(kind == shapely.GeometryType.LINESTRING) | (kind == shapely.GeometryType.LINEARRING)]
+    data = [line_path(points, closed=True) for points in _each(rings) if len(points) > 3]
+    return "".join([*data, *(line_path(points) for points in _each(lines) if len(points) > 1)])
+
+
+def _each(lines: NDArray[np.object_]) -> list[Points]:
+    """Points of each of some lines."""
+    points = shapely.get_coordinates(lines)
+    return np.split(points, np.cumsum(shapely.get_num_coordinates(lines))[:-1])
 
 
 def smooth_path(points: Points, directions: Points) -> str:
@@ -78,6 +83,6 @@ def _value(value: object) -> str:
     return number(float(value)) if isinstance(value, float | np.floating) else str(value)
 
 
-def _pair(point: Points) -> str:
-    x, y = number(float(point[0])), number(float(point[1]))
+def _pair(point: Sequence[float] | Points) -> str:
+    x, y = number(point[0]), number(point[1])
     return f"{x}{y}" if y.startswith("-") else f"{x} {y}"

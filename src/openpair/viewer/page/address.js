@@ -1,5 +1,5 @@
 // What the page shows stands in its address, behind the "#": so a link shows the same.
-const DEFAULTS = {tab: "scenes", scene: "", a: "", b: "", show: "", q: "", lost: "", what: "", only: "", sort: "", t: "", off: "", follow: "", figure: ""};
+const DEFAULTS = {tab: "scenes", scene: "", a: "", b: "", show: "", q: "", lost: "", what: "", only: "", sort: "", t: "", off: "", follow: "", figure: "", branch: "", smooth: "", head: ""};
 
 export class Address {
   constructor(onChange) {

@@ -1,8 +1,9 @@
-import {applyTheme, make, percent, toggleTheme} from "../../visualization/page/dom.js";
+import {applyTheme, make, mark, percent, toggleTheme} from "../../visualization/page/dom.js";
 import {DrivePanel} from "../../visualization/page/drive_panel.js";
 import {ScenePanel} from "../../visualization/page/scene_panel.js";
 import {Address} from "./address.js";
 import {ChartsView} from "./charts_view.js";
+import {decisiveStep, differenceInWords} from "./difference_words.js";
 import {difference, filtered, mean, sorted} from "./rows.js";
 import {SceneTable} from "./table.js";
 import {Source} from "./source.js";
@@ -25,7 +26,7 @@ class App {
       return;
     }
     this.columns = new Map(this.data.columns.map((column) => [column.key, column]));
-    const title = this.data.results.map((result) => result.name).join(" and ");
+    const title = this.data.results.map((result) => result.name).join(" and ") || "Training runs";
     document.getElementById("title").textContent = title;
     this.drives = this.data.kind === "drives";
     this.thing = this.drives ? "log" : "scene";
@@ -53,19 +54,20 @@ class App {
     this.first = make("select", {"aria-label": "Agent", onchange: change("a")}, agents);
     this.second = make("select", {"aria-label": "Compared with", onchange: change("b")}, make("option", {value: "-"}, "nobody"), agents.map((one) => one.cloneNode(true)));
     this.lost = make("select", {"aria-label": "Sub-metric that the agent lost", onchange: change("lost")}, make("option", {value: ""}, "anything or nothing"));
-    this.what = make("select", {"aria-label": "What happens", onchange: change("what")}, make("option", {value: ""}, "anything"), this.data.happenings.map((name) => make("option", {value: name}, name)));
+    this.what = make("select", {"aria-label": "What happens", onchange: change("what")}, make("option", {value: ""}, "anything"), this.data.happenings.map((name, bit) => make("option", {value: name, title: this.data.meanings[bit]}, name)));
     this.only = make("select", {"aria-label": "Which scenes", onchange: change("only")}, ...[["", `all ${this.thing}s`], ["losses", "losses"], ["gains", "gains"], ["zero", "score 0"], ["failed", "failed"]].map(([value, text]) => make("option", {value}, text)));
     this.agentBoxes = make("div", {class: "agent-boxes"});
     this.count = make("p", {class: "count", "aria-live": "polite"});
+    this.extremes = make("div", {class: "extremes", role: "group", "aria-label": "Scenes in which the agents differ most"});
     this.scanNote = make("span", {class: "scan"});
     this.copy = make("button", {type: "button", onclick: () => this.copyTokens()}, this.listText("Copy"));
     this.save = make("button", {type: "button", onclick: () => this.saveTokens()}, this.listText("Save"));
     this.table = new SceneTable({open: (i) => this.open(this.data.token[i], true), sort: (order) => { this.address.set({sort: order}); this.refresh(); }, select: () => this.tellSelection()});
     const field = (text, input) => make("label", {class: "field"}, make("span", {}, text), input);
     const controls = make("form", {class: "controls", onsubmit: (event) => event.preventDefault()},
-      field("agent", this.first), field("against", this.second), field("show", this.only), field("lost", this.lost), this.data.happenings.length ? field("what happens", this.what) : null, field("search", this.search),
-      make("details", {class: "agents-shown"}, make("summary", {}, "agents shown"), this.agentBoxes));
-    const list = make("section", {class: "list", "aria-label": "Table of scenes"}, controls, make("div", {class: "summary-line"}, this.count, this.scanNote, this.copy, this.save), this.table.element);
+      field("agent", this.first), field("against", this.second), field("show", this.only), field("lost", this.lost), this.data.happenings.length ? field("what happens", this.what) : null, field("search", this.search));
+    const shown = make("details", {class: "agents-shown"}, make("summary", {}, "agents shown"), this.agentBoxes);
+    const list = make("section", {class: "list", "aria-label": "Table of scenes"}, controls, make("div", {class: "quick"}, this.extremes, shown), make("div", {class: "summary-line"}, this.count, this.scanNote, this.copy, this.save), this.table.element);
     this.detail = make("section", {class: "detail", "aria-label": "Scene", "aria-live": "off"});
     this.scenesView = make("div", {class: "scenes-view"}, list, this.detail);
     this.charts = new ChartsView(this);
@@ -141,21 +143,38 @@ class App {
     }));
     this.table.set({table: this.data, masks: this.masks, rows, columns, a, b, metrics: names, order});
     this.tell();
+    this.tellExtremes();
     if (this.charts.visible) this.charts.draw();
   }
 
   tell() {
     const {rows, a, b} = this;
-    let text = `${rows.length} of ${this.data.token.length} ${this.thing}s`;
+    let text = `${rows.length} of ${this.data.token.length} ${this.source.exported ? "chosen " : ""}${this.thing}s`;
     if (a) text += `; ${a.label} ${percent(mean(rows.map((i) => a.scores[i])))}`;
     if (a && b) {
       const gains = rows.map((i) => difference(a, b, i)).filter((value) => value !== null);
       const all = mean(gains);
-      text += `, ${b.label} ${percent(mean(rows.map((i) => b.scores[i])))}; difference ${all === null ? "–" : `${all > 0 ? "+" : ""}${(100 * all).toFixed(1)}`}: ${gains.filter((x) => x > 0).length} gains, ${gains.filter((x) => x < 0).length} losses, ${gains.filter((x) => x === 0).length} equal`;
+      text += `, ${b.label} ${percent(mean(rows.map((i) => b.scores[i])))}; mean difference ${all === null ? "–" : `${all > 0 ? "+" : ""}${(100 * all).toFixed(1)}`}, ${gains.filter((x) => x === 0).length} equal`;
     }
     const notes = this.data.results.map((result) => result.note).filter(Boolean);
     this.count.replaceChildren(text, ...notes.map((note) => make("span", {class: "note"}, ` (${note})`)));
     this.tellSelection();
+  }
+
+  // One click to what most readers look for: where the agent loses most, or gains most, against the other.
+  tellExtremes() {
+    const {a, b} = this, chosen = this.address.get("only");
+    if (!a || !b) { this.extremes.replaceChildren(); return; }
+    const gains = this.data.token.map((_, i) => difference(a, b, i));
+    const button = (only, sort, text, count) => make("button", {type: "button", "aria-pressed": String(chosen === only), disabled: !count, onclick: () => this.showExtremes(chosen === only ? "" : only, chosen === only ? "" : sort)}, `${text} (${count})`);
+    this.extremes.replaceChildren(
+      button("losses", "diff", "greatest losses", gains.filter((gain) => gain !== null && gain < 0).length),
+      button("gains", "-diff", "greatest gains", gains.filter((gain) => gain > 0).length));
+  }
+
+  showExtremes(only, sort) {
+    this.address.set({only, sort, scene: "", t: ""}, true);
+    this.follow();
   }
 
   tellSelection() {
@@ -222,7 +241,7 @@ class App {
     if (this.openToken !== token) return;
     const given = this.address.get("t");
     const options = {
-      time: given === "" ? undefined : 10 * Number(given),
+      time: given !== "" ? 10 * Number(given) : this.drives ? undefined : decisiveStep(data.plans, this.a, this.b),
       hidden: this.address.list("off"),
       onTime: (at) => this.address.set({t: (at / 10).toFixed(1)}),
       onHidden: (hidden) => this.address.set({off: hidden}),
@@ -232,9 +251,16 @@ class App {
     else this.panel = new ScenePanel(root, data, options);
     const missing = (data.missing || []).map(([label, reason]) => make("li", {}, make("b", {}, label), `: ${reason}`));
     const scoresAlone = this.shown.filter((column) => !column.plans).map((column) => make("li", {}, make("b", {}, column.label), ": the result holds its scores alone, without plans"));
-    this.detail.replaceChildren(this.sceneHead(token, i), ...(missing.length || scoresAlone.length ? [make("ul", {class: "missing"}, missing, scoresAlone)] : []), root);
+    this.detail.replaceChildren(this.sceneHead(token, i), ...(missing.length || scoresAlone.length ? [make("ul", {class: "missing"}, missing, scoresAlone)] : []), ...this.why(data), root);
     this.detail.scrollTop = 0;
+    mark(`scene:${token}`);
     if (!this.source.exported) this.prefetch(keys);
+  }
+
+  // Why the two agents compared differ in this scene.
+  why(data) {
+    const words = this.drives ? null : differenceInWords(data.plans, this.a, this.b, (step) => this.panel?.player.jump(step));
+    return words ? [words] : [];
   }
 
   sceneHead(token, i) {
@@ -262,7 +288,7 @@ class App {
 
   prefetch(keys) {
     clearTimeout(this.soon);
-    this.soon = setTimeout(() => { const next = this.table.neighbour(1); if (next !== undefined) this.source.scene(this.data.token[next], keys).catch(() => null); }, 300);
+    this.soon = setTimeout(() => { const next = this.table.neighbour(1); if (next !== undefined) this.source.scene(this.data.token[next], keys).catch(() => null); }, 100);
   }
 
   async sensors() {

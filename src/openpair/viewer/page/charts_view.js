@@ -1,7 +1,8 @@
 import {make, percent} from "../../visualization/page/dom.js";
-import {mean} from "./rows.js";
+import {difference, mean} from "./rows.js";
 
 const BINS = 20;
+const SMOOTH = ["1", "5", "20"];
 const DASHES = [[], [7, 4], [2, 3], [9, 3, 2, 3], [5, 3, 1, 3], [1, 4]];
 
 // Scores: distributions and means over the scenes that the filters leave. Learning: curves of runs over one another,
@@ -50,35 +51,75 @@ export class ChartsView {
       return grid.map((limit) => { while (at < known.length && 100 * known[at] <= limit) at++; return known.length ? (100 * at) / known.length : null; });
     });
     this.chart("Share of scenes at or below a score", "score", "share of scenes (%)", grid, shown.map((column, k) => ({label: column.label, values: below[k]})), {x: [0, 100], y: [0, 100]});
+    this.differences();
+  }
+
+  // Gains and losses between the two agents compared, from the greatest loss to the greatest gain.
+  differences() {
+    const {rows, a, b} = this.app;
+    const gains = a && b ? rows.map((i) => difference(a, b, i)).filter((gain) => gain !== null).sort((x, y) => x - y) : [];
+    if (gains.length < 2) return;
+    const share = gains.map((_, k) => (100 * k) / (gains.length - 1));
+    this.chart(`${a.label} against ${b.label}: differences, sorted`, "share of scenes (%)", "difference", share, [{label: `${a.label} − ${b.label}`, values: gains.map((gain) => 100 * gain)}], {x: [0, 100]});
   }
 
   async learning() {
-    const box = make("p", {class: "wait"}, "Loading …");
+    const turn = (this.turn = (this.turn ?? 0) + 1), box = make("p", {class: "wait"}, "Loading …");
     this.element.append(make("h2", {}, "Learning"), box);
     let charts;
     try { charts = await this.app.source.charts(); } catch (error) { box.textContent = error.message; return; }
-    if (this.tab !== "learning") return;
+    if (this.tab !== "learning" || turn !== this.turn) return; // drawn anew meanwhile
     box.remove();
     if (!charts.curves.length && !charts.calibration.length) { this.element.append(make("p", {class: "wait"}, "No training runs belong to these results.")); return; }
-    const figures = [...new Set(charts.curves.flatMap((curve) => Object.keys(curve.figures)))].sort((x, y) => Number(y.startsWith("val_")) - Number(x.startsWith("val_")) || x.localeCompare(y));
-    const chosen = figures.includes(this.app.address.get("figure")) ? this.app.address.get("figure") : figures.find((name) => name === "val_best_of_tree") ?? figures[0];
-    if (figures.length) {
-      const choose = make("select", {"aria-label": "Figure", onchange: () => { this.app.address.set({figure: choose.value}); this.draw(); }}, figures.map((name) => make("option", {value: name}, name)));
-      choose.value = chosen;
-      this.element.append(make("label", {class: "field"}, make("span", {}, "figure (val_: on the validation scenes)"), choose));
-      const runs = charts.curves.filter((curve) => chosen in curve.figures);
-      const steps = [...new Set(runs.flatMap((curve) => curve.figures[chosen].map(([step]) => step)))].sort((x, y) => x - y);
-      this.chart(`${chosen} while learning`, "step", chosen, steps, runs.map((curve) => { const known = new Map(curve.figures[chosen]); return {label: curve.label, values: steps.map((step) => known.get(step) ?? null)}; }), {});
-    }
-    if (charts.calibration.length) {
-      this.element.append(make("h2", {}, "Reward models"), make("p", {class: "lead"}, "On candidates of the validation scenes. A model is calibrated where the truth equals the prediction: on the diagonal. Regret: what choosing by prediction costs against choosing by truth."));
-      const heads = ["score", ...new Set(charts.calibration.flatMap((one) => Object.keys(one.sub_scores)))];
-      const rows = charts.calibration.map((one) => make("tr", {}, make("th", {scope: "row"}, one.label), make("td", {}, percent(one.regret)), make("td", {}, one.rank_correlation === null ? "–" : one.rank_correlation.toFixed(2)), heads.map((head) => { const about = head === "score" ? one.score : one.sub_scores[head]; return make("td", {}, about?.calibration_error === undefined || about.calibration_error === null ? "–" : percent(about.calibration_error)); })));
-      this.element.append(make("div", {class: "matrix-box"}, make("table", {class: "matrix means"}, make("thead", {}, make("tr", {}, ["model", "regret", "rank correlation", ...heads.map((head) => `error of ${head}`)].map((text) => make("th", {}, text)))), make("tbody", {}, rows))));
-      const centers = charts.calibration[0].score.table.map((bin) => 50 * (bin.low + bin.high));
-      const series = charts.calibration.map((one) => ({label: one.label, values: one.score.table.map((bin) => (bin.observed === null ? null : 100 * bin.observed))}));
-      this.chart("Predicted against true score", "predicted score", "mean true score", centers, [{label: "calibrated", values: centers, thin: true}, ...series], {x: [0, 100], y: [0, 100]});
-    }
+    this.curves(charts.curves);
+    this.calibration(charts.calibration);
+  }
+
+  // One of several: a labelled choice whose value stands in the address.
+  choice(text, name, values, chosen, words = (value) => value) {
+    const select = make("select", {"aria-label": text, onchange: () => { this.app.address.set({[name]: select.value}); this.draw(); }}, values.map((value) => make("option", {value}, words(value))));
+    select.value = chosen;
+    return make("label", {class: "field"}, make("span", {}, text), select);
+  }
+
+  chosen(name, values, fallback) {
+    const asked = this.app.address.get(name);
+    return values.includes(asked) ? asked : fallback;
+  }
+
+  // Curves of one figure, of all runs over one another.
+  curves(all) {
+    if (!all.length) return;
+    const branches = ["", ...new Set(all.map((curve) => curve.branch))];
+    const branch = this.chosen("branch", branches, "");
+    const curves = all.filter((curve) => !branch || curve.branch === branch);
+    const figures = [...new Set(curves.flatMap((curve) => Object.keys(curve.figures)))].sort((x, y) => Number(y.startsWith("val_")) - Number(x.startsWith("val_")) || x.localeCompare(y));
+    const figure = this.chosen("figure", figures, figures.find((name) => name === "val_best_of_tree") ?? figures[0]);
+    const smooth = this.chosen("smooth", SMOOTH, "1");
+    this.element.append(make("div", {class: "choices"}, this.choice("network", "branch", branches, branch, (name) => name || "all"), this.choice("figure (val_: on the validation scenes)", "figure", figures, figure), this.choice("mean of", "smooth", SMOOTH, smooth, (count) => (count === "1" ? "1 point" : `${count} points`))));
+    const runs = curves.filter((curve) => figure in curve.figures);
+    const steps = [...new Set(runs.flatMap((curve) => curve.figures[figure].map(([step]) => step)))].sort((x, y) => x - y);
+    this.chart(`${figure} while learning`, "step", figure, steps, runs.map((curve) => { const known = new Map(smoothed(curve.figures[figure], Number(smooth))); return {label: curve.label, values: steps.map((step) => known.get(step) ?? null)}; }), {});
+  }
+
+  // How far reward models can be trusted.
+  calibration(models) {
+    if (!models.length) return;
+    this.element.append(make("h2", {}, "Reward models"), make("p", {class: "lead"}, "On candidates of the validation scenes. A model is calibrated where the truth equals the prediction: on the diagonal. Error: mean distance from it. AUC: how often a candidate that passes is rated above one that fails. Regret: what choosing by prediction costs against choosing by truth."));
+    const heads = ["score", ...new Set(models.flatMap((one) => Object.keys(one.sub_scores)))];
+    const report = (one, head) => (head === "score" ? one.score : one.sub_scores[head]);
+    const figure = (value, digits) => (value === undefined || value === null ? "–" : digits ? value.toFixed(digits) : percent(value));
+    const rows = models.map((one) => make("tr", {}, make("th", {scope: "row"}, one.label), make("td", {}, percent(one.regret)), make("td", {}, figure(one.rank_correlation, 2)), heads.map((head) => make("td", {}, `${figure(report(one, head)?.calibration_error)} / ${figure(report(one, head)?.auc, 2)}`))));
+    this.element.append(make("div", {class: "matrix-box"}, make("table", {class: "matrix means"}, make("thead", {}, make("tr", {}, ["model", "regret", "rank correlation", ...heads.map((head) => `${words(head)}: error / AUC`)].map((text) => make("th", {}, text)))), make("tbody", {}, rows))));
+    const head = this.chosen("head", heads, "score");
+    this.element.append(make("div", {class: "choices"}, this.choice("calibration of", "head", heads, head, words)));
+    const there = models.filter((one) => report(one, head));
+    const bins = report(there[0], head).table;
+    const centers = bins.map((bin) => 50 * (bin.low + bin.high));
+    const lines = there.map((one) => ({label: one.label, values: report(one, head).table.map((bin) => (bin.count ? 100 * bin.observed : null))}));
+    this.chart(`${words(head)}: predicted against true`, "predicted (%), in steps of 10", "mean truth (%)", centers, [...lines, {label: "calibrated", values: centers, thin: true}], {x: [0, 100], y: [0, 100]});
+    const shares = there.map((one) => { const {table} = report(one, head), total = table.reduce((sum, bin) => sum + bin.count, 0); return {label: one.label, values: table.map((bin) => (total ? (100 * bin.count) / total : null))}; });
+    this.chart(`${words(head)}: how often what is predicted`, "predicted (%), in steps of 10", "share of candidates (%)", centers, shares, {x: [0, 100], y: [0, 100]});
   }
 
   // A chart of lines over x by uPlot, with its figures as a table for those who do not see it.
@@ -101,6 +142,15 @@ export class ChartsView {
     const few = x.length > 40 ? x.filter((_, i) => i % Math.ceil(x.length / 20) === 0) : x;
     figure.append(make("details", {}, make("summary", {}, "as a table"), make("div", {class: "matrix-box"}, make("table", {class: "matrix"}, make("thead", {}, make("tr", {}, make("th", {}, xLabel), series.map((one) => make("th", {}, one.label)))), make("tbody", {}, few.map((value) => make("tr", {}, make("th", {scope: "row"}, round(value)), series.map((one) => make("td", {}, round(one.values[x.indexOf(value)])))))))))); 
   }
+}
+
+function words(head) {
+  return head.replaceAll("_", " ");
+}
+
+// Points (step, value), each the mean of the last so many.
+function smoothed(points, count) {
+  return points.map(([step], k) => [step, mean(points.slice(Math.max(0, k + 1 - count), k + 1).map(([, value]) => value))]);
 }
 
 function round(value) {

@@ -1,4 +1,4 @@
-import {make, percent} from "../../visualization/page/dom.js";
+import {breakable, make, mark, percent} from "../../visualization/page/dom.js";
 import {difference, lostOf} from "./rows.js";
 
 const ROW_PX = 46, SPARE = 6;
@@ -25,7 +25,7 @@ export class SceneTable {
     const by = order.replace(/^-/, ""), falling = order.startsWith("-");
     this.head.replaceChildren(make("span", {role: "columnheader", class: "pick"}, make("input", {type: "checkbox", "aria-label": "Select all shown", onchange: (event) => this.selectAll(event.target.checked)})), ...heads.map(([key, text, name]) => {
       const state = key && key === by ? (falling ? "descending" : "ascending") : null;
-      const label = key ? make("button", {type: "button", title: `Sort by ${text}`, onclick: () => this.on.sort(key === by && !falling ? `-${key}` : key)}, text, state ? make("span", {"aria-hidden": "true"}, falling ? " ▼" : " ▲") : null) : text;
+      const label = key ? make("button", {type: "button", title: `Sort by ${text}`, onclick: () => this.on.sort(key === by && !falling ? `-${key}` : key)}, breakable(text), state ? make("span", {"aria-hidden": "true"}, falling ? " ▼" : " ▲") : null) : text;
       return make("span", {role: "columnheader", class: name || "scene", "aria-sort": state}, label);
     }));
     this.element.style.setProperty("--agents", columns.length);
@@ -48,6 +48,7 @@ export class SceneTable {
     const shown = [];
     for (let place = first; place < last; place++) shown.push(this.row(place));
     this.space.replaceChildren(...shown);
+    if (shown.length) mark("table");
     if (!this.rows.length) this.space.append(make("p", {class: "none"}, `No ${this.table.kind === "drives" ? "log" : "scene"} passes these filters.`));
   }
 

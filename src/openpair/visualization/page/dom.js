@@ -21,6 +21,11 @@ export function svgGroup(parts, name) {
   return group.firstElementChild;
 }
 
+// A name that a narrow column may break after a dot or a line, rather than anywhere.
+export function breakable(name) {
+  return name.split(/(?<=[._])/).flatMap((part, k) => (k ? [make("wbr"), part] : [part]));
+}
+
 // 0.9346 -> "93.5"; a dash where there is no number.
 export function percent(value) {
   return value === null || value === undefined ? "–" : (100 * value).toFixed(1);
@@ -28,6 +33,12 @@ export function percent(value) {
 
 export function seconds(step) {
   return `${(step / 10).toFixed(1)} s`;
+}
+
+// Notes when something is on the screen for the first time: `openpair bench view` and the browser's own tools read it.
+export function mark(name) {
+  if (performance.getEntriesByName(name).length) return;
+  requestAnimationFrame(() => setTimeout(() => performance.mark(name)));
 }
 
 // Light or dark, as asked for in this browser before.

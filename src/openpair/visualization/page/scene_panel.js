@@ -1,4 +1,4 @@
-import {make, percent, seconds, svgElement, svgGroup} from "./dom.js";
+import {breakable, make, percent, seconds, svgElement, svgGroup} from "./dom.js";
 import {Player, placed} from "./player.js";
 
 const LAST_STEP = 40;
@@ -62,7 +62,7 @@ export class ScenePanel {
       make("th", {scope: "row", title: one.name}, one.short, make("small", {}, one.name)),
       plans.map((plan) => this.cell(plan, plan.findings[row]))));
     return make("div", {class: "matrix-box"}, make("table", {class: plans.length > 2 ? "matrix many" : "matrix"},
-      make("thead", {}, make("tr", {}, make("th", {}, this.data.score_name), plans.map((plan) => make("th", {scope: "col", "data-of": plan.key}, swatch(plan), plan.label)))),
+      make("thead", {}, make("tr", {}, make("th", {}, this.data.score_name), plans.map((plan) => make("th", {scope: "col", "data-of": plan.key}, swatch(plan), breakable(plan.label))))),
       make("tbody", {}, rows)));
   }
 
