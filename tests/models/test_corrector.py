@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 import torch
 from torch import Tensor, nn
 
+from openpair.errors import OpenPairError
 from openpair.nn.trunk_config import VectorTrunkConfig
+from openpair.samplers.base import SamplerContext
 from openpair.samplers.corrector import Corrector
 from openpair.samplers.corrector_config import CorrectorConfig
 from openpair.samplers.flat_config import FlatSamplerConfig
@@ -29,20 +33,25 @@ def features() -> dict[str, Tensor]:
     }
 
 
+def known(corrector: Corrector) -> SamplerContext:
+    """What the corrector knows, with a judgement of its own kind."""
+    return replace(corrector.encode(features()), judgement=lambda plans: plans[:, -1] / 10)
+
+
 @pytest.fixture(scope="module")
 def corrector() -> Corrector:
     torch.manual_seed(0)
-    return Corrector(CorrectorConfig.of_trunk(FlatSamplerConfig.small().trunk)).eval()
+    return Corrector(CorrectorConfig.of_trunk(FlatSamplerConfig.small().trunk, judged=3)).eval()
 
 
 def test_untrained_it_corrects_nothing(corrector: Corrector) -> None:
-    leaves = corrector.mean_leaves(corrector.encode(features()), ROOT)
+    leaves = corrector.mean_leaves(known(corrector), ROOT)
     assert leaves.shape == (2, 1, 8, 3)
     torch.testing.assert_close(leaves[:, 0], ROOT, atol=0.02, rtol=0.0)
 
 
 def test_draws_depend_on_the_generator_alone_and_gradient_reaches_the_encoder(corrector: Corrector) -> None:
-    context = corrector.encode(features())
+    context = known(corrector)
     draws = [
         corrector.expand(context, ROOT, num_samples=3, sigma=0.5, generator=torch.Generator().manual_seed(1))
         for _ in range(2)
@@ -60,12 +69,12 @@ def test_draws_depend_on_the_generator_alone_and_gradient_reaches_the_encoder(co
 
 def test_a_share_of_the_correction_is_a_share_of_the_action() -> None:
     torch.manual_seed(0)
-    corrector = Corrector(CorrectorConfig.of_trunk(FlatSamplerConfig.small().trunk)).eval()
+    corrector = Corrector(CorrectorConfig.of_trunk(FlatSamplerConfig.small().trunk, judged=3)).eval()
     last = corrector.action_head[-1]
     assert isinstance(last, nn.Linear)
     with torch.no_grad():
         last.bias.copy_(torch.tensor([-1.0, 0.5, 1.0, 0.0]))
-    context = corrector.encode(features())
+    context = known(corrector)
     action = corrector.expand(context, ROOT).mean[:, 0]
     half = corrector.mean_leaves(context, ROOT, strength=0.5)[:, 0]
     torch.testing.assert_close(half, moved(ROOT, 0.5 * action, corrector.config.unit)[:, 0])
@@ -74,6 +83,11 @@ def test_a_share_of_the_correction_is_a_share_of_the_action() -> None:
 
 
 def test_its_decoder_matches_its_encoder() -> None:
-    config = CorrectorConfig.of_trunk(VectorTrunkConfig())
+    config = CorrectorConfig.of_trunk(VectorTrunkConfig(), judged=3)
     assert (config.heads, config.d_ffn) == (VectorTrunkConfig().heads, VectorTrunkConfig().d_ffn)
     assert config.kind == "corrector"
+
+
+def test_it_asks_for_a_judgement(corrector: Corrector) -> None:
+    with pytest.raises(OpenPairError, match="what a reward model thinks"):
+        corrector.mean_leaves(corrector.encode(features()), ROOT)

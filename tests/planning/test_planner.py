@@ -17,9 +17,11 @@ from openpair.errors import OpenPairError
 from openpair.features.config import FeatureConfig
 from openpair.planning.changes import PlannerChanges
 from openpair.planning.config import MODES, PlannerConfig
+from openpair.planning.judgement import JUDGED_NUMBERS
 from openpair.planning.networks import TrainedNetworks
 from openpair.planning.planner import Choice, Planner, PlanningBatch, blended, choose
 from openpair.rewards.base import RewardContext, RewardModel
+from openpair.rewards.pose_aware import PoseAwareRewardModel
 from openpair.rewards.pose_aware_config import PoseAwareConfig
 from openpair.samplers.base import Sampler, SamplerContext
 from openpair.samplers.kinematic_config import KinematicTreeConfig
@@ -221,7 +223,9 @@ def test_no_network_carries_a_setting_of_the_planner_and_old_files_stay_readable
 
 
 def test_the_corrector_has_the_last_word():
-    """Whatever was chosen, also of a planner without candidates, the plan is the corrector's only leaf around it."""
+    """Whatever was chosen, the plan is the corrector's only leaf around it, and it knows what the model thinks."""
+    model = PoseAwareRewardModel(PoseAwareConfig.small()).eval()
+    judged: list[Tensor] = []
 
     class Slower(Sampler):
         kind = "slower"
@@ -233,17 +237,27 @@ def test_the_corrector_has_the_last_word():
             pytest.fail("its leaves are asked for")
 
         def mean_leaves(self, context: SamplerContext, root: Tensor, *, strength: float = 1.0) -> Tensor:
+            assert context.judgement is not None
+            judged.append(context.judgement(root))
             return ((1.0 - 0.5 * strength) * root)[:, None]
 
-    networks = TrainedNetworks(FeatureConfig(), None, None, GivenScores([0.8, 0.7]), Slower())
-    batch = PlanningBatch({"status_feature": torch.zeros(1, 8)}, straight(4.0)[None])
-    for share, speed in ((0.5, 3.0), (1.0, 2.0)):
-        config = PlannerConfig(root="human", candidates="none", correction=share)
-        choice = Planner(networks, config).choose(batch)
-        torch.testing.assert_close(choice.plan[0], straight(speed))
-        torch.testing.assert_close(choice.candidates[0, -1], straight(4.0))
-    with pytest.raises(OpenPairError, match="corrector"):
-        Planner(replace(networks, corrector=None), config)
+    networks = TrainedNetworks(FeatureConfig(), None, None, model, Slower())
+    seen = {
+        "camera_feature": torch.rand(1, 3, 64, 256),
+        "lidar_feature": torch.rand(1, 1, 128, 128),
+        "status_feature": torch.zeros(1, 8),
+    }
+    for share in (0.5, 1.0):
+        config = PlannerConfig(root="human", candidates="wide", temperature=0.05)
+        batch = PlanningBatch(seen, straight(4.0)[None])
+        chosen = Planner(networks, config).choose(batch)
+        corrected = Planner(networks, replace(config, correction=share)).choose(batch)
+        torch.testing.assert_close(corrected.plan, (1.0 - 0.5 * share) * chosen.plan)
+        assert torch.equal(corrected.candidates, chosen.candidates)
+    assert judged[0].shape == (1, JUDGED_NUMBERS) and torch.equal(judged[0], judged[1])
+    for lacks, what in (("corrector", "a corrector"), ("reward_model", "a reward model")):
+        with pytest.raises(OpenPairError, match=what):
+            Planner(replace(networks, **{lacks: None}), replace(config, candidates="none", correction=1.0))
     with pytest.raises(OpenPairError, match="correction is 2"):
         PlannerConfig(correction=2.0)
     with pytest.raises(OpenPairError, match="nothing corrects"):

@@ -23,9 +23,10 @@ from openpair.nn.registered import RegisteredNetwork
 from openpair.nn.registered_config import RegisteredConfig
 from openpair.nn.trunk import PerceptionTrunk
 from openpair.planning.config import WIDE, PlannerConfig
+from openpair.planning.judgement import JUDGED_NUMBERS, judgement_of
 from openpair.planning.network_files import CORRECTOR_FILE, POLICY_FILE, REWARD_MODEL_FILE, SAMPLER_FILE
 from openpair.planning.networks import features_note, load_policy, load_reward_model, load_sampler
-from openpair.planning.planner import choose
+from openpair.planning.planner import choose, choose_in
 from openpair.policies.base import ImitationPolicy
 from openpair.rewards.base import RewardModel
 from openpair.rewards.config import RewardNetworkConfig
@@ -35,7 +36,7 @@ from openpair.samplers.perturbations import as_many, control_candidates, noisy_r
 from openpair.training.batch import SceneBatch
 from openpair.training.branch import BatchSplit, Branch
 from openpair.training.candidate_pool import CandidatePool, Proposer, build_pool
-from openpair.training.correction import Chooser, CorrectionBranch
+from openpair.training.correction import CorrectionBranch, Judge, SeenByJudge
 from openpair.training.data import EarlierScenes, StoreLocation, TrainingData
 from openpair.training.division import split_for
 from openpair.training.figure_log import FigureLog, LogKind, open_log
@@ -186,20 +187,26 @@ def start_correction(plan: RunPlan, device: str, listener: Listener) -> BranchRu
         split=plan.split("correction"),
         earlier=_earlier(plan.config, train),
     )
-    branch.chooser = chooser_of(model.eval(), settings.temperature)
+    branch.judge = judge_of(model.eval(), settings.temperature)
     identity = fingerprint(plan, train, [settings, _file_hash(plan.folder / REWARD_MODEL_FILE)])
     folder = plan.folder / branch.name
     return BranchRun(branch, folder, plan.config.loop, identity, listener, plan.log_of(folder))
 
 
-def chooser_of(model: RewardModel, temperature: float) -> Chooser:
-    """What a reward model makes of a root and its wide neighbours."""
+def judge_of(model: RewardModel, temperature: float) -> Judge:
+    """A reward model that chooses among wide neighbours of roots, at this temperature."""
     config = PlannerConfig(candidates="wide", temperature=temperature)
 
-    def chosen(features: Mapping[str, Tensor], root: Tensor) -> Tensor:
-        return choose(features, root, lambda _, around: control_candidates(around, WIDE), model, config).plan
+    @torch.no_grad()
+    def see(features: Mapping[str, Tensor]) -> SeenByJudge:
+        context = model.encode(features)
 
-    return chosen
+        def chosen(root: Tensor) -> Tensor:
+            return choose_in(context, root, control_candidates(root, WIDE), model, config).plan
+
+        return SeenByJudge(chosen, judgement_of(model, context))
+
+    return see
 
 
 def start_sequential(scheme: str, plan: RunPlan, device: str, listener: Listener) -> BranchRun:
@@ -255,7 +262,7 @@ def corrector_config(config: ExperimentConfig) -> CorrectorConfig:
             where="correction",
             fix="Take a preset with the pose-aware reward model",
         )
-    return CorrectorConfig.of_trunk(trunk)
+    return CorrectorConfig.of_trunk(trunk, judged=JUDGED_NUMBERS)
 
 
 def _earlier(config: ExperimentConfig, data: TrainingData) -> EarlierScenes | None:

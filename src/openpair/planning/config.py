@@ -140,13 +140,11 @@ MODES: dict[str, PlannerConfig] = {
     "il_rwm": PlannerConfig(candidates="mild"),
     "il_rwm_wide": PlannerConfig(candidates="wide"),
     "il_rwm_untrained_tree": PlannerConfig(candidates="untrained_tree"),
-    "il_corrected": PlannerConfig(candidates="none", correction=1.0),
     "pair": PlannerConfig(),
     "pair_corrected": PlannerConfig(candidates="wide", correction=1.0),
     "il_rwm_search": PlannerConfig(candidates="mild", search=SearchConfig()),
     "pair_search": PlannerConfig(search=SearchConfig()),
     "human_pair": PlannerConfig(root="human"),
-    "human_corrected": PlannerConfig(root="human", candidates="none", correction=1.0),
     "pair_best_of_6": PlannerConfig(best_of=BEST_OF),
 }
 """Planners of a complete run folder, by name."""
@@ -157,13 +155,11 @@ ABOUT: dict[str, str] = {
     "il_rwm": "15 mild neighbours of its plan, chosen from by the reward model (fair control)",
     "il_rwm_wide": "the same with neighbours 1.8 times as far (the other fair control)",
     "il_rwm_untrained_tree": "the same with leaves of the tree before training",
-    "il_corrected": "its plan, corrected by the corrector, without a reward model",
     "pair": "15 leaves of the tree around its plan, chosen from by the reward model",
     "pair_corrected": "15 wide neighbours of its plan, chosen from by the reward model, then corrected",
     "il_rwm_search": "il_rwm, then a search around the favourites",
     "pair_search": "pair, then the same search around the favourites",
     "human_pair": "15 leaves around the human's plan, chosen from by the reward model",
-    "human_corrected": "the human's plan, corrected by the corrector",
     "pair_best_of_6": "best of 6 by the true score: not a plan a car could make",
 }
 """One line about each mode, for tables."""

@@ -16,6 +16,7 @@ from torch import Tensor
 from openpair.datatypes.columns import PoseIndex
 from openpair.errors import OpenPairError
 from openpair.planning.config import MODES, WIDE, PlannerConfig
+from openpair.planning.judgement import judgement_of
 from openpair.planning.networks import TrainedNetworks
 from openpair.planning.noise import drawn_for
 from openpair.planning.search import search
@@ -129,8 +130,20 @@ def choose(
 ) -> Choice:
     """Grow candidates around roots (B, 8, 3), which stay among them, and choose by search, bonuses and temperature of
     ``config``; its source of candidates is ``grow``. ``previous`` as for :meth:`Planner.choose`."""
-    context = reward_model.encode(features)
-    candidates, predicted = _scored(grow(features, root), root, reward_model, context, config)
+    return choose_in(reward_model.encode(features), root, grow(features, root), reward_model, config, previous)
+
+
+@torch.no_grad()
+def choose_in(
+    context: RewardContext,
+    root: Tensor,
+    grown: Tensor,
+    reward_model: RewardModel,
+    config: PlannerConfig,
+    previous: Tensor | None = None,
+) -> Choice:
+    """:func:`choose` among grown candidates (B, K, 8, 3), for scenes that the reward model has seen already."""
+    candidates, predicted = _scored(grown, root, reward_model, context, config)
     return _decided(candidates, predicted, reward_model, context, config, previous)
 
 
@@ -281,8 +294,12 @@ class Planner:
         """Plans (B, 8, 3) that are chosen -> plans that are driven."""
         corrector = self.networks.corrector
         assert isinstance(corrector, Sampler)
+        model = self.networks.reward_model
+        assert isinstance(model, RewardModel)
         context = batch.once(corrector, lambda: corrector.encode(batch.features, perceive=False))
-        return corrector.mean_leaves(context, plan, strength=self.config.correction)[:, 0]
+        judgement = judgement_of(model, batch.once(model, lambda: model.encode(batch.features)))
+        knowing = replace(context, judgement=judgement)
+        return corrector.mean_leaves(knowing, plan, strength=self.config.correction)[:, 0]
 
     def _mean_around(self, batch: PlanningBatch, root: Tensor) -> Tensor:
         return mean_plan(torch.cat((self._leaves(batch, root), root[:, None]), dim=1))
@@ -300,7 +317,7 @@ def missing_networks(networks: TrainedNetworks, config: PlannerConfig, *, needs_
     needed: dict[str, Any] = {
         "a policy": needs_policy and config.root == "policy" and networks.policy is None,
         "a sampler": (config.reroots or config.candidates in ("tree", "untrained_tree")) and networks.sampler is None,
-        "a reward model": config.candidates != "none" and networks.reward_model is None,
+        "a reward model": (config.candidates != "none" or bool(config.correction)) and networks.reward_model is None,
         "a corrector": bool(config.correction) and networks.corrector is None,
     }
     return [what for what, lacks in needed.items() if lacks]

@@ -21,7 +21,6 @@ LABELS = {
     "human": "human",
     "il": "IL",
     "tree_mean": "mean of the tree, no reward model",
-    "il_corrected": "IL, corrected by reinforcement, no reward model",
     "sequential": "IL → RL, sequential",
     "sequential_regularised": "IL → RL, sequential, regularised",
     "iterative": "IL ⇄ RL, iterative",

@@ -273,7 +273,6 @@ def branch_seconds(run: Path, seed: int, job: str) -> float:
 MODE_OF_AGENT = {
     "il": "il",
     "tree_mean": "tree_mean",
-    "il_corrected": "il_corrected",
     "il_rwm_mild": "il_rwm",
     "il_rwm_wide": "il_rwm_wide",
     "pair": "pair",
@@ -302,8 +301,6 @@ def agents_of_seed(reproduction: Reproduction, seed: int, choices: Choices) -> l
             continue
         policy = load_policy(path)
         for agent, mode in MODE_OF_AGENT.items():
-            if agent == "il_corrected" and corrector is None:
-                continue
             if base == BASE or agent not in ("il_rwm_untrained_tree", "tree_mean"):
                 add(f"{base}.{agent}", mode, policy)
     for scheme in SEQUENTIAL_SCHEMES:

@@ -18,7 +18,7 @@ from __future__ import annotations
 
 import math
 from abc import ABC, abstractmethod
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import ClassVar
 
@@ -31,6 +31,9 @@ from openpair.nn.ground import Ground
 from openpair.nn.registered import RegisteredNetwork
 from openpair.samplers.config import SamplerConfig
 
+Judgement = Callable[[Tensor], Tensor]
+"""Plans (B, 8, 3) of B scenes -> numbers (B, J) that say what a reward model thinks of them."""
+
 
 @dataclass(frozen=True)
 class SamplerContext:
@@ -42,6 +45,7 @@ class SamplerContext:
         perception: outputs of the auxiliary perception heads by name, empty where the sampler has none.
         ground: what the sampler sees of the ground at its poses, where it looks there.
         tokens_there: (B, K) bool, False for tokens that are padding; None where none is.
+        judgement: what a reward model thinks of plans, for samplers that ask one.
     """
 
     tokens: Tensor
@@ -49,6 +53,7 @@ class SamplerContext:
     perception: dict[str, Tensor] = field(default_factory=dict)
     ground: Ground | None = None
     tokens_there: Tensor | None = None
+    judgement: Judgement | None = None
 
 
 class Sampler(RegisteredNetwork, ABC):

@@ -1,7 +1,8 @@
 """A sampler with a single leaf, which starts as the root itself: it learns how to correct a plan.
 
-Its actions are the four smooth changes that a plan is moved by elsewhere too
-(:func:`openpair.samplers.perturbations.shift`), so that what it tries can be driven.
+It sees the scene along the root, and what a reward model thinks of the root and of its neighbours. Its actions are the
+four smooth changes that plans are moved by elsewhere too (:func:`openpair.samplers.perturbations.shift`), so that what
+it tries can be driven.
 """
 
 from __future__ import annotations
@@ -13,6 +14,7 @@ from torch import Tensor, nn
 
 from openpair.datatypes.columns import NUM_POSES
 from openpair.datatypes.tree import TrajectoryTree, flat_layout
+from openpair.errors import OpenPairError
 from openpair.nn.sibling_decoder import SiblingDecoder
 from openpair.nn.trunk import STATUS_SIZE
 from openpair.samplers.base import SamplerContext
@@ -42,10 +44,9 @@ class Corrector(TrunkSampler):
         d = own.trunk.d_model
         seen = NUM_POSES * own.trunk.ground_channels
         self.root_encoder = nn.Sequential(nn.Linear(PLAN_NUMBERS + seen + STATUS_SIZE, d), nn.ReLU(), nn.Linear(d, d))
+        self.judgement_encoder = nn.Sequential(nn.Linear(own.judged, own.hidden), nn.ReLU(), nn.Linear(own.hidden, d))
         self.decoder = SiblingDecoder(d, own.heads, own.d_ffn, own.layers, 0.0)
-        self.action_head = nn.Sequential(
-            nn.Linear(d, own.head_hidden), nn.ReLU(), nn.Linear(own.head_hidden, NUM_CHANGES)
-        )
+        self.action_head = nn.Sequential(nn.Linear(d, own.hidden), nn.ReLU(), nn.Linear(own.hidden, NUM_CHANGES))
         last = self.action_head[-1]
         assert isinstance(last, nn.Linear)
         nn.init.normal_(last.weight, std=START_SPREAD)
@@ -82,11 +83,14 @@ class Corrector(TrunkSampler):
 
     def _mean(self, context: SamplerContext, root: Tensor) -> Tensor:
         """Roots (B, 8, 3) -> mean actions (B, 1, 4)."""
+        if context.judgement is None:
+            raise OpenPairError("a corrector reads what a reward model thinks of plans", where="corrector")
         assert context.ground is not None
         heading = root[..., 2]
         numbers = torch.stack((root[..., 0] / 30, root[..., 1] / 10, heading.cos(), heading.sin()), dim=-1)
         seen = context.ground.look_along(root[:, None]).flatten(1)
         state = self.root_encoder(torch.cat((numbers.flatten(1), seen, context.status.float()), dim=-1))
+        state = state + self.judgement_encoder(context.judgement(root))
         known = self.decoder.project_context(context.tokens, context.tokens_there)
         mean: Tensor = self.action_head(self.decoder(state[:, None, None], known)[:, 0])
         return mean

@@ -16,20 +16,23 @@ class CorrectorConfig(SamplerConfig):
 
     Attributes:
         trunk: the corrector's own encoder and decoder; its perception heads are the auxiliary ones.
+        judged: how many numbers say what the reward model thinks of a plan
+            (:data:`openpair.planning.judgement.JUDGED_NUMBERS`).
         unit: the changes that an action of 1 makes.
         layers, heads, d_ffn: decoder of the only query.
-        head_hidden: hidden size of the action head.
+        hidden: hidden size of the action head and of the judgement's encoder.
         aux_perception: train the trunk's perception heads along.
     """
 
     codes: ClassVar[tuple[str, ...]] = ("corrected",)
 
     trunk: SceneTrunkConfig = field(default_factory=TrunkConfig)
+    judged: int = 160
     unit: PerturbationConfig = field(default_factory=lambda: PerturbationConfig(1.2, 0.5, 0.25))
     layers: int = 2
     heads: int = 8
     d_ffn: int = 1024
-    head_hidden: int = 128
+    hidden: int = 128
     aux_perception: bool = True
 
     @staticmethod
@@ -38,6 +41,6 @@ class CorrectorConfig(SamplerConfig):
         return CorrectorConfig()
 
     @staticmethod
-    def of_trunk(trunk: SceneTrunkConfig) -> CorrectorConfig:
+    def of_trunk(trunk: SceneTrunkConfig, *, judged: int) -> CorrectorConfig:
         """With an encoder of this size, and a decoder to match."""
-        return CorrectorConfig(trunk, heads=trunk.heads, d_ffn=trunk.d_ffn)
+        return CorrectorConfig(trunk, judged, heads=trunk.heads, d_ffn=trunk.d_ffn)

@@ -140,8 +140,8 @@ class CorrectionConfig(ReinforcementConfig):
     advantage: str = "per_code_scene"
     sigma_start: float = 0.5
     sigma_end: float = 0.3
-    kl_weight: float = 0.02
-    kl_target: float = 2.0
+    kl_weight: float = 0.03
+    kl_target: float = 0.3
     kl_gain: float = 0.05
     optimiser: OptimiserConfig = field(default_factory=lambda: OptimiserConfig(learning_rate=1e-4))
     temperature: float = 0.05

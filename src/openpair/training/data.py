@@ -6,7 +6,7 @@ import hashlib
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
-from functools import lru_cache, partial
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -70,11 +70,6 @@ class EarlierScenes:
         return _as_batch(tokens, self.features, self._rows[indices]), self.known[indices]
 
 
-MAX_KEPT_SCENES = 8192
-"""Of so few scenes all stay in memory once they are scored, about 0.4 MB each: preparing one costs more than scoring
-sixty plans."""
-
-
 @dataclass(frozen=True)
 class TrainingData:
     """Scenes of one split, ready to train on: a :class:`~openpair.training.batch.SceneSource` with exact rewards.
@@ -102,9 +97,7 @@ class TrainingData:
 
     def reward(self, *, threads: int = 1) -> ExactReward:
         """Exact scores of candidates of these scenes, so many scenes at the same time."""
-        if len(self.tokens) > MAX_KEPT_SCENES:
-            return ExactReward(self.prepared.load, threads=threads)
-        return ExactReward(lru_cache(maxsize=None)(self.prepared.load), threads=threads)
+        return ExactReward(self.prepared.load, threads=threads)
 
     def failures(self) -> dict[str, str]:
         """Scenes that are left out, with the reason."""

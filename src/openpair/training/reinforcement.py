@@ -210,7 +210,11 @@ class ReinforcementBranch(Branch):
 
     def _encode(self, batch: SceneBatch) -> SamplerContext:
         with autocast(self._device, self.config.precision):
-            return self.network.encode(batch.features)
+            return self._look(batch)
+
+    def _look(self, batch: SceneBatch) -> SamplerContext:
+        """What the sampler knows of scenes before it sees the root."""
+        return self.network.encode(batch.features)
 
     def _roots(self, batch: SceneBatch, generator: torch.Generator) -> Tensor:
         """(B, 8, 3) reference plans: the human's, most of them moved."""
@@ -261,8 +265,7 @@ class ReinforcementBranch(Branch):
         def scores(indices: NDArray[np.int64]) -> Tensor:
             batch = scenes.batch(indices).to(self._device)
             root = self._roots(batch, generator)
-            context = self.network.encode(batch.features)
-            leaves = self.network.mean_leaves(context, root, strength=config.strength)
+            leaves = self.network.mean_leaves(self._look(batch), root, strength=config.strength)
             return reward.score(batch.tokens, torch.cat([leaves, root[:, None]], dim=1)).score.cpu()
 
         def skip(indices: NDArray[np.int64]) -> None:
