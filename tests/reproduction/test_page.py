@@ -18,11 +18,12 @@ from openpair.reproduction.choices import manner_name, root_name
 from openpair.reproduction.page import write_results
 from openpair.reproduction.provenance import read_record, record_seed
 from openpair.reproduction.scoring import V1, scores_path, seed_folder
+from openpair.reproduction.settings import TreeUse
 
 VALIDATION = {
     "agents": {"transfuser.il": {"score": 61.5, "drift_m": 0.0}, "transfuser.pair": {"score": 70.0, "drift_m": 0.8}},
     "manners": {manner_name("transfuser.il_rwm_wide", 0.02, 0.04): {"score": 71.5}},
-    "roots": {root_name(0.25, 0.1, 0.03): {"score": 93.5}},
+    "roots": {root_name(TreeUse(0.25), 0.1, 0.03): {"score": 93.5}},
     "ablation_tree": {"no tree, offsets": {"oracle": 90.0}, "tree": {"oracle": 95.0}},
 }
 CURVES = {
@@ -116,9 +117,9 @@ def test_what_was_chosen_among_is_shown_in_its_place(whole_run: Path, tmp_path: 
     (row,) = [row for row in manners if any("71.5" in cell for cell in row)]
     assert row[:2] == ["IL + reward model, wide neighbours", "2"]
     assert "71.5" in row[manners[0].index("bonus 4")]
-    roots = next(rows for rows in tables if rows[0][:2] == ["strength", "temperature"])
+    roots = next(rows for rows in tables if rows[0][:2] == ["use", "temperature"])
     (row,) = [row for row in roots if any("93.5" in cell for cell in row)]
-    assert row[:2] == ["0.25", "3"] and "93.5" in row[roots[0].index("bonus 10")]
+    assert row[:2] == ["strength 0.25", "3"] and "93.5" in row[roots[0].index("bonus 10")]
 
 
 def test_the_page_names_what_it_was_made_with(whole_run: Path, tmp_path: Path) -> None:

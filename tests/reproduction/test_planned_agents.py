@@ -28,7 +28,7 @@ from openpair.reproduction.choices import (
     use_name,
 )
 from openpair.reproduction.planning import PlannedAgent, planned
-from openpair.reproduction.settings import STRENGTHS, TreeUse
+from openpair.reproduction.settings import CORRECTED_USES, STRENGTHS, TREE_USES, TreeUse
 from openpair.rewards.base import RewardContext, RewardModel
 
 TOKENS = ("late", "early", "alone", "earliest")
@@ -162,7 +162,11 @@ def test_control_and_strength_are_chosen_as_plans_are_made_and_roots_at_that_str
             {use_name(TreeUse(0.75, "none", 2), TREE_MEAN): 80.0, use_name(TreeUse(1.0, "none", 1), TREE_MEAN): 79.0}
         ),
         "roots": figures(
-            {root_name(0.25, 0.1, 0.03): 93.0, root_name(0.25, 0.2, 0.0): 92.0, root_name(0.5, 0, 0): 99.0}
+            {
+                root_name(TreeUse(0.25), 0.1, 0.03): 93.0,
+                root_name(TreeUse(0.25), 0.2, 0.0): 92.0,
+                root_name(TreeUse(0.5), 0, 0): 99.0,
+            }
         ),
     }
     (tmp_path / "validation.json").write_text(json.dumps(tables))
@@ -179,6 +183,30 @@ def test_control_and_strength_are_chosen_as_plans_are_made_and_roots_at_that_str
         mean_strength=0.75,
         mean_reroots=2,
     )
+
+
+def test_a_corrector_that_wins_on_validation_corrects_around_humans_too(tmp_path: Path) -> None:
+    corrected = TreeUse(1.0, "wide", correction=0.5)
+    tables = {
+        "agents": {},
+        "manners": figures(
+            {
+                manner_name(f"{BASE}.il_rwm_wide", 0.02, None): 88.0,
+                manner_name(use_name(TreeUse(0.5)), 0.02, None): 87.0,
+                manner_name(use_name(corrected), 0.02, None): 89.0,
+            }
+        ),
+        "roots": figures({root_name(TreeUse(1.0), 0.0, 0.0): 99.0, root_name(corrected, 0.1, 0.03): 93.0}),
+    }
+    (tmp_path / "validation.json").write_text(json.dumps(tables))
+    chosen = choose_all([tmp_path], (*TREE_USES, *CORRECTED_USES))
+    assert (chosen.candidates, chosen.correction, chosen.reroots) == ("wide", 0.5, 0)
+    assert (chosen.human_root_bonus, chosen.human_temperature) == (0.1, 0.03)
+    planner = chosen.planner(1.0)
+    assert planner.config("pair").correction == planner.config("human_pair").correction == 0.5
+    assert planner.config("human_pair").candidates == "wide" and planner.config("human_pair").root == "human"
+    assert planner.config("il_rwm_wide").correction == planner.config("pair_best_of_6").correction == 0.0
+    assert choose_all([tmp_path]).correction == 0.0
 
 
 def test_seeds_count_alike_and_what_one_lacks_is_not_chosen(tmp_path: Path) -> None:

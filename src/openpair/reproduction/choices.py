@@ -89,7 +89,12 @@ class Choices:
                 "pair": use,
                 "pair_best_of_6": use,
                 "tree_mean": PlannerChanges(strength=self.mean_strength, reroots=self.mean_reroots),
-                "human_pair": PlannerChanges(temperature=self.human_temperature, root_bonus=self.human_root_bonus),
+                "human_pair": PlannerChanges(
+                    candidates="wide" if self.correction else "tree",
+                    correction=self.correction,
+                    temperature=self.human_temperature,
+                    root_bonus=self.human_root_bonus,
+                ),
                 "il_rwm_untrained_tree": PlannerChanges(strength=tree_strength),
             },
         )
@@ -146,9 +151,14 @@ def manner_name(agent: str, temperature: float, previous_plan_bonus: float | Non
     return f"{agent}, blend {temperature:.2f}{keep}"
 
 
-def root_name(strength: float, root_bonus: float, temperature: float) -> str:
+def root_name(use: TreeUse, root_bonus: float, temperature: float) -> str:
     """Name of a choice around human roots in validation tables; published rows have such names."""
-    return f"{HUMAN_PAIR}, strength {strength:.2f}, margin {root_bonus:.2f}, blend {temperature:.2f}"
+    return f"{use_name(around_humans(use), HUMAN_PAIR)}, margin {root_bonus:.2f}, blend {temperature:.2f}"
+
+
+def around_humans(use: TreeUse) -> TreeUse:
+    """How a use of PaIR looks around a human root: corrected as it is, or the leaves of a tree at its strength."""
+    return use if use.correction else TreeUse(use.strength)
 
 
 Scores = Mapping[str, float]
@@ -192,7 +202,7 @@ def choose_all(seed_folders: Sequence[Path], tree_uses: Sequence[TreeUse] = TREE
     of_mean = {use_name(use, TREE_MEAN): use for use in MEAN_USES}
     schemes = {f"{BASE}.{scheme}": scheme for scheme in SEQUENTIAL_SCHEMES}
     use, mean = uses[best_of(manners, uses)], of_mean[best_of(means, of_mean)]
-    around = {root_name(use.strength, *pair): pair for pair in product(ROOT_BONUSES, TEMPERATURES)}
+    around = {root_name(use, *pair): pair for pair in product(ROOT_BONUSES, TEMPERATURES)}
     human_root_bonus, human_temperature = around[best_of(roots, around)]
     return Choices(
         il_rwm=controls[best_of(manners, controls)],

@@ -17,6 +17,7 @@ from openpair.reproduction.settings import (
     STRENGTHS,
     TEMPERATURES,
     TREE_USES,
+    TreeUse,
 )
 
 
@@ -46,19 +47,20 @@ def roots(rows: Sequence[ResultRow]) -> list[str]:
     """Candidates around human roots: strength and temperature down, bonus of the root across."""
     known = _by_name(rows)
     lines = [
-        [f"{strength:g}", _points(value), *(_cell(known, root_name(strength, b, value)) for b in ROOT_BONUSES)]
-        for strength in STRENGTHS
+        [use.label, _points(value), *(_cell(known, root_name(use, b, value)) for b in ROOT_BONUSES)]
+        for use in (*map(TreeUse, STRENGTHS), *CORRECTED_USES)
         for value in TEMPERATURES
+        if any(root_name(use, bonus, value) in known for bonus in ROOT_BONUSES)
     ]
     return [
         "### Around human plans (validation towns)",
         "",
-        "PDMS of human + PaIR by strength of the tree, temperature and root bonus (in points).",
+        "PDMS of human + PaIR by use of what reinforcement learned, temperature and root bonus (in points).",
         "",
         *table_lines(
-            ["strength", "temperature", *(f"bonus {_points(b)}" for b in ROOT_BONUSES)],
+            ["use", "temperature", *(f"bonus {_points(b)}" for b in ROOT_BONUSES)],
             lines,
-            "rr" + "r" * len(ROOT_BONUSES),
+            "lr" + "r" * len(ROOT_BONUSES),
         ),
     ]
 

@@ -24,6 +24,7 @@ from openpair.reproduction.choices import (
     ROOTS,
     TREE_MEAN,
     VALIDATION_FILE,
+    around_humans,
     manner_name,
     root_name,
     use_name,
@@ -34,7 +35,6 @@ from openpair.reproduction.settings import (
     MEAN_USES,
     PREVIOUS_PLAN_BONUSES,
     ROOT_BONUSES,
-    STRENGTHS,
     TEMPERATURES,
     TREE_USES,
     TreeUse,
@@ -77,7 +77,7 @@ def validate_seed(
     """
     reward = data.reward()
     sets = sets_to_choose_from(agents, uses)
-    judged = agents_of_tables(agents, sets)
+    judged = agents_of_tables(agents, sets, uses)
     known = {agent.name: agent for table in judged.values() for agent in table}
     tables: dict[str, Rows] = {table: {} for table in (*judged, REWARD_MODEL, *ablations)}
     every = planned(list(known.values()), store, before=before, wanted=set(data.tokens), on_progress=on_progress)
@@ -105,7 +105,9 @@ def validate_seed(
     write_tables(folder / VALIDATION_FILE, means)
 
 
-def agents_of_tables(agents: Sequence[PlannedAgent], sets: Sets) -> dict[str, list[PlannedAgent]]:
+def agents_of_tables(
+    agents: Sequence[PlannedAgent], sets: Sets, uses: Sequence[TreeUse]
+) -> dict[str, list[PlannedAgent]]:
     """Table of validation.json -> agents that it compares: those given, and what is to be chosen among."""
     human, mean = (next(agent for agent in agents if agent.name == name) for name in (HUMAN_PAIR, TREE_MEAN))
     return {
@@ -124,10 +126,10 @@ def agents_of_tables(agents: Sequence[PlannedAgent], sets: Sets) -> dict[str, li
         ],
         ROOTS: [
             human.changed(
-                root_name(strength, bonus, temperature),
-                replace(human.config, strength=strength, root_bonus=bonus, temperature=temperature),
+                root_name(use, bonus, temperature),
+                replace(human.config, **asdict(use), root_bonus=bonus, temperature=temperature),
             )
-            for strength in STRENGTHS
+            for use in dict.fromkeys(around_humans(use) for use in uses)
             for bonus, temperature in product(ROOT_BONUSES, TEMPERATURES)
         ],
     }
