@@ -192,6 +192,7 @@ def test_a_corrector_that_wins_on_validation_corrects_around_humans_too(tmp_path
         "manners": figures(
             {
                 manner_name(f"{BASE}.il_rwm_wide", 0.02, None): 88.0,
+                manner_name(f"{BASE}.il_rwm_mild", 0.02, None): 87.0,
                 manner_name(use_name(TreeUse(0.5)), 0.02, None): 87.0,
                 manner_name(use_name(corrected), 0.02, None): 89.0,
             }
