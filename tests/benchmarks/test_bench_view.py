@@ -7,14 +7,13 @@ from importlib.util import find_spec
 
 import pytest
 
-from openpair.benchmarks.view import SCENES_OPENED
 from openpair.benchmarks.view_browser import chromium
 from openpair.cli.main import main
 
 
 def test_waits_and_memory_are_measured(capsys: pytest.CaptureFixture[str]) -> None:
     with pytest.raises(SystemExit) as ended:
-        main(["bench", "view", "--scenes", str(2 * SCENES_OPENED), "--json"])
+        main(["bench", "view", "--scenes", "4", "--opened", "2", "--json"])
     assert ended.value.code == 0
     found = json.loads(capsys.readouterr().out)
     waits = {wait["what"]: wait for wait in found["waits"]}
@@ -30,6 +29,6 @@ def test_waits_and_memory_are_measured(capsys: pytest.CaptureFixture[str]) -> No
 
 def test_too_few_scenes_are_refused(capsys: pytest.CaptureFixture[str]) -> None:
     with pytest.raises(SystemExit) as ended:
-        main(["bench", "view", "--scenes", "3"])
+        main(["bench", "view", "--scenes", "3", "--opened", "2"])
     assert ended.value.code == 2
-    assert "--scenes" in capsys.readouterr().err
+    assert "2 and 2 of 3 scenes cannot be opened" in capsys.readouterr().err

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from shapely.geometry import Polygon, box
 from shapely.geometry.base import BaseGeometry
 
-from openpair.visualization.svg import geometry_path, number
+from openpair.visualization.svg import geometry_paths, number
 
 SIMPLIFY_M = 0.06
 
@@ -74,8 +74,9 @@ class GroundFrame:
         local = shapely.transform(np.array([geometries[i] for i in near], dtype=object), self.points)
         broken = ~shapely.is_valid(local)
         local[broken] = shapely.make_valid(local[broken])
-        for i, seen in zip(near, shapely.simplify(shapely.intersection(local, self.window), SIMPLIFY_M), strict=True):
-            data[i] = geometry_path(seen)
+        seen = shapely.simplify(shapely.intersection(local, self.window), SIMPLIFY_M)
+        for i, path in zip(near, geometry_paths(seen), strict=True):
+            data[i] = path
         return data
 
     def placed(self, x: float, y: float, heading: float) -> list[float]:
