@@ -97,11 +97,11 @@ class BenchView:
         """
         from openpair.benchmarks.view_browser import chromium, watch
 
-        if not 0 < 2 * self.opened <= self.scenes:
+        if not 4 <= 2 * self.opened <= self.scenes:
             raise OpenPairError(
                 f"{self.opened} and {self.opened} of {self.scenes} scenes cannot be opened",
                 where="--opened",
-                fix="Give half of --scenes at most",
+                fix="Give 2 or more, half of --scenes at most",
             )
         browser, missing = chromium()
         with tempfile.TemporaryDirectory() as folder:

@@ -50,7 +50,7 @@ def watch(browser: str, address: str, tokens: Sequence[str]) -> Seen:
     Args:
         browser: path of Chromium.
         address: of the page.
-        tokens: scenes that were not asked for before.
+        tokens: two scenes or more that were not asked for before; the one that is open at first does not count.
 
     Raises OpenPairError where something does not come onto the screen.
     """
@@ -64,7 +64,7 @@ def watch(browser: str, address: str, tokens: Sequence[str]) -> Seen:
             table_s = _marked(page, "table")
             first = page.locator(".t-row.current").get_attribute("data-token")
             first_s = _marked(page, f"scene:{first}")
-            return Seen(table_s, first_s, tuple(_choose(page, token) for token in tokens))
+            return Seen(table_s, first_s, tuple(_choose(page, token) for token in tokens if token != first))
         finally:
             started.close()
 

@@ -70,8 +70,10 @@ class GroundFrame:
     def paths(self, geometries: Sequence[BaseGeometry]) -> list[str]:
         """:meth:`path` of several, cut at the window each."""
         data = [""] * len(geometries)
-        near = np.flatnonzero(shapely.intersects(geometries, self.neighbourhood))
-        local = shapely.transform(np.array([geometries[i] for i in near], dtype=object), self.points)
+        near = np.flatnonzero(shapely.intersects(geometries, self.neighbourhood)).tolist()
+        local: NDArray[np.object_] = np.empty(len(near), dtype=object)
+        local[:] = [geometries[i] for i in near]
+        local = shapely.transform(local, self.points)
         broken = ~shapely.is_valid(local)
         local[broken] = shapely.make_valid(local[broken])
         seen = shapely.simplify(shapely.intersection(local, self.window), SIMPLIFY_M)

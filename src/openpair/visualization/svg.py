@@ -24,7 +24,8 @@ def number(value: float, digits: int = 2) -> str:
 
 def line_path(points: Points, *, closed: bool = False) -> str:
     """Path data through points (n, 2); relative moves keep it short."""
-    return _path(np.round(np.asarray(points, dtype=np.float64), 2), closed)
+    rounded: Points = np.round(np.asarray(points, dtype=np.float64), 2)
+    return _path(rounded, closed)
 
 
 def _path(rounded: Points, closed: bool) -> str:
