@@ -22,7 +22,7 @@ def test_waits_and_memory_are_measured(capsys: pytest.CaptureFixture[str]) -> No
     in_browser = [what for what in waits if what.startswith("browser")]
     browser, missing = chromium()
     assert found["not_measured"] == missing
-    assert len(in_browser) == (0 if browser is None else 3)
+    assert len(in_browser) == (0 if browser is None else 5)
     if find_spec("playwright") is None:
         assert "Playwright is not installed" in missing
 

@@ -127,7 +127,9 @@ class BenchView:
             waits += [
                 Wait("browser: table on the screen", seen.table_s, 1.0, "s"),
                 Wait("browser: first scene on the screen", seen.first_scene_s, 1.0, "s"),
+                Wait("browser: the same, processor time", seen.opened_cpu_s, 1.0, "s"),
                 Wait("browser: a scene, from click to screen, median", float(np.median(seen.scenes_s)), 0.2, "s"),
+                Wait("browser: the same, processor time, mean", seen.scene_cpu_s, 0.2, "s"),
             ]
         waits.append(Wait("memory of the server", memory_mb, 500.0, "MB"))
         return waits, missing

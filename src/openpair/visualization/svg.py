@@ -24,7 +24,7 @@ def number(value: float, digits: int = 2) -> str:
 
 def line_path(points: Points, *, closed: bool = False) -> str:
     """Path data through points (n, 2); relative moves keep it short."""
-    rounded: Points = np.round(np.asarray(points, dtype=np.float64), 2)
+    rounded: Points = np.asarray(points, dtype=np.float64).round(2)
     return _path(rounded, closed)
 
 
