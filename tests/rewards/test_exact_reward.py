@@ -9,9 +9,10 @@ import pytest
 import torch
 from torch import Tensor
 
+from openpair.datatypes.scoring_scene import ScoringScene
 from openpair.errors import OpenPairError
 from openpair.rewards.base import HEAD_NAMES
-from openpair.rewards.exact import ExactReward, ExactScores
+from openpair.rewards.exact import BYTES_OF_SCENE, MAX_KEPT_BYTES, ExactReward, ExactScores, scenes_to_keep
 from openpair.scoring import prepare_case, score_prepared
 
 GOLDEN = Path(__file__).parents[1] / "data" / "golden" / "pdm"
@@ -59,6 +60,28 @@ def test_candidates_on_a_device_are_scored_there() -> None:
     found = reward.score(tokens, plans.cuda())
     assert found.score.is_cuda
     assert_same(found, reward.score(tokens, plans))
+
+
+def test_scenes_are_kept_for_the_next_step_the_latest_of_them() -> None:
+    path = CASES["v1.1"][0]
+    plans = torch.from_numpy(np.load(path)["trajs"][:2]).float().expand(2, -1, -1, -1)
+    loaded: list[str] = []
+
+    def load(token: str) -> ScoringScene:
+        loaded.append(token)
+        return prepare_case(path, "v1.1")
+
+    reward = ExactReward(load, keep=2)
+    before = reward.score(["first", "second"], plans)
+    assert_same(reward.score(["first", "second"], plans), before)
+    assert loaded == ["first", "second"]
+    reward.score(["third"], plans[:1])  # the first was used least lately
+    assert_same(reward.score(["second", "first"], plans), before)
+    assert loaded == ["first", "second", "third", "first"]
+
+
+def test_memory_decides_how_many_scenes_are_kept() -> None:
+    assert 0 < scenes_to_keep() <= MAX_KEPT_BYTES // BYTES_OF_SCENE
 
 
 @pytest.mark.parametrize("together", [False, True])

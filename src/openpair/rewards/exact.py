@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import os
+import threading
+from collections import OrderedDict
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
@@ -69,17 +72,45 @@ def score_after(scene: ScoringScene, scores: PlanScores, previous: PreviousDrive
     )
 
 
+MAX_KEPT_BYTES = 2_000_000_000
+"""Scenes that were scored are kept up to about this much memory, and up to an eighth of the machine's."""
+
+BYTES_OF_SCENE = 350_000
+"""Memory of a scene with its tables, the mean of the world's."""
+
+
+def scenes_to_keep() -> int:
+    """How many scenes have room in memory."""
+    known = hasattr(os, "sysconf") and "SC_PHYS_PAGES" in os.sysconf_names
+    memory = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") if known else 4 * MAX_KEPT_BYTES
+    return min(MAX_KEPT_BYTES, memory // 8) // BYTES_OF_SCENE
+
+
 class ExactReward:
     """Looks up prepared scenes by token and scores candidates on them.
 
     Args:
-        load_scene: token -> prepared scene; cheap, since it is asked for every scene of every step.
+        load_scene: token -> prepared scene.
         threads: scenes scored at the same time; never changes a score.
+        keep: so many scenes stay in memory, ready to be scored again, the latest that were; None for what has room.
     """
 
-    def __init__(self, load_scene: Callable[[str], ScoringScene], *, threads: int = 1) -> None:
-        self._load_scene = load_scene
+    def __init__(self, load_scene: Callable[[str], ScoringScene], *, threads: int = 1, keep: int | None = None) -> None:
+        self._load = load_scene
         self._threads = threads
+        self._keep = scenes_to_keep() if keep is None else keep
+        self._kept: OrderedDict[str, ScoringScene] = OrderedDict()
+        self._lock = threading.Lock()
+
+    def _load_scene(self, token: str) -> ScoringScene:
+        with self._lock:
+            scene = self._kept.pop(token, None)
+        scene = self._load(token) if scene is None else scene
+        with self._lock:
+            self._kept[token] = scene
+            while len(self._kept) > self._keep:
+                self._kept.popitem(last=False)
+        return scene
 
     def score(
         self, tokens: Sequence[str], candidates: Tensor, previous: Sequence[PreviousDrive | None] | None = None
