@@ -112,4 +112,3 @@ def test_extras_are_printed_whole(capsys):
     with pytest.raises(SystemExit):
         main(["doctor"])
     assert "pip install 'openpair[ray]'" in capsys.readouterr().out
-
