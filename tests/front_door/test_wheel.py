@@ -85,8 +85,8 @@ def test_doctor_and_an_evaluation(site: Path, tmp_path: Path) -> None:
 
 def test_the_tour(site: Path, tmp_path: Path) -> None:
     options = ("--preset", "tour", "--test-scenes", 2, "--gallery", 1, "--workers", 1)
-    assert "openpair view demo" in openpair(site, tmp_path, "demo", *options)
-    assert (tmp_path / "demo" / "report.html").is_file()
+    assert "openpair view tour" in openpair(site, tmp_path, "demo", *options)
+    assert (tmp_path / "tour" / "report.html").is_file()
 
 
 def test_the_package_brings_cases_and_pages(site: Path, tmp_path: Path) -> None:
