@@ -43,4 +43,4 @@ $(STAMP): pyproject.toml constraints.txt
 	@echo "Installed: $$(du -sh $(VENV) | cut -f1) in $(VENV)"
 
 clean:
-	rm -rf $(VENV) demo docs/_build .pytest_cache .mypy_cache .ruff_cache
+	rm -rf $(VENV) demo tour docs/_build .pytest_cache .mypy_cache .ruff_cache

@@ -111,6 +111,8 @@ def test_a_tour_trains_nothing_and_says_so(tmp_path: Path, capsys: pytest.Captur
     page = (tmp_path / "report.html").read_text()
     assert "Nothing was trained in this run" in page and "3 of 981 test scenes" in page
     assert capsys.readouterr().out.splitlines()[-1].startswith(f"every scene: openpair view {tmp_path}")
+    assert run("demo", "--preset", "quick", "--out", tmp_path) == 2  # before it trains anything
+    assert "the folder holds other results" in capsys.readouterr().err
 
 
 def test_a_tour_refuses_settings_of_a_training(tmp_path: Path, capsys: pytest.CaptureFixture) -> None:

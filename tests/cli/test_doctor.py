@@ -1,6 +1,7 @@
 """``openpair doctor``: finds what is broken and says what to do."""
 
 import shutil
+from importlib.util import find_spec
 from pathlib import Path
 
 import pytest
@@ -104,3 +105,10 @@ def test_sensors_of_some_frames_are_enough(tmp_path):
         image.write_bytes(image.read_bytes()[:100])
     found = {check.subject: check for check in data_checks(tmp_path, None, 1, {})}
     assert found["sensors, test"].status == "missing" and "cannot be decoded" in found["sensors, test"].finding
+
+
+@pytest.mark.skipif(find_spec("ray") is not None, reason="Ray is installed, so doctor has nothing to say of it")
+def test_extras_are_printed_whole(capsys):
+    with pytest.raises(SystemExit):
+        main(["doctor"])
+    assert "pip install 'openpair[ray]'" in capsys.readouterr().out

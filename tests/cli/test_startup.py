@@ -76,6 +76,19 @@ def test_small_networks_need_neither_timm_nor_torchvision() -> None:
     assert imported_by(code, names) == ["torch"]
 
 
+def test_without_torch_a_command_says_which_extra_it_needs(tmp_path: Path) -> None:
+    words = ["eval", "--dataset", "world", "--agent", "pretrained", "--max-scenes", "1", "--workers", "1"]
+    code = (
+        "import sys\n"
+        "sys.modules['torch'] = None  # importing it is a ModuleNotFoundError\n"
+        "from openpair.cli.main import main\n"
+        f"main({[*words, '--out', str(tmp_path / 'out')]!r})\n"
+    )
+    done = subprocess.run((sys.executable, "-c", code), capture_output=True, text=True, check=False)
+    assert done.returncode == 2, done.stderr
+    assert "torch is not installed" in done.stderr and "openpair[train]" in done.stderr
+
+
 def test_the_benchmark_measures_every_command() -> None:
     assert command_names() == list(SUBCOMMANDS)
     cpu_s, peak_mb = cost_of_process((sys.executable, "-c", "bytearray(100 << 20)"))

@@ -7,6 +7,7 @@ OPENPAIR_TEST_WHEEL is set, as 'make test' does.
 from __future__ import annotations
 
 import os
+import shutil
 import subprocess
 import sys
 import sysconfig
@@ -35,7 +36,12 @@ def checked(*command: object, folder: Path) -> str:
 def wheel(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The wheel."""
     folder = tmp_path_factory.mktemp("wheel")
-    checked(sys.executable, "-m", "build", "--wheel", "--no-isolation", "--outdir", folder, ROOT, folder=folder)
+    source = folder / "source"  # a copy: setuptools would take what earlier builds left beside the sources
+    source.mkdir()
+    for name in ("pyproject.toml", "README.md", "LICENSE"):
+        shutil.copy(ROOT / name, source)
+    shutil.copytree(ROOT / "src", source / "src", ignore=shutil.ignore_patterns("__pycache__", "*.egg-info"))
+    checked(sys.executable, "-m", "build", "--wheel", "--no-isolation", "--outdir", folder, source, folder=folder)
     (built,) = folder.glob("openpair-*.whl")
     return built
 
@@ -79,8 +85,8 @@ def test_doctor_and_an_evaluation(site: Path, tmp_path: Path) -> None:
 
 def test_the_tour(site: Path, tmp_path: Path) -> None:
     options = ("--preset", "tour", "--test-scenes", 2, "--gallery", 1, "--workers", 1)
-    assert "openpair view demo" in openpair(site, tmp_path, "demo", *options)
-    assert (tmp_path / "demo" / "report.html").is_file()
+    assert "openpair view tour" in openpair(site, tmp_path, "demo", *options)
+    assert (tmp_path / "tour" / "report.html").is_file()
 
 
 def test_the_package_brings_cases_and_pages(site: Path, tmp_path: Path) -> None:

@@ -22,14 +22,14 @@ AGENTS = {
     "PaIR, best of 6 by the true score †": "pair_best_of_6",
 }
 COLUMNS = {
+    "PDMS": ("v1.1", "score"),
+    "EPDMS": ("v2.2", "score"),
     "NC": ("v1.1", "no_at_fault_collisions"),
     "DAC": ("v1.1", "drivable_area_compliance"),
     "EP": ("v1.1", "ego_progress"),
     "TTC": ("v1.1", "time_to_collision_within_bound"),
     "C": ("v1.1", "comfort"),
-    "PDMS": ("v1.1", "score"),
     "EC": ("v2.2", "two_frame_extended_comfort"),
-    "EPDMS": ("v2.2", "score"),
 }
 SCHEMES = ("sequential", "sequential_regularised", "iterative")
 ESTIMATE = re.compile(r"(-?\d+\.\d) \[(-?\d+\.\d), (-?\d+\.\d)\]")

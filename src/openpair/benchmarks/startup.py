@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Annotated
 import tyro
 
 from openpair.errors import OpenPairError
+from openpair.planning.pretrained import PRETRAINED, run_folder
 
 if TYPE_CHECKING:
     from rich.table import Table
@@ -74,8 +75,8 @@ class BenchStartup:
     Every command runs in a process of its own. Reported is processor time, which other programs hardly lengthen.
     """
 
-    networks: Path | None = None
-    """A run folder; one scene is then evaluated with its networks too."""
+    networks: Path = Path(PRETRAINED)
+    """Run folder whose networks one scene is evaluated with too; default: those of the package."""
 
     repeats: int = 3
     """The fastest of so many runs counts."""
@@ -87,7 +88,7 @@ class BenchStartup:
         """Measure, print."""
         if self.repeats < 1:
             raise OpenPairError(f"{self.repeats} runs", where="--repeats", fix="Give 1 or more")
-        if self.networks is not None and not self.networks.exists():
+        if not run_folder(self.networks).exists():
             raise OpenPairError(f"there is no '{self.networks}'", where="--networks", fix="Check the path")
         costs = list(self.costs())
         if self.json:
@@ -104,8 +105,7 @@ class BenchStartup:
             yield self._least((name, "--help"), HELP)
         yield self._least(("eval", "--agnet", "human"), HELP, status=2)
         yield self._evaluation((), BASELINES)
-        if self.networks is not None:
-            yield self._evaluation(("--agent", str(self.networks)), NETWORKS)
+        yield self._evaluation(("--agent", str(self.networks)), NETWORKS)
 
     def _evaluation(self, agents: Sequence[str], limits: Limits) -> Cost:
         command = ("eval", "--dataset", "world", "--max-scenes", "1", "--workers", "1", *agents)

@@ -33,7 +33,6 @@ if TYPE_CHECKING:
 
 OPENPAIR = (sys.executable, "-m", "openpair.cli.main")
 AGENTS = ("human", "constant_velocity", "pdm_closed")
-SCENES_OPENED = 12
 SCAN_S = 600
 
 
@@ -71,6 +70,9 @@ class BenchView:
     scenes: int = 12_000
     """Rows of the table."""
 
+    opened: int = 12
+    """Scenes that are asked for, and as many more in the browser."""
+
     json: Annotated[bool, tyro.conf.FlagCreatePairsOff] = False
     """Print JSON instead of a table."""
 
@@ -95,11 +97,15 @@ class BenchView:
         """
         from openpair.benchmarks.view_browser import chromium, watch
 
-        if self.scenes < 2 * SCENES_OPENED:
-            raise OpenPairError(f"{self.scenes} scenes", where="--scenes", fix=f"Give {2 * SCENES_OPENED} or more")
+        if not 4 <= 2 * self.opened <= self.scenes:
+            raise OpenPairError(
+                f"{self.opened} and {self.opened} of {self.scenes} scenes cannot be opened",
+                where="--opened",
+                fix="Give 2 or more, half of --scenes at most",
+            )
         browser, missing = chromium()
         with tempfile.TemporaryDirectory() as folder:
-            tokens = write_result(Path(folder), self.scenes)
+            tokens = write_result(Path(folder), self.scenes, 2 * self.opened)
             asked, watched = tokens[::2], tokens[1::2]
             with serving(Path(folder)) as (process, address):
                 ask = Asker(address)
@@ -121,15 +127,17 @@ class BenchView:
             waits += [
                 Wait("browser: table on the screen", seen.table_s, 1.0, "s"),
                 Wait("browser: first scene on the screen", seen.first_scene_s, 1.0, "s"),
+                Wait("browser: the same, processor time", seen.opened_cpu_s, 1.0, "s"),
                 Wait("browser: a scene, from click to screen, median", float(np.median(seen.scenes_s)), 0.2, "s"),
+                Wait("browser: the same, processor time, mean", seen.scene_cpu_s, 0.2, "s"),
             ]
         waits.append(Wait("memory of the server", memory_mb, 500.0, "MB"))
         return waits, missing
 
 
-def write_result(folder: Path, count: int) -> list[str]:
-    """A result of the whole world as eval writes it, filled up evenly to ``count`` scenes; ``2 * SCENES_OPENED`` tokens
-    that can be drawn, spread over the towns."""
+def write_result(folder: Path, count: int, opened: int) -> list[str]:
+    """A result of the whole world as eval writes it, filled up evenly to ``count`` scenes; ``opened`` tokens that
+    can be drawn, spread over the towns."""
     from openpair.datasets.registry import open_dataset
     from openpair.evaluation.records import SCORES_FILE, SUMMARY_FILE, ScoreRow, scores_csv
 
@@ -157,7 +165,7 @@ def write_result(folder: Path, count: int) -> list[str]:
         "config": {},
     }
     (folder / SUMMARY_FILE).write_text(json.dumps(summary))
-    spread = np.linspace(0, len(known) - 1, 2 * SCENES_OPENED).round().astype(int)
+    spread = np.linspace(0, len(known) - 1, opened).round().astype(int)
     return [known[i][1] for i in spread]
 
 

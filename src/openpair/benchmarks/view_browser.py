@@ -12,7 +12,7 @@ from urllib.parse import urlencode
 from openpair.errors import OpenPairError
 
 if TYPE_CHECKING:
-    from playwright.sync_api import Page
+    from playwright.sync_api import CDPSession, Page
 
 BROWSERS = ("chromium", "google-chrome", "chromium-browser")
 FLAGS = ("--no-sandbox", "--disable-gpu", "--disable-background-networking", "--disable-component-update")
@@ -23,17 +23,21 @@ LOOK_MS = 400
 
 @dataclass(frozen=True)
 class Seen:
-    """Times in a browser [s].
+    """Times in a browser [s]; processor times are those of the page's main thread.
 
     Attributes:
         table_s: from asking for the page until rows of the table are on the screen.
         first_scene_s: the same until the scene is drawn that is open at first.
+        opened_cpu_s: processor time until then.
         scenes_s: from choosing a scene until it is drawn.
+        scene_cpu_s: processor time of one, mean.
     """
 
     table_s: float
     first_scene_s: float
+    opened_cpu_s: float
     scenes_s: tuple[float, ...]
+    scene_cpu_s: float
 
 
 def chromium() -> tuple[str | None, str]:
@@ -50,7 +54,7 @@ def watch(browser: str, address: str, tokens: Sequence[str]) -> Seen:
     Args:
         browser: path of Chromium.
         address: of the page.
-        tokens: scenes that were not asked for before.
+        tokens: two scenes or more that were not asked for before; the one that is open at first does not count.
 
     Raises OpenPairError where something does not come onto the screen.
     """
@@ -60,13 +64,23 @@ def watch(browser: str, address: str, tokens: Sequence[str]) -> Seen:
         started = running.chromium.launch(executable_path=browser, args=list(FLAGS))
         try:
             page = started.new_page(viewport={"width": 1440, "height": 900})
+            own = page.context.new_cdp_session(page)
+            own.send("Performance.enable", {"timeDomain": "threadTicks"})
             page.goto(address, timeout=WAIT_MS)
             table_s = _marked(page, "table")
             first = page.locator(".t-row.current").get_attribute("data-token")
             first_s = _marked(page, f"scene:{first}")
-            return Seen(table_s, first_s, tuple(_choose(page, token) for token in tokens))
+            opened_cpu_s = _processor_s(own)
+            scenes_s = tuple(_choose(page, token) for token in tokens if token != first)
+            return Seen(table_s, first_s, opened_cpu_s, scenes_s, (_processor_s(own) - opened_cpu_s) / len(scenes_s))
         finally:
             started.close()
+
+
+def _processor_s(own: CDPSession) -> float:
+    """Processor time of the page's main thread so far [s]."""
+    metrics = own.send("Performance.getMetrics")["metrics"]
+    return float(next(metric["value"] for metric in metrics if metric["name"] == "TaskDuration"))
 
 
 def _choose(page: Page, token: str) -> float:

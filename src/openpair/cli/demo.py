@@ -55,11 +55,11 @@ class Demo:
     Writes OUT/report.html and OUT/scenes.html (each one file, opens offline), OUT/scores.csv, OUT/summary.json and, in
     OUT/run, the networks that it trained.
 
-    Example: openpair demo --preset tour --out tour
+    Example: openpair demo --preset tour
     """
 
     out: Path = Path("demo")
-    """Folder for everything the demo writes."""
+    """Folder for everything the demo writes; default of a tour: tour."""
 
     preset: str = "demo"
     """Size of the experiment: tour (trains nothing), demo (learns to drive) or quick (minutes; learns nothing)."""
@@ -83,8 +83,10 @@ class Demo:
     def defaults(args: Sequence[str]) -> Demo:
         """The command's defaults, with the settings of the preset that ``args`` ask for."""
         name = option(args, "--preset") or "demo"
-        few = name == TOUR or name.startswith("quick")
-        return Demo(config=preset(TOUR_CONFIG if name == TOUR else name), test_scenes=FEW_TEST_SCENES if few else None)
+        few = FEW_TEST_SCENES if name == TOUR or name.startswith("quick") else None
+        if name == TOUR:
+            return Demo(out=Path(TOUR), config=preset(TOUR_CONFIG), test_scenes=few)
+        return Demo(config=preset(name), test_scenes=few)
 
     def run(self) -> int:
         """Do everything; print the table and where the report is."""
@@ -131,6 +133,7 @@ class Demo:
         config = self.config
         specs = data_specs(config)
         check_same_settings(config, self.out / NETWORKS)
+        self._check_free()
         task = self._task(BASELINES, PLANNERS, self.out / NETWORKS)
         test_scenes = self._count(len(task.dataset.open().keys()))
         names = (
@@ -222,6 +225,15 @@ class Demo:
     def _count(self, everything: int) -> int:
         """Test scenes that are evaluated, of so many."""
         return min(self.test_scenes or everything, everything)
+
+    def _check_free(self) -> None:
+        """Raises OpenPairError before a training whose results could not be written in the end."""
+        from openpair.evaluation.records import SUMMARY_FILE
+
+        if (self.out / SUMMARY_FILE).exists() and not (self.out / NETWORKS).exists() and not self.overwrite:
+            raise OpenPairError(
+                "the folder holds other results", where=self.out, fix="Choose another --out, or add --overwrite"
+            )
 
     def _check_tour(self) -> None:
         """Raises OpenPairError for settings of a training, which a tour has none of."""

@@ -56,6 +56,7 @@ class SiblingDecoder(nn.Module):
     def forward(self, queries: Tensor, context: ContextKeysValues) -> Tensor:
         """Queries (B, G, n, D): G groups of n siblings per scene -> the same shape."""
         x = queries
+        layer: Any
         for layer, keys_values in zip(self.layers, context.layers, strict=True):
             x = self._ask(layer, layer.norm1(x + self._among(layer, x)), keys_values, context.there)
         return x
@@ -77,6 +78,7 @@ class SiblingDecoder(nn.Module):
         every = (parents[:, :, None] + kinds).flatten(1, 2)
         x = every
         last = len(self.layers) - 1
+        layer: Any
         for number, (layer, keys_values) in enumerate(zip(self.layers, context.layers, strict=True)):
             asked = x[:, wanted] if number == last else x
             if number == 0:

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field, fields
+from dataclasses import dataclass, field, fields, replace
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -42,9 +43,9 @@ class Level:
         if device == self.nodes.device:
             return self
         if device not in self._copies:
-            values = {f.name: getattr(self, f.name) for f in fields(self) if f.name != "_copies"}
-            moved = {name: v.to(device) if isinstance(v, Tensor) else v for name, v in values.items()}
-            self._copies[device] = Level(**moved)
+            values = {f.name: getattr(self, f.name) for f in fields(self)}
+            moved: dict[str, Any] = {k: v.to(device) for k, v in values.items() if isinstance(v, Tensor)}
+            self._copies[device] = replace(self, **moved, _copies={})
         return self._copies[device]
 
     @property

@@ -62,7 +62,7 @@ class PreparedScene:
         return self.on_device[device]
 
 
-MAX_KEPT_BYTES = 1 << 29
+MAX_KEPT_BYTES = 1 << 31
 """Prepared scenes are kept up to this much memory in all; the least recently used go first."""
 
 

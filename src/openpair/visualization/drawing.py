@@ -224,26 +224,26 @@ def _lights(view: SceneView, frame: GroundFrame, shown: int) -> list[str]:
         ]
     if view.surroundings is None:
         return []
-    red = _red_steps(view.surroundings)
-    parts = []
-    for connector, active in red.items():
-        lane = view.surroundings.road_map.lanes.get(connector)
-        if lane is not None:
-            parts += red_connector(lane, active, frame, shown)
-    return parts
+    return red_connectors(_red_steps(view.surroundings), view.surroundings.road_map, frame, shown)
 
 
-def red_connector(lane: Lane, active: NDArray[np.bool_], frame: GroundFrame, shown: int) -> list[str]:
-    """A connector's centreline, and a bar at its beginning.
+def red_connectors(red: dict[str, NDArray[np.bool_]], road_map: RoadMap, frame: GroundFrame, shown: int) -> list[str]:
+    """Connectors' centrelines, and a bar at the beginning of each.
 
     Args:
-        lane: the connector.
-        active: (n,) True at the steps at which it is red.
+        red: connector -> (n,) True at the steps at which it is red; those that the map does not have are left out.
+        road_map: has the connectors.
         frame: of the drawing.
         shown: step that is shown at first.
     """
-    path, bar = frame.paths([LineString(lane.baseline[:, :2]), LineString(stop_bar(lane))])
-    return [_light("red-path", path, active, shown), _light("red-bar", bar, active, shown)]
+    known = [(road_map.lanes[name], active) for name, active in red.items() if name in road_map.lanes]
+    paths = frame.paths([LineString(lane.baseline[:, :2]) for lane, _ in known])
+    bars = frame.paths([LineString(stop_bar(lane)) for lane, _ in known])
+    return [
+        part
+        for (_, active), path, bar in zip(known, paths, bars, strict=True)
+        for part in (_light("red-path", path, active, shown), _light("red-bar", bar, active, shown))
+    ]
 
 
 def stop_bar(lane: Lane) -> NDArray[np.float64]:
@@ -296,12 +296,12 @@ def _trails(view: SceneView, frame: GroundFrame) -> list[str]:
     """Where road users that move by more than 1 m go over the 4 s."""
     tracks = view.scene.tracks
     rows = slice(0, int(tracks.frame_offset[min(NUM_STEPS, len(tracks.frame_offset) - 1)]))
-    data = []
+    lines = []
     for track in _tracks_nearby(view, frame):
         path = tracks.box[rows, :2][tracks.track[rows] == track]
         if len(path) > 1 and np.ptp(path, axis=0).max() > 1.0:
-            data.append(frame.path(LineString(path)))
-    return [element("path", class_="trail", d="".join(data))] if data else []
+            lines.append(LineString(path))
+    return [element("path", class_="trail", d="".join(frame.paths(lines)))] if lines else []
 
 
 def _agents(view: SceneView, frame: GroundFrame, step: int) -> list[str]:

@@ -22,7 +22,7 @@ from openpair.driving.traffic import Traffic
 from openpair.preparation.boxes import ego_center
 from openpair.preparation.map_index import map_index
 from openpair.scoring.build import DRIVABLE, LANES
-from openpair.visualization.drawing import agent_part, ego_part, ground_parts, red_connector, tone_class, transform
+from openpair.visualization.drawing import agent_part, ego_part, ground_parts, red_connectors, tone_class, transform
 from openpair.visualization.filed_drive import FiledDrive
 from openpair.visualization.ground_frame import GroundFrame, View, plan_points
 from openpair.visualization.svg import element, number, smooth_path
@@ -143,9 +143,7 @@ def _lights(recording: Recording, frame: GroundFrame) -> list[str]:
     for step in range(count):
         for connector in recording.red_connectors(START_STEP + step):
             red.setdefault(connector, np.zeros(count, bool))[step] = True
-    lanes = recording.road_map.lanes
-    return [part for name, active in red.items() if name in lanes
-            for part in red_connector(lanes[name], active, frame, 0)]  # fmt: skip
+    return red_connectors(red, recording.road_map, frame, 0)
 
 
 def _cast(traffic: Traffic, frame: GroundFrame, last_step: int, concerned: set[str]) -> dict[str, Any]:

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from shapely.geometry import Polygon, box
 from shapely.geometry.base import BaseGeometry
 
-from openpair.visualization.svg import geometry_path, number
+from openpair.visualization.svg import geometry_paths, number
 
 SIMPLIFY_M = 0.06
 
@@ -70,12 +70,15 @@ class GroundFrame:
     def paths(self, geometries: Sequence[BaseGeometry]) -> list[str]:
         """:meth:`path` of several, cut at the window each."""
         data = [""] * len(geometries)
-        near = np.flatnonzero(shapely.intersects(geometries, self.neighbourhood))
-        local = shapely.transform(np.array([geometries[i] for i in near], dtype=object), self.points)
+        near = np.flatnonzero(shapely.intersects(geometries, self.neighbourhood)).tolist()
+        local: NDArray[np.object_] = np.empty(len(near), dtype=object)
+        local[:] = [geometries[i] for i in near]
+        local = shapely.transform(local, self.points)
         broken = ~shapely.is_valid(local)
         local[broken] = shapely.make_valid(local[broken])
-        for i, seen in zip(near, shapely.simplify(shapely.intersection(local, self.window), SIMPLIFY_M), strict=True):
-            data[i] = geometry_path(seen)
+        seen = shapely.simplify(shapely.intersection(local, self.window), SIMPLIFY_M)
+        for i, path in zip(near, geometry_paths(seen), strict=True):
+            data[i] = path
         return data
 
     def placed(self, x: float, y: float, heading: float) -> list[float]:

@@ -8,7 +8,6 @@ from html import escape
 import numpy as np
 import shapely
 from numpy.typing import NDArray
-from shapely.geometry.base import BaseGeometry
 
 Points = NDArray[np.float64]
 
@@ -25,29 +24,34 @@ def number(value: float, digits: int = 2) -> str:
 
 def line_path(points: Points, *, closed: bool = False) -> str:
     """Path data through points (n, 2); relative moves keep it short."""
-    rounded = np.round(np.asarray(points, dtype=np.float64), 2)
+    rounded: Points = np.asarray(points, dtype=np.float64).round(2)
+    return _path(rounded, closed)
+
+
+def _path(rounded: Points, closed: bool) -> str:
     if closed and len(rounded) > 1 and (rounded[0] == rounded[-1]).all():
         rounded = rounded[:-1]
-    steps = np.diff(rounded, axis=0)
-    moved = steps[steps.any(axis=1)].tolist()
-    text = f"M{_pair(rounded[0].tolist())}" + "".join(f"l{_pair(step)}" for step in moved)
-    return text + "z" if closed else text
+    steps = rounded[1:] - rounded[:-1]
+    moved = "".join([f"l{_pair(step)}" for step in steps.tolist() if step[0] or step[1]])
+    return f"M{_pair(rounded[0].tolist())}{moved}{'z' if closed else ''}"
 
 
-def geometry_path(geometry: BaseGeometry) -> str:
-    """Path data of polygons and lines, holes included (fill rule evenodd). Empty for an empty geometry."""
-    parts = shapely.get_parts(geometry)
+def geometry_paths(geometries: NDArray[np.object_]) -> list[str]:
+    """Path data of each of some polygons, lines or collections, holes included (fill rule evenodd); empty for an empty
+    one."""
+    data = [""] * len(geometries)
+    parts, owner = shapely.get_parts(geometries, return_index=True)
     kind = shapely.get_type_id(parts)
-    rings = shapely.get_rings(parts[kind == shapely.GeometryType.POLYGON])
-    lines = parts[(kind == shapely.GeometryType.LINESTRING) | (kind == shapely.GeometryType.LINEARRING)]
-    data = [line_path(points, closed=True) for points in _each(rings) if len(points) > 3]
-    return "".join([*data, *(line_path(points) for points in _each(lines) if len(points) > 1)])
-
-
-def _each(lines: NDArray[np.object_]) -> list[Points]:
-    """Points of each of some lines."""
-    points = shapely.get_coordinates(lines)
-    return np.split(points, np.cumsum(shapely.get_num_coordinates(lines))[:-1])
+    areas = kind == shapely.GeometryType.POLYGON
+    lines = (kind == shapely.GeometryType.LINESTRING) | (kind == shapely.GeometryType.LINEARRING)
+    rings, of_area = shapely.get_rings(parts[areas], return_index=True)
+    for closed, curves, owners in ((True, rings, owner[areas][of_area]), (False, parts[lines], owner[lines])):
+        points = np.round(shapely.get_coordinates(curves), 2)
+        ends = np.cumsum(shapely.get_num_coordinates(curves)).tolist()
+        for begin, end, i in zip([0, *ends], ends, owners.tolist(), strict=False):
+            if end - begin > (3 if closed else 1):
+                data[i] += _path(points[begin:end], closed)
+    return data
 
 
 def smooth_path(points: Points, directions: Points) -> str:
