@@ -175,6 +175,7 @@ def start_correction(plan: RunPlan, device: str, listener: Listener) -> BranchRu
     settings = plan.config.correction
     model = load_reward_model(plan.folder / REWARD_MODEL_FILE).to(device)
     corrector = _fresh(plan, "correction", lambda: _network_of(corrector_config(plan.config)), device)
+    assert isinstance(model, PerceptionTrunk)
     copy_trunk(model, corrector)
     branch = CorrectionBranch(
         corrector,
