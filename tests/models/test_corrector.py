@@ -13,7 +13,6 @@ from openpair.nn.trunk_config import VectorTrunkConfig
 from openpair.samplers.base import SamplerContext
 from openpair.samplers.corrector import Corrector
 from openpair.samplers.corrector_config import CorrectorConfig
-from openpair.samplers.flat_config import FlatSamplerConfig
 from openpair.samplers.perturbations import moved
 
 ROOT = torch.stack(
@@ -41,7 +40,7 @@ def known(corrector: Corrector) -> SamplerContext:
 @pytest.fixture(scope="module")
 def corrector() -> Corrector:
     torch.manual_seed(0)
-    return Corrector(CorrectorConfig.of_trunk(FlatSamplerConfig.small().trunk, judged=3)).eval()
+    return Corrector(replace(CorrectorConfig.small(), judged=3)).eval()
 
 
 def test_untrained_it_corrects_nothing(corrector: Corrector) -> None:
@@ -69,7 +68,7 @@ def test_draws_depend_on_the_generator_alone_and_gradient_reaches_the_encoder(co
 
 def test_a_share_of_the_correction_is_a_share_of_the_action() -> None:
     torch.manual_seed(0)
-    corrector = Corrector(CorrectorConfig.of_trunk(FlatSamplerConfig.small().trunk, judged=3)).eval()
+    corrector = Corrector(replace(CorrectorConfig.small(), judged=3)).eval()
     last = corrector.action_head[-1]
     assert isinstance(last, nn.Linear)
     with torch.no_grad():

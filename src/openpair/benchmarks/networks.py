@@ -15,6 +15,7 @@ from openpair.datatypes.bev_grid import BevGrid
 from openpair.policies.base import ImitationPolicy
 from openpair.rewards.base import RewardModel
 from openpair.samplers.base import Sampler
+from openpair.samplers.corrector import Corrector
 
 NUM_CANDIDATES = 16
 
@@ -39,6 +40,8 @@ def example_inputs(network: torch.nn.Module, batch: int) -> dict[str, Tensor]:
     plan = torch.stack((torch.arange(1, 9) * 3.0, torch.zeros(8), torch.zeros(8)), dim=-1)
     if isinstance(network, Sampler):
         inputs["expert_feature"] = plan.expand(batch, -1, -1)
+        if isinstance(network, Corrector):
+            inputs["judged"] = torch.randn(batch, network.config.judged)
     elif isinstance(network, RewardModel):
         sideways = torch.linspace(-8.0, 8.0, NUM_CANDIDATES)[:, None] * torch.linspace(0.0, 1.0, 8) ** 2
         candidates = torch.stack((plan[:, 0].expand_as(sideways), sideways, sideways / 20), dim=-1)

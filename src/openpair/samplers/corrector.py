@@ -7,6 +7,7 @@ it tries can be driven.
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import ClassVar
 
 import torch
@@ -54,6 +55,13 @@ class Corrector(TrunkSampler):
         self.layout = flat_layout(1)
         self.register_buffer("action_mask", torch.ones(1, NUM_CHANGES, dtype=torch.bool), persistent=False)
         self.register_buffer("prior_mean", torch.zeros(1, NUM_CHANGES), persistent=False)
+
+    def forward(self, *, expert_feature: Tensor, **features: Tensor) -> dict[str, Tensor]:
+        """As of every sampler; ``judged`` (B, J) among the features is the judgement of the roots."""
+        judged = features.pop("judged")
+        context = replace(self.encode(features), judgement=lambda _: judged)
+        tree = self.expand(context, expert_feature)
+        return {"selected": tree.leaves[:, 0], "root": tree.root, "mean": tree.mean, **context.perception}
 
     def expand(
         self,

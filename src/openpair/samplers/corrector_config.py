@@ -5,9 +5,12 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import ClassVar
 
+from openpair.nn.ground_view import ground_views
+from openpair.nn.presets import InputLayout, small_trunk
 from openpair.nn.trunk_config import SceneTrunkConfig, TrunkConfig
 from openpair.samplers.config import SamplerConfig
 from openpair.samplers.perturbation_config import PerturbationConfig
+from openpair.sensors.rig import standard_cameras
 
 
 @dataclass(frozen=True)
@@ -39,6 +42,12 @@ class CorrectorConfig(SamplerConfig):
     def published() -> CorrectorConfig:
         """With an encoder of the published size."""
         return CorrectorConfig()
+
+    @staticmethod
+    def small(layout: InputLayout | None = None) -> CorrectorConfig:
+        """The demo's encoder (:func:`openpair.nn.presets.small_trunk`), for the standard cameras unless said."""
+        trunk = small_trunk(layout or InputLayout(ground_views(standard_cameras())))
+        return CorrectorConfig.of_trunk(trunk, judged=CorrectorConfig().judged)
 
     @staticmethod
     def of_trunk(trunk: SceneTrunkConfig, *, judged: int) -> CorrectorConfig:
