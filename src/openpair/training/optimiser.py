@@ -19,7 +19,7 @@ def make_optimiser(network: nn.Module, config: OptimiserConfig) -> torch.optim.A
         {"params": [p for p in parameters if p.ndim > 1], "weight_decay": config.weight_decay},
         {"params": [p for p in parameters if p.ndim <= 1], "weight_decay": 0.0},
     ]
-    return torch.optim.AdamW(groups, lr=config.learning_rate, fused=True)
+    return torch.optim.AdamW(groups, lr=config.learning_rate)
 
 
 def schedule_rate(optimiser: torch.optim.Optimizer, config: OptimiserConfig, *, step: int, total_steps: int) -> None:
