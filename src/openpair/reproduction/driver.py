@@ -197,7 +197,7 @@ class Reproduction:
     def keep_leaves(self, seed: int, store: FeatureStore, choices: Choices) -> None:
         """All leaves of the main agent on the test scenes, for the pictures of scenes."""
         pair = next(agent for agent in agents_of_seed(self, seed, choices) if agent.name == PAIR)
-        config = replace(pair.config, best_of=NUM_CONTROL_CANDIDATES, previous_plan_bonus=None)
+        config = replace(pair.config, best_of=NUM_CONTROL_CANDIDATES, previous_plan_bonus=None, correction=0.0)
         plan_all([pair.changed(PAIR, config)], store, seed_folder(self.run, seed) / "leaves")
 
     def score(self) -> None:
