@@ -7,6 +7,7 @@ from openpair.configs.experiment import preset
 from openpair.nn.fixed_lookup import FixedLookup
 from openpair.nn.lift_backbone import LiftBackbone
 from openpair.nn.trunk_config import LiftBackboneConfig
+from openpair.policies.transfuser_config import TransfuserConfig
 
 
 def test_values_and_gradient_are_those_of_grid_sample() -> None:
@@ -27,7 +28,9 @@ def test_values_and_gradient_are_those_of_grid_sample() -> None:
 
 def test_a_backbone_trains_on_the_maps_it_infers_from() -> None:
     torch.manual_seed(0)
-    config = preset("quick").networks.policy.trunk.backbone  # type: ignore[attr-defined]
+    policy = preset("quick").networks.policy
+    assert isinstance(policy, TransfuserConfig)
+    config = policy.trunk.backbone
     assert isinstance(config, LiftBackboneConfig)
     backbone = LiftBackbone(config).eval()
     camera, lidar = torch.rand(1, 3, 64, 256), torch.rand(1, 1, 128, 128)

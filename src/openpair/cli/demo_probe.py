@@ -10,6 +10,7 @@ from pathlib import Path
 
 import torch
 
+from openpair.cli.demo_steps import BRANCHES
 from openpair.configs.dry_run import second_step_s
 from openpair.configs.experiment import ExperimentConfig
 from openpair.configs.runs import BRANCH_FILES, RunPlan, branch_settings
@@ -21,8 +22,6 @@ from openpair.training.curve_file import read_curve
 from openpair.training.data import StoreLocation
 from openpair.training.loop import Progress
 from openpair.training.parallel import default_devices
-
-BRANCHES = ("il", "rl", "reward")
 
 BATCH = 8
 """Scenes of the steps that are measured, at most; a whole batch takes as many times longer as it is larger."""

@@ -12,6 +12,9 @@ from openpair.configs.runs import RunPlan
 from openpair.evaluation.runner import Evaluation
 from openpair.training.curve_file import read_curve
 
+BRANCHES = ("il", "rl", "reward")
+"""What a demo trains."""
+
 LEARNED = (
     ("il", "val_distance_m", "imitation: {:.2f} m from the human's plan, mean over 4 s (validation towns)", 1.0),
     ("rl", "val_best_of_tree", "tree: its best leaf scores {:.1f} around the human's plan (validation towns)", 100.0),

@@ -9,7 +9,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from openpair.checkpoints import read_info
-from openpair.configs.runs import BRANCH_FILES, RunPlan
+from openpair.cli.demo_steps import BRANCHES
+from openpair.configs.runs import BRANCH_FILES, RunPlan, branch_settings
 from openpair.datatypes.columns import Protocol
 from openpair.evaluation.summary import Summary
 from openpair.planning.config import ABOUT, WIDE
@@ -199,7 +200,7 @@ def _curves(folder: Path) -> tuple[BranchCurves, ...]:
 
 
 def _made(plan: RunPlan, seconds: float) -> tuple[tuple[str, str], ...]:
-    infos = {branch: read_info(plan.folder / BRANCH_FILES[branch]) for branch in ("il", "rl", "reward")}
+    infos = {branch: read_info(plan.folder / BRANCH_FILES[branch]) for branch in BRANCHES}
     train, validation = plan.open()
     minutes = {branch: info.metrics.get("train_seconds", 0.0) / 60 for branch, info in infos.items()}
     return (
@@ -221,5 +222,4 @@ def _machine() -> str:
 
 
 def _steps(plan: RunPlan) -> dict[str, int]:
-    config = plan.config
-    return {"il": config.imitation.steps, "rl": config.reinforcement.steps, "reward": config.reward_model.steps}
+    return {branch: branch_settings(plan.config, branch).steps for branch in BRANCHES}

@@ -13,6 +13,7 @@ from packaging.requirements import Requirement
 
 from openpair import __version__
 from openpair.cli.doctor_check import Check
+from openpair.machine import memory_bytes
 
 NEEDED_DISK_GB = 5.0
 EXTRAS = {
@@ -81,9 +82,11 @@ def _extras() -> list[Check]:
 
 def _cores() -> Check:
     cores = os.cpu_count() or 1
-    memory_gb = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") / 1e9
-    finding = f"{cores} CPU cores, {memory_gb:.0f} GB of memory"
-    if memory_gb < 2 * cores:
+    memory = memory_bytes()
+    if memory is None:
+        return Check("machine", "ok", f"{cores} CPU cores")
+    finding = f"{cores} CPU cores, {memory / 1e9:.0f} GB of memory"
+    if memory / 1e9 < 2 * cores:
         return Check("machine", "note", finding, "Use fewer --workers if memory runs out: each takes 1 to 2 GB")
     return Check("machine", "ok", finding)
 

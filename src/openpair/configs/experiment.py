@@ -91,9 +91,6 @@ class PoolConfig:
     temperature: float = later(0.0)
 
 
-NO_CORRECTION = CorrectionConfig()
-
-
 @dataclass(frozen=True)
 class ExperimentConfig:
     """Everything that decides a result, besides the data.
@@ -137,7 +134,7 @@ class ExperimentConfig:
     loop: LoopConfig = field(default_factory=LoopConfig)
     extended_comfort_reward: bool = later(False)
     planner: PlannerChanges = NO_CHANGES
-    correction: CorrectionConfig = later(NO_CORRECTION)  # noqa: RUF009
+    correction: CorrectionConfig = later(CorrectionConfig())
 
 
 DEMO_STRENGTH, DEMO_TEMPERATURE = 0.25, 0.02
@@ -336,7 +333,6 @@ def with_known(config: ExperimentConfig) -> ExperimentConfig:
             config.reinforcement, precision="float32", trees_per_scene=min(config.reinforcement.trees_per_scene, 4)
         ),
         reward_model=replace(config.reward_model, precision="float32"),
-        correction=replace(config.correction, precision="float32"),
         sequential=replace(config.sequential, precision="float32"),
         sequential_regularised=replace(config.sequential_regularised, precision="float32"),
         iterative=replace(config.iterative, precision="float32"),

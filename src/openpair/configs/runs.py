@@ -34,7 +34,7 @@ from openpair.samplers.base import Sampler
 from openpair.samplers.corrector_config import CorrectorConfig
 from openpair.samplers.perturbations import as_many, control_candidates, noisy_roots, perturb
 from openpair.training.batch import SceneBatch
-from openpair.training.branch import BatchSplit, Branch
+from openpair.training.branch import BatchSplit, Branch, Save
 from openpair.training.candidate_pool import CandidatePool, Proposer, build_pool
 from openpair.training.correction import CorrectionBranch, Judge, SeenByJudge
 from openpair.training.data import EarlierScenes, StoreLocation, TrainingData
@@ -59,6 +59,9 @@ BRANCH_FILES = {
     **{scheme: Path(scheme) / POLICY_FILE.name for scheme in SEQUENTIAL_SCHEMES},
 }
 """Finished network of each branch, below the run folder."""
+
+MADE_OF = {"reward": "rl", "correction": "reward", **dict.fromkeys(SEQUENTIAL_SCHEMES, "il")}
+"""Branch -> the branch whose finished network it begins with."""
 
 NEAR = 0.5
 """Width of neighbours of chosen plans, in units of the root noise."""
@@ -118,11 +121,9 @@ def start_imitation(plan: RunPlan, device: str, listener: Listener) -> BranchRun
         plan.config.imitation,
         train,
         validation,
-        seed=plan.branch_seed("il"),
-        save=_saver(plan, "il", train),
-        split=plan.split("il"),
+        **_common(plan, "il", train),
     )
-    return _run(plan, branch, train, plan.config.imitation, listener)
+    return _run(plan, branch, train, listener)
 
 
 def start_reinforcement(plan: RunPlan, device: str, listener: Listener) -> BranchRun:
@@ -135,12 +136,10 @@ def start_reinforcement(plan: RunPlan, device: str, listener: Listener) -> Branc
         train,
         (validation, validation.reward()) if validation else None,
         reward=train.reward(),
-        seed=plan.branch_seed("rl"),
-        save=_saver(plan, "rl", train),
-        split=plan.split("rl"),
+        **_common(plan, "rl", train),
         earlier=_earlier(plan.config, train),
     )
-    return _run(plan, branch, train, plan.config.reinforcement, listener)
+    return _run(plan, branch, train, listener)
 
 
 def start_reward_model(plan: RunPlan, device: str, listener: Listener) -> BranchRun:
@@ -161,12 +160,10 @@ def start_reward_model(plan: RunPlan, device: str, listener: Listener) -> Branch
         train,
         pools["train"],
         (validation, pools["validation"]) if validation else None,
-        seed=plan.branch_seed("reward"),
-        save=_saver(plan, "reward", train),
-        split=plan.split("reward"),
+        **_common(plan, "reward", train),
         refresh=_refresher(plan, train, sampler, device, listener),
     )
-    return _run(plan, branch, train, plan.config.reward_model, listener)
+    return _run(plan, branch, train, listener)
 
 
 def start_correction(plan: RunPlan, device: str, listener: Listener) -> BranchRun:
@@ -178,20 +175,16 @@ def start_correction(plan: RunPlan, device: str, listener: Listener) -> BranchRu
     assert isinstance(model, PerceptionTrunk)
     copy_trunk(model, corrector)
     branch = CorrectionBranch(
+        judge_of(model.eval(), settings.temperature),
         corrector,
         settings,
         train,
         (validation, validation.reward()) if validation else None,
         reward=train.reward(),
-        seed=plan.branch_seed("correction"),
-        save=_saver(plan, "correction", train),
-        split=plan.split("correction"),
+        **_common(plan, "correction", train),
         earlier=_earlier(plan.config, train),
     )
-    branch.judge = judge_of(model.eval(), settings.temperature)
-    identity = fingerprint(plan, train, [settings, _file_hash(plan.folder / REWARD_MODEL_FILE)])
-    folder = plan.folder / branch.name
-    return BranchRun(branch, folder, plan.config.loop, identity, listener, plan.log_of(folder))
+    return _run(plan, branch, train, listener, of=REWARD_MODEL_FILE)
 
 
 def judge_of(model: RewardModel, temperature: float) -> Judge:
@@ -223,13 +216,9 @@ def start_sequential(scheme: str, plan: RunPlan, device: str, listener: Listener
         train,
         (validation, validation.reward()) if validation else None,
         reward=train.reward(),
-        seed=plan.branch_seed(scheme),
-        save=_saver(plan, scheme, train),
-        split=plan.split(scheme),
+        **_common(plan, scheme, train),
     )
-    identity = fingerprint(plan, train, [settings, _file_hash(plan.folder / POLICY_FILE)])
-    folder = plan.folder / scheme
-    return BranchRun(branch, folder, plan.config.loop, identity, listener, plan.log_of(folder))
+    return _run(plan, branch, train, listener, of=POLICY_FILE)
 
 
 _START: dict[str, Callable[[RunPlan, str, Listener], BranchRun]] = {
@@ -307,9 +296,19 @@ def fingerprint(plan: RunPlan, train: TrainingData, settings: Any) -> str:
     return hashlib.sha256(text.encode()).hexdigest()[:16]
 
 
-def _run(plan: RunPlan, branch: Branch, train: TrainingData, settings: Any, listener: Listener) -> BranchRun:
-    folder, identity = plan.folder / branch.name, fingerprint(plan, train, settings)
+def _run(
+    plan: RunPlan, branch: Branch, train: TrainingData, listener: Listener, *, of: Path | None = None
+) -> BranchRun:
+    """A branch in its folder, from its last saved step; ``of`` is the file of the network that it begins with."""
+    settings = branch_settings(plan.config, branch.name)
+    identity = fingerprint(plan, train, settings if of is None else [settings, _file_hash(plan.folder / of)])
+    folder = plan.folder / branch.name
     return BranchRun(branch, folder, plan.config.loop, identity, listener, plan.log_of(folder))
+
+
+def _common(plan: RunPlan, branch: str, train: TrainingData) -> dict[str, Any]:
+    """What every branch is made with: its seed, how it is saved, how its batches are split."""
+    return {"seed": plan.branch_seed(branch), "save": _saver(plan, branch, train), "split": plan.split(branch)}
 
 
 def _fresh(plan: RunPlan, branch: str, build: Callable[[], nn.Module], device: str) -> Any:
@@ -318,7 +317,7 @@ def _fresh(plan: RunPlan, branch: str, build: Callable[[], nn.Module], device: s
     return build().to(device)
 
 
-def _saver(plan: RunPlan, branch: str, train: TrainingData) -> Callable[[Path, nn.Module, dict[str, float]], None]:
+def _saver(plan: RunPlan, branch: str, train: TrainingData) -> Save:
     def save(folder: Path, network: nn.Module, metrics: dict[str, float]) -> None:
         assert isinstance(network, RegisteredNetwork)
         save_checkpoint(

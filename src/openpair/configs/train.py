@@ -16,7 +16,7 @@ import torch
 from openpair.checkpoints import to_plain
 from openpair.configs.dry_run import Estimate, try_out
 from openpair.configs.experiment import ExperimentConfig, preset
-from openpair.configs.runs import BRANCH_FILES, SEQUENTIAL_SCHEMES, RunPlan, branch_settings
+from openpair.configs.runs import BRANCH_FILES, MADE_OF, SEQUENTIAL_SCHEMES, RunPlan, branch_settings
 from openpair.damage import reading
 from openpair.datasets.choice import SceneChoice, choose_scenes
 from openpair.datasets.registry import dataset_options, load_dataset_class
@@ -219,25 +219,22 @@ def _data_seen(plan: RunPlan) -> str:
         return f"nothing ({error})"
 
 
+LEARNS_FROM = {
+    "reward": "the reward model learns from leaves of a trained sampler",
+    "correction": "the corrector learns from what a trained reward model chooses",
+    **dict.fromkeys(SEQUENTIAL_SCHEMES, "a sequential scheme fine-tunes a trained imitation policy"),
+}
+"""Why a branch needs the one that it is made of."""
+
+
 def _check_order(what: str, folder: Path) -> None:
     """Raise where a branch needs another one that is not finished."""
-    if what == "reward" and not (folder / BRANCH_FILES["rl"]).exists():
+    needed = MADE_OF.get(what)
+    if needed is not None and not (folder / BRANCH_FILES[needed]).exists():
         raise OpenPairError(
-            "the reward model learns from leaves of a trained sampler, and there is none",
+            f"{LEARNS_FROM[what]}, and there is none",
             where=folder,
-            fix=f"Run 'openpair train rl --out {folder}' first",
-        )
-    if what == "correction" and not (folder / BRANCH_FILES["reward"]).exists():
-        raise OpenPairError(
-            "the corrector learns from what a trained reward model chooses, and there is none",
-            where=folder,
-            fix=f"Run 'openpair train reward --out {folder}' first",
-        )
-    if what in SEQUENTIAL_SCHEMES and not (folder / BRANCH_FILES["il"]).exists():
-        raise OpenPairError(
-            "a sequential scheme fine-tunes a trained imitation policy, and there is none",
-            where=folder,
-            fix=f"Run 'openpair train il --out {folder}' first",
+            fix=f"Run 'openpair train {needed} --out {folder}' first",
         )
 
 

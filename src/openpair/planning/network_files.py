@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from openpair.errors import OpenPairError
 from openpair.kinds import EVERY_PART, PARTS
@@ -28,6 +29,14 @@ REWARD_MODEL_FILE = Path("reward") / "reward_model.safetensors"
 
 
 CORRECTOR_FILE = Path("correction") / "sampler.safetensors"
+
+IN_RUN_FOLDER = {
+    "policy": POLICY_FILE,
+    "sampler": SAMPLER_FILE,
+    "reward_model": REWARD_MODEL_FILE,
+    "corrector": CORRECTOR_FILE,
+    "planner": PLANNER_FILE,
+}
 
 
 @dataclass(frozen=True)
@@ -57,9 +66,8 @@ class NetworkFiles:
         path = run_folder(path).resolve()
         if path.is_file():
             return NetworkFiles(policy=path)
-        named = (path / file for file in (POLICY_FILE, SAMPLER_FILE, REWARD_MODEL_FILE, PLANNER_FILE, CORRECTOR_FILE))
-        policy, sampler, reward_model, planner, corrector = (file if file.exists() else None for file in named)
-        found = NetworkFiles(policy, sampler, reward_model, planner=planner, corrector=corrector)
+        named: dict[str, Any] = {part: path / file for part, file in IN_RUN_FOLDER.items() if (path / file).exists()}
+        found = NetworkFiles(**named)
         if not found.by_part():
             raise OpenPairError(
                 "the folder holds no trained network",

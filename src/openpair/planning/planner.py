@@ -22,7 +22,7 @@ from openpair.planning.noise import drawn_for
 from openpair.planning.search import search
 from openpair.policies.base import ImitationPolicy
 from openpair.rewards.base import RewardContext, RewardModel
-from openpair.samplers.base import Sampler
+from openpair.samplers.base import Sampler, SamplerContext
 from openpair.samplers.perturbations import NUM_CONTROL_CANDIDATES, control_candidates
 
 Grow = Callable[[Mapping[str, Tensor], Tensor], Tensor]
@@ -76,6 +76,18 @@ class PlanningBatch:
         if maker not in self.seen:
             self.seen[maker] = make()
         return self.seen[maker]
+
+
+def seen_by_sampler(batch: PlanningBatch, sampler: Sampler) -> SamplerContext:
+    """A batch as a sampler sees it, without what no tree needs."""
+    context: SamplerContext = batch.once(sampler, lambda: sampler.encode(batch.features, perceive=False))
+    return context
+
+
+def seen_by_model(batch: PlanningBatch, model: RewardModel) -> RewardContext:
+    """A batch as a reward model sees it."""
+    context: RewardContext = batch.once(model, lambda: model.encode(batch.features))
+    return context
 
 
 def blended(candidates: Tensor, scores: Tensor, temperature: float) -> Tensor:
@@ -238,7 +250,7 @@ class Planner:
             unknown = torch.full((len(around), 1), torch.nan)
             return Choice(around, around[:, None], unknown, unknown, torch.zeros(len(around), dtype=torch.long))
         assert isinstance(model, RewardModel)
-        context = batch.once(model, lambda: model.encode(batch.features))
+        context = seen_by_model(batch, model)
         key = (root_key, config.reroots, config.candidates, config.strength, config.search, self.sampler, model)
         candidates, predicted = batch.once(
             key, lambda: _scored(self._grown(batch, around), around, model, context, config)
@@ -287,8 +299,7 @@ class Planner:
         """The sampler's leaves (B, L, 8, 3) around roots."""
         sampler = self.sampler
         assert isinstance(sampler, Sampler)
-        context = batch.once(sampler, lambda: sampler.encode(batch.features, perceive=False))
-        return sampler.mean_leaves(context, root, strength=self.config.strength)
+        return sampler.mean_leaves(seen_by_sampler(batch, sampler), root, strength=self.config.strength)
 
     def _corrected(self, batch: PlanningBatch, plan: Tensor) -> Tensor:
         """Plans (B, 8, 3) that are chosen -> plans that are driven."""
@@ -296,10 +307,9 @@ class Planner:
         assert isinstance(corrector, Sampler)
         model = self.networks.reward_model
         assert isinstance(model, RewardModel)
-        context = batch.once(corrector, lambda: corrector.encode(batch.features, perceive=False))
-        judgement = judgement_of(model, batch.once(model, lambda: model.encode(batch.features)))
-        knowing = replace(context, judgement=judgement)
-        return corrector.mean_leaves(knowing, plan, strength=self.config.correction)[:, 0]
+        judgement = judgement_of(model, seen_by_model(batch, model))
+        context = replace(seen_by_sampler(batch, corrector), judgement=judgement)
+        return corrector.mean_leaves(context, plan, strength=self.config.correction)[:, 0]
 
     def _mean_around(self, batch: PlanningBatch, root: Tensor) -> Tensor:
         return mean_plan(torch.cat((self._leaves(batch, root), root[:, None]), dim=1))

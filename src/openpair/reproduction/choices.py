@@ -77,6 +77,7 @@ class Choices:
         """
         bonus = self.previous_plan_bonus
         use = PlannerChanges(candidates=self.candidates, reroots=self.reroots, correction=self.correction)
+        human = around_humans(TreeUse(self.strength, self.candidates, self.reroots, self.correction))
         return StoredPlanner(
             mode="pair",
             settings=PlannerChanges(
@@ -90,8 +91,8 @@ class Choices:
                 "pair_best_of_6": use,
                 "tree_mean": PlannerChanges(strength=self.mean_strength, reroots=self.mean_reroots),
                 "human_pair": PlannerChanges(
-                    candidates="wide" if self.correction else "tree",
-                    correction=self.correction,
+                    candidates=human.candidates,
+                    correction=human.correction,
                     temperature=self.human_temperature,
                     root_bonus=self.human_root_bonus,
                 ),
@@ -159,6 +160,11 @@ def root_name(use: TreeUse, root_bonus: float, temperature: float) -> str:
 def around_humans(use: TreeUse) -> TreeUse:
     """How a use of PaIR looks around a human root: corrected as it is, or the leaves of a tree at its strength."""
     return use if use.correction else TreeUse(use.strength)
+
+
+def uses_around_humans(uses: Iterable[TreeUse]) -> list[TreeUse]:
+    """:func:`around_humans` of each, none twice."""
+    return list(dict.fromkeys(map(around_humans, uses)))
 
 
 Scores = Mapping[str, float]

@@ -17,7 +17,7 @@ from pathlib import Path
 from openpair.checkpoints import to_plain
 from openpair.checksums import sealed_json
 from openpair.configs.experiment import ExperimentConfig
-from openpair.configs.runs import BRANCH_FILES, SEQUENTIAL_SCHEMES, RunPlan
+from openpair.configs.runs import BRANCH_FILES, MADE_OF, SEQUENTIAL_SCHEMES, RunPlan
 from openpair.configs.train import check_same_settings, keep_settings
 from openpair.features.cache import FeatureStore
 from openpair.files import write_atomically
@@ -224,19 +224,18 @@ def training_jobs(reproduction: Reproduction, seed: int, stores: dict[str, Store
     folder = seed_folder(reproduction.run, seed)
     config = reproduction.config
 
-    def job(
-        name: str, branch: str, experiment: ExperimentConfig, where: Path, after: tuple[str, ...] = ()
-    ) -> BranchJob:
+    def job(name: str, branch: str, experiment: ExperimentConfig, where: Path) -> BranchJob:
         plan = RunPlan(reproduction.experiment(seed, experiment), stores["train"], stores["val"], where)
+        after = (MADE_OF[branch],) if branch in MADE_OF else ()
         return BranchJob(name, partial(start_named, plan.starter(branch), name), after=after)
 
     yield job("il", "il", config.experiment, folder)
     yield job("rl", "rl", config.experiment, folder)
-    yield job("reward", "reward", config.experiment, folder, ("rl",))
+    yield job("reward", "reward", config.experiment, folder)
     if config.correct:
-        yield job("correction", "correction", config.experiment, folder, ("reward",))
+        yield job("correction", "correction", config.experiment, folder)
     for scheme in SEQUENTIAL_SCHEMES:
-        yield job(scheme, scheme, config.experiment, folder, ("il",))
+        yield job(scheme, scheme, config.experiment, folder)
     if config.second_policy:
         yield job(SECOND, "il", second_experiment(config), folder / SECOND)
 

@@ -5,19 +5,27 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 
 from openpair.reproduction.agents import BASE, label_of
-from openpair.reproduction.choices import CONTROLS, MANNERS, MEANS, ROOTS, TREE_MEAN, manner_name, root_name, use_name
+from openpair.reproduction.choices import (
+    CONTROLS,
+    MANNERS,
+    MEANS,
+    ROOTS,
+    TREE_MEAN,
+    manner_name,
+    root_name,
+    use_name,
+    uses_around_humans,
+)
 from openpair.reproduction.markdown import table_lines, with_half
 from openpair.reproduction.results import VALIDATION, ResultRow
 from openpair.reproduction.settings import (
-    CORRECTED_USES,
+    EVERY_USE,
     MEAN_USES,
     PREVIOUS_PLAN_BONUSES,
     REROOTS,
     ROOT_BONUSES,
     STRENGTHS,
     TEMPERATURES,
-    TREE_USES,
-    TreeUse,
 )
 
 
@@ -25,7 +33,7 @@ def manners(rows: Sequence[ResultRow]) -> list[str]:
     """How candidates become a plan: agent and temperature down, the previous-plan bonus across."""
     known = _by_name(rows)
     agents = {f"{BASE}.{control}": label_of(control) for control in CONTROLS}
-    agents |= {use_name(use): f"{label_of('pair')}, {use.label}" for use in (*TREE_USES, *CORRECTED_USES)}
+    agents |= {use_name(use): f"{label_of('pair')}, {use.label}" for use in EVERY_USE}
     agents = {name: label for name, label in agents.items() if any(row.startswith(f"{name}, blend") for row in known)}
     lines = [
         [label, _points(value), *(_cell(known, manner_name(name, value, bonus)) for bonus in PREVIOUS_PLAN_BONUSES)]
@@ -48,7 +56,7 @@ def roots(rows: Sequence[ResultRow]) -> list[str]:
     known = _by_name(rows)
     lines = [
         [use.label, _points(value), *(_cell(known, root_name(use, b, value)) for b in ROOT_BONUSES)]
-        for use in (*map(TreeUse, STRENGTHS), *CORRECTED_USES)
+        for use in uses_around_humans(EVERY_USE)
         for value in TEMPERATURES
         if any(root_name(use, bonus, value) in known for bonus in ROOT_BONUSES)
     ]

@@ -65,6 +65,8 @@ CORRECTIONS = (0.5, 1.0)
 CORRECTED_USES = tuple(TreeUse(1.0, "wide", correction=share) for share in CORRECTIONS)
 """Uses of a corrector: it has the last word over what the reward model chooses among wide neighbours."""
 
+EVERY_USE = (*TREE_USES, *CORRECTED_USES)
+
 MEAN_USES = tuple(TreeUse(strength, "none", k) for k in REROOTS for strength in STRENGTHS)
 """Ways to the mean of the tree as the plan, without a reward model."""
 
@@ -96,7 +98,7 @@ class ReproductionConfig:
     @property
     def uses(self) -> tuple[TreeUse, ...]:
         """Ways to use what reinforcement learned, of which the validation towns choose one."""
-        return (*TREE_USES, *CORRECTED_USES) if self.correct else TREE_USES
+        return EVERY_USE if self.correct else TREE_USES
 
 
 def world() -> ReproductionConfig:

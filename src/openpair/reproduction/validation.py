@@ -24,10 +24,10 @@ from openpair.reproduction.choices import (
     ROOTS,
     TREE_MEAN,
     VALIDATION_FILE,
-    around_humans,
     manner_name,
     root_name,
     use_name,
+    uses_around_humans,
     write_tables,
 )
 from openpair.reproduction.planning import Before, PlannedAgent, SceneView, planned
@@ -129,7 +129,7 @@ def agents_of_tables(
                 root_name(use, bonus, temperature),
                 replace(human.config, **asdict(use), root_bonus=bonus, temperature=temperature),
             )
-            for use in dict.fromkeys(around_humans(use) for use in uses)
+            for use in uses_around_humans(uses)
             for bonus, temperature in product(ROOT_BONUSES, TEMPERATURES)
         ],
     }

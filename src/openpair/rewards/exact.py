@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import os
 import threading
-from collections import OrderedDict
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
@@ -14,9 +12,11 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from openpair.datasets.lru import LruCache
 from openpair.datatypes.columns import Protocol
 from openpair.datatypes.scores import PlanScores
 from openpair.datatypes.scoring_scene import ScoringScene
+from openpair.machine import memory_bytes
 from openpair.rewards.base import HEAD_NAMES, HEAD_OF_METRIC
 from openpair.scoring import score_batch
 from openpair.scoring.epdms import with_extended_comfort
@@ -81,9 +81,8 @@ BYTES_OF_SCENE = 350_000
 
 def scenes_to_keep() -> int:
     """How many scenes have room in memory."""
-    known = hasattr(os, "sysconf") and "SC_PHYS_PAGES" in os.sysconf_names
-    memory = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") if known else 4 * MAX_KEPT_BYTES
-    return min(MAX_KEPT_BYTES, memory // 8) // BYTES_OF_SCENE
+    memory = memory_bytes()
+    return min(MAX_KEPT_BYTES, MAX_KEPT_BYTES // 2 if memory is None else memory // 8) // BYTES_OF_SCENE
 
 
 class ExactReward:
@@ -98,19 +97,12 @@ class ExactReward:
     def __init__(self, load_scene: Callable[[str], ScoringScene], *, threads: int = 1, keep: int | None = None) -> None:
         self._load = load_scene
         self._threads = threads
-        self._keep = scenes_to_keep() if keep is None else keep
-        self._kept: OrderedDict[str, ScoringScene] = OrderedDict()
+        self._kept: LruCache[ScoringScene] = LruCache(scenes_to_keep() if keep is None else keep)
         self._lock = threading.Lock()
 
     def _load_scene(self, token: str) -> ScoringScene:
         with self._lock:
-            scene = self._kept.pop(token, None)
-        scene = self._load(token) if scene is None else scene
-        with self._lock:
-            self._kept[token] = scene
-            while len(self._kept) > self._keep:
-                self._kept.popitem(last=False)
-        return scene
+            return self._kept.get(token, lambda: self._load(token))
 
     def score(
         self, tokens: Sequence[str], candidates: Tensor, previous: Sequence[PreviousDrive | None] | None = None

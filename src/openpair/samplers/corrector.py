@@ -21,10 +21,7 @@ from openpair.nn.trunk import STATUS_SIZE
 from openpair.samplers.base import SamplerContext
 from openpair.samplers.corrector_config import CorrectorConfig
 from openpair.samplers.perturbations import NUM_CHANGES, moved
-from openpair.samplers.trunk_sampler import TrunkSampler
-
-PLAN_NUMBERS = 4 * NUM_POSES
-"""The root as the network sees it: x, y, cosine and sine of heading at each pose."""
+from openpair.samplers.trunk_sampler import PLAN_NUMBERS, TrunkSampler, seen_of_plan
 
 START_SPREAD = 3e-4
 """Standard deviation of the last layer's first weights: an untrained corrector changes nothing that matters."""
@@ -93,12 +90,7 @@ class Corrector(TrunkSampler):
         """Roots (B, 8, 3) -> mean actions (B, 1, 4)."""
         if context.judgement is None:
             raise OpenPairError("a corrector reads what a reward model thinks of plans", where="corrector")
-        assert context.ground is not None
-        heading = root[..., 2]
-        numbers = torch.stack((root[..., 0] / 30, root[..., 1] / 10, heading.cos(), heading.sin()), dim=-1)
-        seen = context.ground.look_along(root[:, None]).flatten(1)
-        state = self.root_encoder(torch.cat((numbers.flatten(1), seen, context.status.float()), dim=-1))
-        state = state + self.judgement_encoder(context.judgement(root))
+        state = self.root_encoder(seen_of_plan(context, root)) + self.judgement_encoder(context.judgement(root))
         known = self.decoder.project_context(context.tokens, context.tokens_there)
         mean: Tensor = self.action_head(self.decoder(state[:, None, None], known)[:, 0])
         return mean

@@ -20,13 +20,10 @@ from openpair.nn.sibling_decoder import SiblingDecoder
 from openpair.nn.trunk import STATUS_SIZE
 from openpair.samplers.base import SamplerContext
 from openpair.samplers.flat_config import FlatSamplerConfig
-from openpair.samplers.trunk_sampler import TrunkSampler
+from openpair.samplers.trunk_sampler import PLAN_NUMBERS, TrunkSampler, seen_of_plan
 
 ACTION_SIZE = 2 * NUM_LEVELS
 """Along the path on each level, then across it on each level."""
-
-PATH_NUMBERS = 4 * NUM_POSES
-"""The reference as the network sees it: x, y, cosine and sine of heading at each pose."""
 
 SPEED_COLUMN = 4
 """Of the status feature: speed ahead [m/s]."""
@@ -72,7 +69,7 @@ class FlatSampler(TrunkSampler):
         d = own.trunk.d_model
         seen = NUM_POSES * own.trunk.ground_channels
         self.reference_encoder = nn.Sequential(
-            nn.Linear(PATH_NUMBERS + seen + STATUS_SIZE, d), nn.ReLU(), nn.Linear(d, d)
+            nn.Linear(PLAN_NUMBERS + seen + STATUS_SIZE, d), nn.ReLU(), nn.Linear(d, d)
         )
         self.leaf_embedding = nn.Embedding(own.num_leaves, d)
         self.decoder = SiblingDecoder(d, own.heads, own.d_ffn, own.layers, own.dropout)
@@ -122,11 +119,7 @@ class FlatSampler(TrunkSampler):
 
     def _mean(self, context: SamplerContext, reference: Tensor) -> Tensor:
         """References (B, 8, 3) -> mean actions (B, L, 8)."""
-        assert context.ground is not None
-        heading = reference[..., 2]
-        numbers = torch.stack((reference[..., 0] / 30, reference[..., 1] / 10, heading.cos(), heading.sin()), dim=-1)
-        seen = context.ground.look_along(reference[:, None]).flatten(1)
-        state = self.reference_encoder(torch.cat((numbers.flatten(1), seen, context.status.float()), dim=-1))
+        state = self.reference_encoder(seen_of_plan(context, reference))
         queries = state[:, None, None] + self.leaf_embedding.weight
         features = self.decoder(queries, self.decoder.project_context(context.tokens, context.tokens_there))[:, 0]
         mean: Tensor = self.action_head(features) + self.leaf_bias

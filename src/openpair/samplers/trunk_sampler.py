@@ -5,10 +5,25 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import ClassVar
 
+import torch
 from torch import Tensor
 
+from openpair.datatypes.columns import NUM_POSES
 from openpair.nn.trunk import PerceptionTrunk
 from openpair.samplers.base import Sampler, SamplerContext
+
+PLAN_NUMBERS = 4 * NUM_POSES
+"""A plan as networks see it: x, y, cosine and sine of heading at each pose."""
+
+
+def seen_of_plan(context: SamplerContext, plan: Tensor) -> Tensor:
+    """Plans (B, 8, 3) -> (B, :data:`PLAN_NUMBERS` + 8 * channels of the ground + STATUS_SIZE): the plan, what lies
+    along it, and the ego's status."""
+    assert context.ground is not None
+    heading = plan[..., 2]
+    numbers = torch.stack((plan[..., 0] / 30, plan[..., 1] / 10, heading.cos(), heading.sin()), dim=-1)
+    seen = context.ground.look_along(plan[:, None]).flatten(1)
+    return torch.cat((numbers.flatten(1), seen, context.status.float()), dim=-1)
 
 
 class TrunkSampler(PerceptionTrunk, Sampler):

@@ -11,6 +11,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -40,19 +41,23 @@ Judge = Callable[[Mapping[str, Tensor]], SeenByJudge]
 class CorrectionBranch(ReinforcementBranch):
     """Trains a corrector: a sampler with one leaf.
 
-    Attributes:
+    Args:
         judge: the reward model whose choices are corrected.
+        args, settings: of every branch of reinforcement.
     """
 
     name = "correction"
     best_figure = "leaf_score"
-    judge: Judge
-    _seen: tuple[SceneBatch, SeenByJudge] | None = None
+
+    def __init__(self, judge: Judge, *args: Any, **settings: Any) -> None:
+        super().__init__(*args, **settings)
+        self._judge = judge
+        self._seen: tuple[SceneBatch, SeenByJudge] | None = None
 
     def _see(self, batch: SceneBatch) -> SeenByJudge:
         """A batch as the reward model sees it, made once."""
         if self._seen is None or self._seen[0] is not batch:
-            self._seen = batch, self.judge(batch.features)
+            self._seen = batch, self._judge(batch.features)
         return self._seen[1]
 
     def _look(self, batch: SceneBatch) -> SamplerContext:

@@ -31,7 +31,7 @@ from openpair.visualization.drawing import AGENT_CLASS
 from openpair.visualization.drive_account import account
 from openpair.visualization.explanation import Explanation, combine
 from openpair.visualization.filed_drive import FiledDrive
-from openpair.visualization.scene_view import SceneView
+from openpair.visualization.scene_view import NUM_TONES, SceneView
 
 SPAWN = "spawn"
 """Instead of a file: start the viewer."""
@@ -303,4 +303,4 @@ def _colour_of(category: int) -> Colour:
 
 
 def _tone(tone: int | None) -> Colour:
-    return _colour("v-ink" if tone is None else f"v-t{tone % 6}")
+    return _colour("v-ink" if tone is None else f"v-t{tone % NUM_TONES}")

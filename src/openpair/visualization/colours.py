@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from functools import cache
+
 import numpy as np
 from PIL import ImageColor
 
@@ -20,6 +22,7 @@ SCORE_STOPS = (
 """(score, (red, green, blue)); linear in between."""
 
 
+@cache
 def drawing_colour(name: str, *, dark: bool = False) -> Colour:
     """A colour of the pages' drawings (``page/scene.css``), such as "v-car"."""
     red, green, blue = ImageColor.getrgb(colours_of(read_asset("scene.css"), dark=dark)[name])[:3]
