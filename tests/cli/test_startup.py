@@ -62,6 +62,18 @@ def test_evaluating_baselines_imports_what_scoring_needs_alone() -> None:
     assert imported_by(EVALUATION, (*HEAVY, "warp")) == ["warp"]
 
 
+def test_driving_baselines_does_without_network_libraries(tmp_path: Path) -> None:
+    words = ["drive", "--dataset", "world", "--agent", "human", "--max-drives", "1", "--workers", "1", "--replan", "4"]
+    code = (
+        "import contextlib\n"
+        "from openpair.cli.main import main\n"
+        "with contextlib.suppress(SystemExit):\n"
+        f"    main({[*words, '--out', str(tmp_path / 'out')]!r})\n"
+    )
+    assert imported_by(code, NETWORK_LIBRARIES) == []
+    assert (tmp_path / "out" / "drives.csv").exists()
+
+
 def test_small_networks_need_neither_timm_nor_torchvision() -> None:
     code = (
         "from openpair.configs.experiment import preset\n"

@@ -116,7 +116,7 @@ class Drive:
         from openpair.driving.runner import DriveTask, run_drives
         from openpair.evaluation.failures import exit_status
         from openpair.evaluation.sources import DatasetSource, parse_agents
-        from openpair.planning.networks import NetworkFiles
+        from openpair.planning.network_files import NetworkFiles
         from openpair.pools import Processes, Ray, WorkersDied
         from openpair.progress import ProgressView
 

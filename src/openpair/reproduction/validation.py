@@ -145,7 +145,7 @@ def sets_to_choose_from(agents: Sequence[PlannedAgent], uses: Sequence[TreeUse])
     pair = by_name[PAIR]
     for use in uses:
         agent = pair.changed(use_name(use), replace(pair.config, **asdict(use)))
-        sets[agent.name] = f"tree, {use.label}", agent
+        sets[agent.name] = use.label if use.correction else f"tree, {use.label}", agent
     return sets
 
 
