@@ -17,7 +17,7 @@ from openpair.policies.base import ImitationPolicy
 
 
 class PlannerGraph(nn.Module):
-    """Policy, candidates and reward model as one module: features of B scenes -> plans (B, 8, 3), without memory.
+    """Policy, candidates, reward model and corrector as one module: features of B scenes -> plans (B, 8, 3), without memory.
 
     Attributes:
         inputs: names of the features that it takes, in that order; those of sensors that no network reads are absent.
@@ -41,6 +41,7 @@ class PlannerGraph(nn.Module):
         self.inputs = networks.features.inputs
         # The graph holds the parameters of what this module names.
         self.sampler, self.reward_model = self.planner.sampler, networks.reward_model
+        self.corrector = networks.corrector
         self.drawn = tuple(policy.draw(1, torch.Generator().manual_seed(seed)).items())
 
     def forward(self, *values: Tensor) -> Tensor:
