@@ -83,3 +83,15 @@ def test_panels_stand_side_by_side_and_each_has_its_legend() -> None:
     assert places[0][0] < places[1][0] < places[2][0] and places[3][0] == places[0][0]
     assert all(f"Panel {i} [m]" in drawing and f"line {i}" in drawing for i in range(4))
     assert "data-chart" not in drawing
+
+
+def test_the_corrector_has_a_panel_of_its_own() -> None:
+    def logged(root: float) -> list[list[dict[str, float]]]:
+        return [[{"step": 10, "val_best_of_tree": 0.9, "val_leaf_score": 0.8, "val_root_score": root}]]
+
+    curves = {"correction": logged(0.7), "rl": logged(0.5)}
+    panels = {panel.title: panel.series for panel in learning_panels(curves)}
+    assert [series.y for series in panels["The tree"]] == [[0.9], [0.8], [0.5]]
+    assert [series.y for series in panels["The corrector"]] == [[0.8], [0.7]]
+    ablations = ablation_panels({**curves, "ablations/other/rl": logged(0.4)})
+    assert [series.label for series in ablations[0].series] == ["main table", "other"]

@@ -17,7 +17,7 @@ from openpair.policies.base import ImitationPolicy
 
 
 class PlannerGraph(nn.Module):
-    """Policy, candidates, reward model and corrector as one module: features of B scenes -> plans (B, 8, 3), without memory.
+    """A planner's networks as one module: features of B scenes -> plans (B, 8, 3), without memory.
 
     Attributes:
         inputs: names of the features that it takes, in that order; those of sensors that no network reads are absent.

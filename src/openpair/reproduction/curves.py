@@ -18,7 +18,7 @@ from openpair.visualization.report_data import CurvePanel, Series
 Curves = Mapping[str, Sequence[Sequence[Mapping[str, Any]]]]
 """Branch (its folder below that of the seed) -> logged points of each seed that trained it."""
 
-DRIFT, DISTANCE, TREE, CHOSEN = "val_drift_m", "val_distance_m", "val_best_of_tree", "val_chosen_score"
+DRIFT, DISTANCE, TREE = "val_drift_m", "val_distance_m", "val_best_of_tree"
 MAX_SERIES = 6
 
 
@@ -52,17 +52,17 @@ def over_seeds(
 
 
 def learning_panels(curves: Curves) -> list[CurvePanel]:
-    """What the imitation policies, the tree and the reward model learned, on the validation towns."""
+    """What the imitation policies, the tree, the reward model and the corrector learned, on the validation towns."""
     imitation = [
         over_seeds(curves[branch], DISTANCE, BASE_LABELS.get(branch.partition("/")[0], BASE_LABELS[BASE]))
         for branch in _with(curves, DISTANCE)
         if branch not in _with(curves, DRIFT)
     ]
     panels = [CurvePanel("Imitation: distance to the human's plan", "step", "m", tuple(imitation[:MAX_SERIES]))]
-    for title, key, figures in (
+    for title, branch, figures in (
         (
             "The tree",
-            TREE,
+            "rl",
             (
                 (TREE, "best of leaves and root", False),
                 ("val_leaf_score", "mean leaf", False),
@@ -71,16 +71,23 @@ def learning_panels(curves: Curves) -> list[CurvePanel]:
         ),
         (
             "The reward model",
-            CHOSEN,
+            "reward",
             (
                 ("val_best_score", "best of the set", True),
-                (CHOSEN, "its choice", False),
+                ("val_chosen_score", "its choice", False),
                 ("val_root_score", "root", True),
             ),
         ),
+        (
+            "The corrector",
+            "correction",
+            (
+                ("val_leaf_score", "corrected", False),
+                ("val_root_score", "before: the reward model's choice", True),
+            ),
+        ),
     ):
-        branch = next((branch for branch in _with(curves, key) if "/" not in branch), None)
-        if branch is not None:
+        if branch in curves:
             series = tuple(over_seeds(curves[branch], name, label, dashed=dashed) for name, label, dashed in figures)
             panels.append(CurvePanel(title, "step", "PDMS", series, percent=True))
     return [panel for panel in panels if panel.series]
@@ -113,7 +120,7 @@ def drift_panels(curves: Curves) -> list[CurvePanel]:
 
 def ablation_panels(curves: Curves) -> list[CurvePanel]:
     """Trees of the ablations beside that of the main table: best of the set and mean leaf, a few to a panel."""
-    main = [branch for branch in _with(curves, TREE) if "/" not in branch][:1]
+    main = [branch for branch in _with(curves, TREE) if branch == "rl"]
     others = [branch for branch in _with(curves, TREE) if "/" in branch]
     room = MAX_SERIES - len(main)
     names = {branch: branch.split("/")[-2].replace("_", " ") for branch in others} | dict.fromkeys(main, "main table")
