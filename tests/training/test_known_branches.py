@@ -47,9 +47,9 @@ def train(plan: RunPlan, branch: str, *, interrupted_after: int | None = None) -
 
 @pytest.fixture(scope="module")
 def trained(tmp_path_factory: pytest.TempPathFactory, stores: dict[str, StoreLocation]) -> RunPlan:
-    """All three networks, trained without interruption."""
+    """All networks, trained without interruption."""
     plan = plan_in(tmp_path_factory.mktemp("run"), stores)
-    for branch in ("il", "rl", "reward", "sequential"):
+    for branch in ("il", "rl", "reward", "correction", "sequential"):
         train(plan, branch)
     return plan
 
@@ -58,7 +58,7 @@ def test_interrupted_branches_end_with_the_same_weights(
     tmp_path: Path, trained: RunPlan, stores: dict[str, StoreLocation]
 ) -> None:
     plan = plan_in(tmp_path, stores)
-    for branch, after in (("il", 3), ("rl", 2), ("reward", 3), ("sequential", 1)):
+    for branch, after in (("il", 3), ("rl", 2), ("reward", 3), ("correction", 2), ("sequential", 1)):
         train(plan, branch, interrupted_after=after)
         ours, theirs = (load_file(run.folder / BRANCH_FILES[branch]) for run in (plan, trained))
         assert ours.keys() == theirs.keys()
