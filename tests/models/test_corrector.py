@@ -6,7 +6,8 @@ from dataclasses import replace
 
 import pytest
 import torch
-from torch import Tensor, nn
+from sampler_inputs import ROOT, features
+from torch import nn
 
 from openpair.errors import OpenPairError
 from openpair.nn.trunk_config import VectorTrunkConfig
@@ -14,22 +15,6 @@ from openpair.samplers.base import SamplerContext
 from openpair.samplers.corrector import Corrector
 from openpair.samplers.corrector_config import CorrectorConfig
 from openpair.samplers.perturbations import moved
-
-ROOT = torch.stack(
-    (
-        torch.stack((torch.arange(1, 9) * 4.0, torch.zeros(8), torch.zeros(8)), dim=-1),
-        torch.stack((torch.arange(1, 9) * 2.0, torch.arange(1, 9) * 0.1, torch.full((8,), 0.05)), dim=-1),
-    )
-)
-
-
-def features() -> dict[str, Tensor]:
-    generator = torch.Generator().manual_seed(0)
-    return {
-        "camera_feature": torch.rand(2, 3, 64, 256, generator=generator),
-        "lidar_feature": torch.rand(2, 1, 128, 128, generator=generator),
-        "status_feature": torch.zeros(2, 8),
-    }
 
 
 def known(corrector: Corrector) -> SamplerContext:
