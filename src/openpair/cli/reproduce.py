@@ -36,6 +36,13 @@ class Reproduce:
     """What is run: world (the published comparison; hours on 2 cores), known (networks that read the truth, trained
     three times as long; an hour a seed) or small (a minute; its figures mean nothing)."""
 
+    budget: int | None = None
+    """Train so many times as long as the demo; default: 1 (world), 3 (known)."""
+
+    choices: Path | None = None
+    """choices.json of another reproduction: plan as it does instead of choosing anew on the validation towns, and of
+    the sequential schemes train the one that it chose."""
+
     seeds: tuple[int, ...] = (0, 1, 2)
     """Seeds of the experiment."""
 
@@ -52,21 +59,23 @@ class Reproduce:
         """Do the parts; say where the results are."""
         from openpair.files import locked
         from openpair.progress import ProgressView
+        from openpair.reproduction.choices import Choices
         from openpair.reproduction.driver import Reproduction, all_parts
         from openpair.reproduction.settings import reproduction
         from openpair.training.parallel import default_devices
 
+        config = reproduction(self.size, self.budget)
         workers = self.workers or os.cpu_count() or 1
+        chosen = None if self.choices is None else Choices.read(self.choices)
         with locked(self.out), ProgressView() as view:
-            task = Reproduction(
-                reproduction(self.size), self.out, self.seeds, workers, view.update, self.devices or default_devices()
-            )
+            devices = self.devices or default_devices()
+            task = Reproduction(config, self.out, self.seeds, workers, view.update, devices, chosen)
             all_parts(task, self.parts)
         if "report" in self.parts:
             from openpair.reproduction.page import write_results
 
             docs = self.docs or self.out
-            known = task.config.experiment.features.known
+            known = config.experiment.features.known
             written = write_results(self.out, docs, seeds=self.seeds, network_input="known" if known else "sensors")
             print(written.page)
         return 0

@@ -118,7 +118,7 @@ class Choices:
             return choices
 
 
-VALIDATION_FILE = "validation.json"
+CHOICES, VALIDATION_FILE = "choices.json", "validation.json"
 Tables = Mapping[str, Mapping[str, Mapping[str, float]]]
 """Table of validation.json -> row -> figure -> value."""
 

@@ -26,11 +26,11 @@ from openpair.planning.planner_file import StoredPlanner
 from openpair.policies.base import ImitationPolicy
 from openpair.pools import OnProgress
 from openpair.reproduction.agents import BASE
-from openpair.reproduction.choices import HUMAN_PAIR, PAIR, Choices, choose_all
+from openpair.reproduction.choices import CHOICES, HUMAN_PAIR, PAIR, Choices, choose_all
 from openpair.reproduction.planning import Before, PlannedAgent, plan_all
 from openpair.reproduction.provenance import RUN_FILE, TIMING_FILE, read_seconds, record_seed
 from openpair.reproduction.scoring import PLANS, neighbours_in_time, score_seed, seed_folder, with_predecessors
-from openpair.reproduction.settings import ReproductionConfig, ablation_experiment, second_experiment
+from openpair.reproduction.settings import SIZES, ReproductionConfig, ablation_experiment, second_experiment
 from openpair.reproduction.validation import validate_seed
 from openpair.samplers.perturbations import NUM_CONTROL_CANDIDATES
 from openpair.training.data import DataSpec, StoreLocation, build_features_of, build_training_data
@@ -52,6 +52,7 @@ class Reproduction:
         workers: processes.
         on_progress: told (what, done, total).
         devices: where networks are trained, by turns; the rest is done on the CPU.
+        chosen: choices of another reproduction, which hold here, too; None to choose on the validation towns.
     """
 
     config: ReproductionConfig
@@ -60,6 +61,12 @@ class Reproduction:
     workers: int
     on_progress: OnProgress
     devices: tuple[str, ...] = ("cpu",)
+    chosen: Choices | None = None
+
+    @property
+    def schemes(self) -> tuple[str, ...]:
+        """Sequential schemes that are trained: all, or the one that was chosen."""
+        return SEQUENTIAL_SCHEMES if self.chosen is None else (self.chosen.sequential,)
 
     def spec(self, split: str) -> DataSpec:
         """Scenes of a split of the embedded world."""
@@ -134,10 +141,18 @@ class Reproduction:
             record_seed(
                 self.run,
                 seed,
-                command=f"openpair reproduce --size {self.config.name} --seeds {' '.join(map(str, self.seeds))}",
+                command=self.command(),
                 configuration=to_plain(replace(self.config, experiment=self.experiment(0))),
                 data={split: location.open().fingerprint() for split, location in stores.items()},
             )
+
+    def command(self) -> str:
+        """What was typed, without paths and machines."""
+        usual = SIZES[self.config.name]().budget
+        budget = "" if self.config.budget == usual else f" --budget {self.config.budget}"
+        given = "" if self.chosen is None else f" --choices {CHOICES}"
+        seeds = " ".join(map(str, self.seeds))
+        return f"openpair reproduce --size {self.config.name}{budget}{given} --seeds {seeds}"
 
     def note_seconds(self, seed: int, seconds: dict[str, float]) -> None:
         """Add to the seed's timing.json; a part that is done again keeps the time of its first run."""
@@ -170,10 +185,14 @@ class Reproduction:
                     on_progress=partial(self.on_progress, f"seed {seed} validation"),
                 )
         choices = choose_all([seed_folder(self.run, seed) for seed in self.seeds], self.config.uses)
-        choices.write(self.run / "choices.json")
+        self.keep_choices(choices)
+        return choices
+
+    def keep_choices(self, choices: Choices) -> None:
+        """Write what was chosen, and beside each seed's networks how they plan."""
+        choices.write(self.run / CHOICES)
         for seed in self.seeds:
             self.stored_planner(choices).write(seed_folder(self.run, seed))
-        return choices
 
     def stored_planner(self, choices: Choices) -> StoredPlanner:
         """How a seed's networks plan once something is chosen."""
@@ -234,7 +253,7 @@ def training_jobs(reproduction: Reproduction, seed: int, stores: dict[str, Store
     yield job("reward", "reward", config.experiment, folder)
     if config.correct:
         yield job("correction", "correction", config.experiment, folder)
-    for scheme in SEQUENTIAL_SCHEMES:
+    for scheme in reproduction.schemes:
         yield job(scheme, scheme, config.experiment, folder)
     if config.second_policy:
         yield job(SECOND, "il", second_experiment(config), folder / SECOND)
@@ -335,10 +354,12 @@ def all_parts(reproduction: Reproduction, parts: Sequence[str]) -> None:
     if "ablate" in parts:
         for seed in reproduction.seeds[: reproduction.config.ablation_seeds]:
             reproduction.train(seed, ablations=True)
-    choices = None
-    if "validate" in parts:
+    choices = reproduction.chosen
+    if choices is not None:
+        reproduction.keep_choices(choices)
+    elif "validate" in parts:
         choices = reproduction.validate()
     if "plan" in parts:
-        reproduction.plan(choices or Choices.read(reproduction.run / "choices.json"))
+        reproduction.plan(choices or Choices.read(reproduction.run / CHOICES))
     if "score" in parts:
         reproduction.score()

@@ -9,7 +9,7 @@ from pathlib import Path
 from openpair.datasets.base import Dataset
 from openpair.files import write_atomically
 from openpair.reproduction.agents import HUMAN, RULES
-from openpair.reproduction.choices import VALIDATION_FILE, Choices, read_tables
+from openpair.reproduction.choices import CHOICES, VALIDATION_FILE, Choices, read_tables
 from openpair.reproduction.curves import ablation_panels, drift_panels, learning_panels, read_curves
 from openpair.reproduction.figures import Bar, curves_figure, intervals_figure
 from openpair.reproduction.page_rows import SCORE_NAMES, STEMS, PageInput, Picture, agents_of, shown
@@ -22,8 +22,6 @@ from openpair.reproduction.seed_scores import SCORE, read_seed_scores, scored_se
 from openpair.training.data import DataSpec
 
 IMAGES = "images"
-
-CHOICES = "choices.json"
 
 
 @dataclass(frozen=True)

@@ -6,6 +6,8 @@ from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 
 from openpair.configs.experiment import ExperimentConfig, demo, preset, quick
+from openpair.configs.runs import SEQUENTIAL_SCHEMES
+from openpair.datatypes.settings import later
 from openpair.errors import OpenPairError
 from openpair.planning.changes import CandidateSource
 
@@ -84,6 +86,7 @@ class ReproductionConfig:
         ablation_seeds: for so many of the seeds they are trained.
         test_scenes: so many scenes of the test towns; None for all.
         correct: train a corrector, too.
+        budget: length of training, in multiples of the demo's.
     """
 
     name: str
@@ -94,6 +97,7 @@ class ReproductionConfig:
     ablation_seeds: int = 1
     test_scenes: int | None = None
     correct: bool = False
+    budget: int = later(1)
 
     @property
     def uses(self) -> tuple[TreeUse, ...]:
@@ -116,26 +120,43 @@ def world() -> ReproductionConfig:
     )
 
 
+KNOWN_BUDGET = 3
+"""Length of training on the known track, in multiples of the demo's, where nothing else is asked for."""
+
+
 def known() -> ReproductionConfig:
     """The track without vision: networks read the truth, and train about three times as long as the demo's."""
     base = preset("demo_known")
-    longer = {
-        scheme: replace(getattr(base, scheme), steps=450)  # as many scene evaluations as reinforcement
-        for scheme in ("sequential", "sequential_regularised", "iterative")
+    as_dear = {
+        scheme: replace(getattr(base, scheme), steps=150)  # as many scene evaluations as reinforcement
+        for scheme in SEQUENTIAL_SCHEMES
     }
-    return ReproductionConfig(
-        name="known",
-        experiment=replace(
-            base,
-            validation_scenes=None,
-            imitation=replace(base.imitation, steps=2700),
-            reinforcement=replace(base.reinforcement, steps=900, kl_gain=0.05),
-            reward_model=replace(base.reward_model, steps=1800),
-            **longer,
-        ),
-        second_policy="",
-        correct=True,
+    experiment = replace(
+        base,
+        validation_scenes=None,
+        reinforcement=replace(base.reinforcement, kl_gain=0.05),
+        correction=replace(base.correction, steps=500),
+        **as_dear,
     )
+    at_once = ReproductionConfig(name="known", experiment=experiment, second_policy="", correct=True)
+    return trained_longer(at_once, KNOWN_BUDGET)
+
+
+def trained_longer(config: ReproductionConfig, times: int) -> ReproductionConfig:
+    """A reproduction of the demo's length, every scheme of which trains so many times as long.
+
+    Schedules of learning rate and exploration are drawn out; warm-up and the data stay as they are.
+    Raises OpenPairError for fewer than one time.
+    """
+    if times < 1:
+        raise OpenPairError(f"a budget of {times}", where="--budget", fix="Give 1 (as long as the demo) or more")
+    branches = ("imitation", "reinforcement", "reward_model", "correction", *SEQUENTIAL_SCHEMES)
+    longer = {
+        name: replace(branch, steps=branch.steps * times // config.budget)
+        for name in branches
+        for branch in [getattr(config.experiment, name)]
+    }
+    return replace(config, experiment=replace(config.experiment, **longer), budget=times)
 
 
 def small() -> ReproductionConfig:
@@ -154,11 +175,15 @@ SIZES: dict[str, Callable[[], ReproductionConfig]] = {"world": world, "known": k
 """Reproductions by name."""
 
 
-def reproduction(name: str) -> ReproductionConfig:
-    """A reproduction by name. Raises OpenPairError for an unknown one."""
+def reproduction(name: str, budget: int | None = None) -> ReproductionConfig:
+    """A reproduction by name, trained ``budget`` times as long as the demo (None: as long as the size says).
+
+    Raises OpenPairError for an unknown one, and for a budget below 1.
+    """
     if name not in SIZES:
         raise OpenPairError(f"there is no size '{name}'", where="--size", fix=f"Give one of {', '.join(SIZES)}")
-    return SIZES[name]()
+    config = SIZES[name]()
+    return config if budget is None else trained_longer(config, budget)
 
 
 def second_experiment(config: ReproductionConfig) -> ExperimentConfig:
