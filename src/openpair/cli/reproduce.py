@@ -7,8 +7,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
-Part = Literal["train", "ablate", "validate", "plan", "score", "report"]
-PARTS: tuple[Part, ...] = ("train", "ablate", "validate", "plan", "score", "report")
+Part = Literal["train", "ablate", "validate", "plan", "drive", "score", "report"]
+PARTS: tuple[Part, ...] = ("train", "ablate", "validate", "plan", "drive", "score", "report")
 
 
 @dataclass(frozen=True)
@@ -47,7 +47,7 @@ class Reproduce:
     """Seeds of the experiment."""
 
     parts: tuple[Part, ...] = PARTS
-    """Parts to do, in this order: train, ablate, validate, plan, score, report."""
+    """Parts to do, in this order: train, ablate, validate, plan, drive (closed loop), score, report."""
 
     workers: int = 0
     """Processes; 0 means one per CPU core. Never changes a result."""

@@ -27,6 +27,7 @@ from openpair.policies.base import ImitationPolicy
 from openpair.pools import OnProgress
 from openpair.reproduction.agents import BASE
 from openpair.reproduction.choices import CHOICES, HUMAN_PAIR, PAIR, Choices, choose_all
+from openpair.reproduction.drives import drive_all
 from openpair.reproduction.planning import Before, PlannedAgent, plan_all
 from openpair.reproduction.provenance import RUN_FILE, TIMING_FILE, read_seconds, record_seed
 from openpair.reproduction.scoring import PLANS, neighbours_in_time, score_seed, seed_folder, with_predecessors
@@ -219,6 +220,17 @@ class Reproduction:
         config = replace(pair.config, best_of=NUM_CONTROL_CANDIDATES, previous_plan_bonus=None, correction=0.0)
         plan_all([pair.changed(PAIR, config)], store, seed_folder(self.run, seed) / "leaves")
 
+    def drive(self, choices: Choices) -> None:
+        """Closed loop in the test towns."""
+        drive_all(
+            self.run,
+            self.seeds,
+            choices,
+            self.config.drives,
+            workers=self.workers,
+            on_progress=self.on_progress,
+        )
+
     def score(self) -> None:
         """Exact scores of all plans."""
         for seed in self.seeds:
@@ -347,7 +359,7 @@ def ablation_agents(reproduction: Reproduction, seed: int, pair: PlannedAgent) -
 
 
 def all_parts(reproduction: Reproduction, parts: Sequence[str]) -> None:
-    """Do the named parts in their order: train, ablate, validate, plan, score."""
+    """Do the named parts in their order: train, ablate, validate, plan, drive, score."""
     if "train" in parts:
         for seed in reproduction.seeds:
             reproduction.train(seed)
@@ -361,5 +373,7 @@ def all_parts(reproduction: Reproduction, parts: Sequence[str]) -> None:
         choices = reproduction.validate()
     if "plan" in parts:
         reproduction.plan(choices or Choices.read(reproduction.run / CHOICES))
+    if "drive" in parts:
+        reproduction.drive(choices or Choices.read(reproduction.run / CHOICES))
     if "score" in parts:
         reproduction.score()

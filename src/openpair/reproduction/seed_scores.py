@@ -25,7 +25,7 @@ class SeedScores:
     """Scores under one protocol, filtered or not.
 
     Attributes:
-        protocol: "v1.1" or "v2.2".
+        protocol: "v1.1", "v2.2" or "closed loop".
         logs: (S,) log of each scene.
         tokens: (S,) scenes, in the order of the dataset.
         seeds: agent -> seeds that it was scored with; one for agents that nothing is trained for.
@@ -42,8 +42,8 @@ class SeedScores:
 
     @property
     def metrics(self) -> tuple[str, ...]:
-        """The score, then every sub-metric in published order."""
-        return (SCORE, *metric_names(Protocol(self.protocol)))
+        """Those of the columns; of PDM scores the score, then every sub-metric in published order."""
+        return tuple(dict.fromkeys(metric for _, metric in self.columns))
 
     def column(self, agent: str, metric: str) -> NDArray[np.float64]:
         """(K, S) values of an agent. Raises KeyError for one that was not scored."""

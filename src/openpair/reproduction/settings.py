@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 
 from openpair.configs.experiment import ExperimentConfig, demo, preset, quick
@@ -87,6 +87,7 @@ class ReproductionConfig:
         test_scenes: so many scenes of the test towns; None for all.
         correct: train a corrector, too.
         budget: length of training, in multiples of the demo's.
+        drives: split -> so many of its logs are driven in closed loop (None: all).
     """
 
     name: str
@@ -98,6 +99,7 @@ class ReproductionConfig:
     test_scenes: int | None = None
     correct: bool = False
     budget: int = later(1)
+    drives: Mapping[str, int | None] = field(default_factory=dict)
 
     @property
     def uses(self) -> tuple[TreeUse, ...]:
@@ -105,11 +107,16 @@ class ReproductionConfig:
         return EVERY_USE if self.correct else TREE_USES
 
 
+DRIVES = {"test": 40, "long": 20}
+"""Logs of the test towns (18 s) and long routes (60 s) that are driven in closed loop."""
+
+
 def world() -> ReproductionConfig:
     """The published one: the embedded world, the demo's settings, every scene of the validation towns."""
     return ReproductionConfig(
         name="world",
         experiment=replace(demo(), validation_scenes=None),
+        drives=DRIVES,
         ablations={
             "ablation_tree": {
                 "no tree, offsets": "demo_no_tree_offsets",
@@ -138,7 +145,7 @@ def known() -> ReproductionConfig:
         correction=replace(base.correction, steps=500),
         **as_dear,
     )
-    at_once = ReproductionConfig(name="known", experiment=experiment, second_policy="", correct=True)
+    at_once = ReproductionConfig(name="known", experiment=experiment, second_policy="", correct=True, drives=DRIVES)
     return trained_longer(at_once, KNOWN_BUDGET)
 
 
@@ -168,6 +175,7 @@ def small() -> ReproductionConfig:
         second_policy_steps=3,
         test_scenes=8,
         correct=True,
+        drives={"test": 1},
     )
 
 

@@ -1,0 +1,137 @@
+"""Closed loop: the agents of the comparison drive logs of the test towns, and long routes.
+
+Everything lies in ``RUN/drives/SPLIT/seed-<k>``, as ``openpair drive`` writes it; agents that nothing is trained for
+drive once, in ``RUN/drives/SPLIT/rules``. ``openpair view RUN/drives/SPLIT/seed-<k>`` plays the drives.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+
+import numpy as np
+
+from openpair.configs.runs import BRANCH_FILES
+from openpair.driving.records import DRIVES_CSV, DriveRow, read_drives
+from openpair.driving.runner import DriveTask, run_drives
+from openpair.errors import OpenPairError
+from openpair.evaluation.sources import DatasetSource, parse_agents
+from openpair.pools import OnProgress, Processes, silent
+from openpair.reproduction.agents import BASE, HUMAN, RULES
+from openpair.reproduction.choices import Choices
+from openpair.reproduction.scoring import seed_folder
+from openpair.reproduction.seed_scores import SeedScores
+
+DRIVES = "drives"
+RULES_DRIVE = (f"{HUMAN}.human", f"{RULES}.pdm_closed")
+
+DRIVING_SCORE = "driving_score"
+MEANS = (
+    DRIVING_SCORE,
+    "success",
+    "route_completion",
+    "nuplan_score",
+    "mean_plan_score",
+    "mean_extended_comfort",
+    "comfort",
+)
+"""Columns of drives.csv whose mean the page shows, all in [0, 1]."""
+
+EVENTS = ("at_fault_collisions", "off_road", "wrong_way", "red_lights")
+"""Columns that count events; the page shows the share of drives that have one."""
+
+CLOSED_LOOP = "closed loop"
+"""Stands for the protocol in result rows."""
+
+
+def drive_all(
+    run: Path,
+    seeds: Sequence[int],
+    choices: Choices,
+    drives: Mapping[str, int | None],
+    *,
+    workers: int,
+    on_progress: OnProgress = silent,
+) -> None:
+    """Drive, as far as it is not done yet.
+
+    Args:
+        run: run folder with trained and chosen planners.
+        seeds: whose networks drive.
+        choices: the control and the sequential scheme that drive.
+        drives: split -> number of logs (None: all).
+        workers: processes.
+    """
+    for split, number in drives.items():
+        folders = {"rules": [f"{name}={name.partition('.')[2]}" for name in RULES_DRIVE]}
+        folders |= {f"seed-{seed}": learned_agents(run, seed, choices) for seed in seeds}
+        for folder, specs in folders.items():
+            task = DriveTask(DatasetSource("world", options={"split": split}), parse_agents(specs))
+            run_drives(
+                task,
+                run / DRIVES / split / folder,
+                max_drives=number,
+                pool=Processes(workers),
+                on_progress=lambda what, done, total, place=f"{folder} {split}": on_progress(
+                    f"{what} ({place})", done, total
+                ),
+            )
+
+
+def learned_agents(run: Path, seed: int, choices: Choices) -> list[str]:
+    """Specifications of the trained agents that drive: ``<base>.<agent>=RUN/seed-<k>@<mode>``."""
+    folder = seed_folder(run, seed).resolve()
+    modes = {"il": "il", choices.il_rwm: choices.il_rwm, "pair": "pair"}
+    specs = [f"{BASE}.{agent}={folder}@{mode}" for agent, mode in modes.items()]
+    return [*specs, f"{BASE}.{choices.sequential}={folder / BRANCH_FILES[choices.sequential]}"]
+
+
+def driven_splits(run: Path) -> tuple[str, ...]:
+    """Splits in which something drove to the end, in the order that the page shows them."""
+    found = {path.parent.parent.name for path in (run / DRIVES).glob(f"*/*/{DRIVES_CSV}")}
+    return tuple(sorted(found, key=lambda split: (split != "test", split)))
+
+
+def read_drive_scores(run: Path, split: str, seeds: Sequence[int]) -> SeedScores:
+    """Drives of all seeds side by side; a log is a scene.
+
+    Raises OpenPairError where not all drove the same logs, and for a damaged table.
+    """
+    columns: dict[tuple[str, str], list[list[float]]] = {}
+    seeds_of: dict[str, list[int]] = {}
+    logs: list[list[str]] = []
+    for seed, path in _tables(run / DRIVES / split, seeds):
+        rows: dict[str, list[DriveRow]] = {}
+        for row in read_drives(path):
+            rows.setdefault(row.agent, []).append(row)
+        for agent, own in rows.items():
+            seeds_of.setdefault(agent, []).append(seed)
+            logs.append([row.log for row in own])
+            for name in (*MEANS, *EVENTS):
+                columns.setdefault((agent, name), []).append([_value(row, name) for row in own])
+    if not logs or any(own != logs[0] for own in logs):
+        where = run / DRIVES / split
+        raise OpenPairError("the agents did not drive the same logs", where=where, fix="Delete it and drive again")
+    names = tuple(logs[0])
+    return SeedScores(
+        CLOSED_LOOP,
+        names,
+        names,
+        {agent: tuple(own) for agent, own in seeds_of.items()},
+        {key: np.array(values) for key, values in columns.items()},
+        (),
+    )
+
+
+def _tables(folder: Path, seeds: Sequence[int]) -> Iterator[tuple[int, Path]]:
+    """(seed, drives.csv) of those that there are; the agents by rule first, under the first seed."""
+    places = [(seeds[0], folder / "rules"), *((seed, folder / f"seed-{seed}") for seed in seeds)]
+    return ((seed, place / DRIVES_CSV) for seed, place in places if (place / DRIVES_CSV).exists())
+
+
+def _value(row: DriveRow, name: str) -> float:
+    value = getattr(row, name)
+    if value is None or row.failed:
+        return math.nan
+    return float(value > 0) if name in EVENTS else float(value)
