@@ -50,8 +50,12 @@ def test_every_scheme_is_trained_chosen_scored_and_told(small: Path) -> None:
     assert all(0 <= row["mean"] <= 100 and row["scenes"] == 8 for row in scores)
     assert any(row["metric"] == "two_frame_extended_comfort" for row in main_rows)
     tables = {row["table"] for row in rows(small / "results.json")}
-    assert {"differences", "plug_in"} <= tables
+    assert {"differences", "plug_in", "closed_loop_test"} <= tables
+    driven = [row for row in rows(small / "results.json") if row["table"] == "closed_loop_test"]
+    assert {row["agent"] for row in driven} >= {"human", "pdm_closed", "il", "il_rwm", "pair", "pair - il"}
+    assert all(row["scenes"] == 1 for row in driven if row["metric"] == "driving_score")
     page = (small / "results.md").read_text()
+    assert "## Closed loop" in page
     assert "openpair reproduce --size small --seeds 0" in page
 
 

@@ -43,6 +43,9 @@ class Reproduce:
     """choices.json of another reproduction: plan as it does instead of choosing anew on the validation towns, and of
     the sequential schemes train the one that it chose."""
 
+    trainings: tuple[Path, ...] = ()
+    """Finished run folders of other budgets: the page shows how the answer depends on the length of training."""
+
     seeds: tuple[int, ...] = (0, 1, 2)
     """Seeds of the experiment."""
 
@@ -76,6 +79,12 @@ class Reproduce:
 
             docs = self.docs or self.out
             known = config.experiment.features.known
-            written = write_results(self.out, docs, seeds=self.seeds, network_input="known" if known else "sensors")
+            written = write_results(
+                self.out,
+                docs,
+                seeds=self.seeds,
+                network_input="known" if known else "sensors",
+                trainings=self.trainings,
+            )
             print(written.page)
         return 0

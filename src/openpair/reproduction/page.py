@@ -2,18 +2,24 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
+from openpair.configs.experiment import preset
+from openpair.configs.run_list import SETTINGS_FILE
+from openpair.damage import reading
 from openpair.datasets.base import Dataset
 from openpair.files import write_atomically
 from openpair.reproduction.agents import HUMAN, RULES
 from openpair.reproduction.choices import CHOICES, VALIDATION_FILE, Choices, read_tables
 from openpair.reproduction.curves import ablation_panels, drift_panels, learning_panels, read_curves
+from openpair.reproduction.drives import driven_splits, read_drive_scores
 from openpair.reproduction.figures import Bar, curves_figure, intervals_figure
 from openpair.reproduction.page_rows import SCORE_NAMES, STEMS, PageInput, Picture, agents_of, shown
 from openpair.reproduction.page_text import results_page
+from openpair.reproduction.page_training import training_panels
 from openpair.reproduction.provenance import read_record, read_seconds
 from openpair.reproduction.results import Evidence, NetworkInput, ResultRow, find, result_rows, results_json
 from openpair.reproduction.scene_pictures import scene_pictures
@@ -48,6 +54,7 @@ def write_results(
     spec: DataSpec = TEST_SCENES,
     scenes_per_kind: int = 2,
     network_input: NetworkInput = "sensors",
+    trainings: Sequence[Path] = (),
 ) -> WrittenResults:
     """Write ``docs/results.md``, ``docs/results.json`` and ``docs/images/results-*.svg`` of a scored run; of the known
     track ``known-results.md`` and so on.
@@ -62,11 +69,18 @@ def write_results(
         spec: the test scenes, to draw some.
         scenes_per_kind: scenes of each kind (gains, losses, random) in the gallery; 0 draws none.
         network_input: what the networks read.
+        trainings: run folders of the same comparison that trained for other lengths.
 
     Raises OpenPairError where nothing is scored, or seeds were scored on different scenes.
     """
     seeds = scored_seeds(run) if seeds is None else tuple(seeds)
     evidence = read_evidence(run, seeds)
+    budget = budget_of(run, seeds[0])
+    if trainings:
+        others = {budget_of(other, scored_seeds(other)[0]): other for other in trainings}
+        read = {length: read_evidence(other, scored_seeds(other)) for length, other in others.items()}
+        lengths = {length: own for length, own in {**read, budget: evidence}.items() if length is not None}
+        evidence = replace(evidence, trainings=lengths)
     rows = result_rows(evidence)
     dataset = spec.open() if scenes_per_kind else None
     stem = STEMS[network_input]
@@ -92,6 +106,7 @@ def write_results(
             for kind, own in drawings.items()
         },
         network_input=network_input,
+        budget=budget,
     )
     paths = docs / f"{stem}.md", docs / f"{stem}.json"
     write_atomically(paths[1], results_json(rows, network_input))
@@ -108,7 +123,18 @@ def read_evidence(run: Path, seeds: Sequence[int]) -> Evidence:
         path = seed_folder(run, seed) / VALIDATION_FILE
         if path.exists():
             validation[seed] = read_tables(path)
-    return Evidence(scores, choices, validation)
+    drives = {split: read_drive_scores(run, split, seeds) for split in driven_splits(run)}
+    return Evidence(scores, choices, validation, drives)
+
+
+def budget_of(run: Path, seed: int) -> int | None:
+    """Length of a seed's training, in multiples of its preset's; None where its settings were not kept."""
+    path = seed_folder(run, seed) / SETTINGS_FILE
+    if not path.exists():
+        return None
+    with reading(path, "the settings of a seed", fix="Train the seed again"):
+        kept = json.loads(path.read_text())
+        return round(kept["imitation"]["steps"] / preset(kept["name"]).imitation.steps)
 
 
 Drawings = dict[str, dict[str, tuple[str, str]]]
@@ -135,6 +161,7 @@ def draw_figures(
         ("learning", learning_panels(curves), "Learning curves of both branches and of the reward model"),
         ("drift", drift_panels(curves), "Score, drift and sub-metrics of the sequential schemes along training"),
         ("ablations", ablation_panels(curves), "Learning curves of the ablations"),
+        ("training", training_panels(rows, choices), "PDMS by length of training"),
     ):
         if panels:
             columns = 2 if kind == "ablations" else 3

@@ -52,6 +52,7 @@ class PageInput:
         seconds: seed -> part -> seconds.
         pictures: by kind: "comparison", "learning", "drift", "ablations", "scenes".
         network_input: what the networks read.
+        budget: length of their training, in multiples of the demo's; None where it is not known.
     """
 
     evidence: Evidence
@@ -62,6 +63,7 @@ class PageInput:
     seconds: Mapping[int, Mapping[str, float]]
     pictures: Mapping[str, Sequence[Picture]]
     network_input: NetworkInput = "sensors"
+    budget: int | None = None
 
     @property
     def stem(self) -> str:

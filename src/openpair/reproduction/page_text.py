@@ -8,6 +8,7 @@ from openpair.datatypes.scores import SHORT_NAMES
 from openpair.reproduction.agents import BASE, BASE_LABELS, HUMAN, RULES, label_of
 from openpair.reproduction.choices import Choices
 from openpair.reproduction.markdown import hours, signed, signed_interval, table_lines, with_half
+from openpair.reproduction.page_drives import drives_section
 from openpair.reproduction.page_grids import GRIDS
 from openpair.reproduction.page_made import made_section
 from openpair.reproduction.page_rows import (
@@ -23,6 +24,7 @@ from openpair.reproduction.page_rows import (
     score_cells,
     shown,
 )
+from openpair.reproduction.page_training import training_section
 from openpair.reproduction.provenance import whole_seconds
 from openpair.reproduction.results import DIFFERENCES, PLUG_IN_AGENTS, VALIDATION, find, targets_of
 from openpair.reproduction.scoring import V1, V2
@@ -47,6 +49,8 @@ def results_page(page: PageInput) -> str:
         _differences(page),
         _plug_in(page),
         _human(page),
+        training_section(page),
+        drives_section(page),
         _unfiltered(page),
         _further(page),
         _validation(page),

@@ -5,13 +5,13 @@ from __future__ import annotations
 import json
 import math
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import Any, Literal
 
 from openpair.reproduction.agents import BASE, HUMAN, LABELS, RULES, split_name
 from openpair.reproduction.choices import Choices, Tables
 from openpair.reproduction.scoring import UNFILTERED, V1, V2
-from openpair.reproduction.seed_scores import SeedScores
+from openpair.reproduction.seed_scores import SCORE, SeedScores
 from openpair.reproduction.statistics import (
     SeedEstimate,
     bootstrap_seeds_and_logs,
@@ -47,6 +47,23 @@ DIFFERENCES = (
 )
 """Pairs of the table of differences: first minus second."""
 
+CLOSED_LOOP = "closed_loop_"
+"""Tables of closed loop begin so; the split follows."""
+
+DRIVE_DIFFERENCES = (("pair", "il"), ("pair", "il_rwm"), ("pair", BEST_SEQUENTIAL), ("pair", "human"))
+TRAINING = "training"
+TRAINED_AGENTS = (
+    "il",
+    "tree_mean",
+    BEST_SEQUENTIAL,
+    "il_rwm",
+    "il_rwm_untrained_tree",
+    "pair",
+    "sequential_rwm",
+    "human_pair",
+)
+TRAINED_DIFFERENCES = (("pair", "il_rwm"), ("pair", "il_rwm_untrained_tree"), ("pair", "sequential_rwm"))
+
 PLUG_IN_DIFFERENCES = (("pair", "il"), ("pair", "il_rwm"), ("il_rwm", "il"))
 
 
@@ -64,6 +81,7 @@ class ResultRow:
         seeds: seeds in the mean.
         scenes: scenes in the mean; None for figures of validation towns, which are kept as means alone.
         target: the bar, in the table "targets".
+        budget: length of training, in multiples of the demo's, in the table "training".
     """
 
     table: str
@@ -77,6 +95,7 @@ class ResultRow:
     seeds: int
     scenes: int | None
     target: Target | None = None
+    budget: int | None = None
 
     @property
     def estimate(self) -> SeedEstimate:
@@ -97,11 +116,15 @@ class Evidence:
         scores: by variant (v1.1, v2.2, v2.2-unfiltered), all seeds.
         choices: what the validation towns chose; None where nothing was chosen yet.
         validation: figures of the validation towns by seed.
+        drives: split -> drives in closed loop, all seeds.
+        trainings: length of training -> evidence of a reproduction that trained so long; this one among them.
     """
 
     scores: Mapping[str, SeedScores]
     choices: Choices | None
     validation: Mapping[int, Tables]
+    drives: Mapping[str, SeedScores] = field(default_factory=dict)
+    trainings: Mapping[int, Evidence] = field(default_factory=dict)
 
     def name_of(self, agent: str, base: str = BASE) -> str | None:
         """``<base>.<agent>`` in the scores of an agent as tables name it; None where it was not scored."""
@@ -147,7 +170,35 @@ def result_rows(evidence: Evidence) -> list[ResultRow]:
         rows += main_rows(table, evidence, (part,), ("human", "human_pair"))
         rows += difference_rows(table, evidence, (part,), "human_pair", "human")
     rows += main_rows("unfiltered", evidence, (unfiltered,))
+    rows += drive_rows(evidence)
+    rows += training_rows(evidence)
     return rows + validation_rows(evidence.validation)
+
+
+def drive_rows(evidence: Evidence) -> list[ResultRow]:
+    """Closed loop: means and shares of drives with an event, and differences, in a table for each split."""
+    rows = []
+    for split, scores in evidence.drives.items():
+        table = f"{CLOSED_LOOP}{split}"
+        rows += main_rows(table, evidence, (scores,))
+        for first, second in DRIVE_DIFFERENCES:
+            rows += difference_rows(table, evidence, (scores,), first, second)
+    return rows
+
+
+def training_rows(evidence: Evidence) -> list[ResultRow]:
+    """PDMS of agents by length of training; none where one length alone was trained."""
+    if len(evidence.trainings) < 2:
+        return []
+    return [
+        replace(row, budget=budget)
+        for budget, own in sorted(evidence.trainings.items())
+        for row in (
+            *main_rows(TRAINING, own, (own.scores[V1],), TRAINED_AGENTS),
+            *(r for pair in TRAINED_DIFFERENCES for r in difference_rows(TRAINING, own, (own.scores[V1],), *pair)),
+        )
+        if row.metric == SCORE
+    ]
 
 
 def main_rows(
@@ -162,7 +213,7 @@ def main_rows(
     for own in scores:
         for agent in agents:
             name = evidence.name_of(agent, base)
-            if name is not None:
+            if name is not None and name in own.seeds:
                 rows += _rows_of(table, own, name, agent)
     return rows
 
@@ -187,7 +238,7 @@ def difference_rows(
     if names[0] is None or names[1] is None:
         return []
     rows = []
-    for own in scores:
+    for own in (own for own in scores if {names[0], names[1]} <= own.seeds.keys()):
         for metric in own.metrics:
             pair = own.paired(names[0], names[1], metric)
             estimate = paired_over_seeds(*pair, own.logs)
@@ -248,6 +299,8 @@ def _plain(row: ResultRow) -> dict[str, Any]:
     if row.target is not None:
         scenes = {"only": row.target.scenes} if row.target.scenes != "all" else {}
         plain |= {"bar": row.target.bar, "good": row.target.good, "met": row.is_met, **scenes}
+    if row.budget is not None:
+        plain["budget"] = row.budget
     return plain
 
 

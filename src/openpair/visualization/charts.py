@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import json
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from typing import Any
 
 import numpy as np
 
@@ -35,14 +36,17 @@ def line_chart(panel: CurvePanel) -> str:
     xs = np.concatenate([np.asarray(series.x, dtype=float) for series in panel.series] or [np.zeros(0)])
     ys = np.concatenate([_extent(series) for series in panel.series] or [np.zeros(0)]) * factor
     ys = ys[np.isfinite(ys)]
-    x_low, x_high = (float(xs.min()), float(xs.max())) if len(xs) else (0.0, 1.0)
+    scale: Callable[[Any], np.ndarray] = np.log10 if panel.log_x else np.asarray
+    x_low, x_high = (float(scale(xs.min())), float(scale(xs.max()))) if len(xs) else (0.0, 1.0)
     if x_high <= x_low:
         x_high = x_low + 1.0
     y_ticks = nice_ticks(float(ys.min()), float(ys.max())) if len(ys) else [0.0, 1.0]
     x_ticks = [tick for tick in nice_ticks(x_low, x_high) if x_low - 1e-9 <= tick <= x_high + 1e-9]
+    if panel.log_x:
+        x_ticks = sorted(set(xs.tolist()))
 
     def place(x: np.ndarray, y: np.ndarray) -> np.ndarray:
-        across = LEFT + (np.asarray(x, dtype=float) - x_low) / (x_high - x_low) * (WIDTH - LEFT - RIGHT)
+        across = LEFT + (scale(np.asarray(x, dtype=float)) - x_low) / (x_high - x_low) * (WIDTH - LEFT - RIGHT)
         up = (np.asarray(y, dtype=float) - y_ticks[0]) / (y_ticks[-1] - y_ticks[0])
         return np.stack([across, HEIGHT - BOTTOM - up * (HEIGHT - TOP - BOTTOM)], axis=-1)
 
@@ -53,7 +57,8 @@ def line_chart(panel: CurvePanel) -> str:
         parts.append(element("text", tick_text(tick, y_ticks), class_="tick end", x=LEFT - 7, y=y + 3.5))
     for tick in x_ticks:
         x = float(place(np.array(tick), np.array(y_ticks[0]))[0])
-        parts.append(element("text", tick_text(tick, x_ticks), class_="tick mid", x=x, y=HEIGHT - BOTTOM + 16))
+        text = f"{tick:g}" if panel.log_x else tick_text(tick, x_ticks)
+        parts.append(element("text", text, class_="tick mid", x=x, y=HEIGHT - BOTTOM + 16))
     parts.append(element("text", _escape(panel.x_label), class_="axis mid", x=(LEFT + WIDTH - RIGHT) / 2, y=HEIGHT - 6))
     hover = []
     for index, series in enumerate(panel.series):

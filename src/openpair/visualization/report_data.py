@@ -39,6 +39,7 @@ class CurvePanel:
         series: its lines, at most six.
         note: one sentence below it.
         percent: True where y is a score in [0, 1] to be read in percent.
+        log_x: x is positive and drawn on a logarithmic scale, with a tick at every point.
     """
 
     title: str
@@ -47,6 +48,7 @@ class CurvePanel:
     series: tuple[Series, ...]
     note: str = ""
     percent: bool = False
+    log_x: bool = False
 
 
 @dataclass(frozen=True)

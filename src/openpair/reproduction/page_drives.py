@@ -1,0 +1,83 @@
+"""The results page's section on closed loop: who drives how well, and where drives fail."""
+
+from __future__ import annotations
+
+from openpair.evaluation.tables import interval
+from openpair.reproduction.drives import DRIVING_SCORE, EVENTS, MEANS
+from openpair.reproduction.markdown import number, signed, signed_interval, table_lines
+from openpair.reproduction.page_rows import PageInput, agents_of, shown
+from openpair.reproduction.results import CLOSED_LOOP, DRIVE_DIFFERENCES, ResultRow, find
+
+SPLIT_TITLES = {"test": "Test towns", "long": "Long routes"}
+ABOUT_SPLITS = {"test": "drives of 18 s", "long": "routes of 60 s with turns and lights, in five towns of their own"}
+
+HEADERS = {
+    DRIVING_SCORE: "driving score",
+    "success": "success",
+    "route_completion": "route",
+    "nuplan_score": "nuPlan",
+    "mean_plan_score": "PDMS of plans",
+    "mean_extended_comfort": "EC",
+    "comfort": "comfort",
+    "at_fault_collisions": "collision",
+    "off_road": "off road",
+    "wrong_way": "wrong way",
+    "red_lights": "red light",
+}
+
+
+def drives_section(page: PageInput) -> str:
+    """Means, shares of drives with an event, and differences, for each split that was driven."""
+    parts = []
+    for table in dict.fromkeys(row.table for row in page.rows if row.table.startswith(CLOSED_LOOP)):
+        parts += ["", *_split(page, table.removeprefix(CLOSED_LOOP), find(page.rows, table=table))]
+    if not parts:
+        return ""
+    return "\n".join(
+        [
+            "## Closed loop",
+            "",
+            "Here the plans are driven: a new one every 0.5 s from what the agent sees at the ego's own pose. The "
+            "others do what was recorded ([definitions and sources](closed_loop.md)). Means over seeds and drives in "
+            "percent; EC is the share of consecutive plans that agree. The last four columns are the share of drives "
+            "with at least one at-fault collision, and so on: where agents fail. The human's way is driven by the same "
+            "tracker as every plan.",
+            *parts,
+        ]
+    )
+
+
+def _split(page: PageInput, split: str, rows: list[ResultRow]) -> list[str]:
+    choices = page.evidence.choices
+    agents = agents_of([row for row in rows if " - " not in row.agent], choices, truth=False)
+    header = ["agent", HEADERS[DRIVING_SCORE], "95% interval", *(HEADERS[name] for name in (*MEANS[1:], *EVENTS))]
+    lines = []
+    for agent in agents:
+        own = {row.metric: row for row in find(rows, agent=agent)}
+        score = own[DRIVING_SCORE]
+        cells = [number(own[name].mean) if name in own else "-" for name in (*MEANS[1:], *EVENTS)]
+        lines.append([shown(agent, choices), f"**{number(score.mean)}**", interval(score.low, score.high), *cells])
+    drives, seeds = max(row.scenes or 0 for row in rows), max(row.seeds for row in rows)
+    parts = [
+        f"### {SPLIT_TITLES.get(split, split)}",
+        "",
+        f"{drives} {ABOUT_SPLITS.get(split, 'drives')}, {seeds} seed{'s' * (seeds > 1)}.",
+        "",
+        *table_lines(header, lines, "lr" + "l" + "r" * (len(header) - 3)),
+    ]
+    names = [f"{a} - {b}" for a, b in DRIVE_DIFFERENCES if find(rows, agent=f"{a} - {b}")]
+    if not names:
+        return parts
+    metrics = (DRIVING_SCORE, "success", "nuplan_score")
+    titles = ["difference", *(text for name in metrics for text in (HEADERS[name], "95% interval"))]
+    titles += [HEADERS[name] for name in EVENTS]
+    lines = []
+    for name in names:
+        own = {row.metric: row for row in find(rows, agent=name)}
+        cells = [shown(name, choices)]
+        for metric in metrics:
+            row = own[metric]
+            sure = row.low > 0 or row.high < 0
+            cells += [f"**{signed(row.mean)}**" if sure else signed(row.mean), signed_interval(row)]
+        lines.append([*cells, *(signed(own[metric].mean) for metric in EVENTS)])
+    return [*parts, "", *table_lines(titles, lines, "l" + "rl" * len(metrics) + "r" * len(EVENTS))]
