@@ -13,7 +13,7 @@ from openpair.cli.main import main
 from openpair.datasets.base import Dataset
 from openpair.datasets.world.dataset import WorldDataset
 from openpair.driving.records import read_drive_file, read_drives
-from openpair.driving.runner import DriveTask, check_agents, run_drives
+from openpair.driving.runner import DriveTask, check_agents, named_logs, run_drives
 from openpair.errors import OpenPairError
 from openpair.evaluation.sources import AgentSource, DatasetSource, parse_agents, ready_agent
 
@@ -106,6 +106,7 @@ def test_a_failure_is_a_row_with_its_reason_and_no_score(tmp_path: Path) -> None
         (("--max-drives", 0), "0 logs cannot be driven"),
         (("--split", "tset"), "the world has no split 'tset'"),
         (("--workers", -1), "there cannot be -1 workers"),
+        (("--log", "agate-01"), "there is no log 'agate-01'. Did you mean 'agate-01"),
     ],
 )
 def test_options_that_make_no_sense_are_refused(
@@ -113,6 +114,11 @@ def test_options_that_make_no_sense_are_refused(
 ) -> None:
     assert call("--dataset", "world", "--out", tmp_path / "out", *options) == 2
     assert sentence in capsys.readouterr().err
+
+
+def test_logs_can_be_named() -> None:
+    assert named_logs(["a", "b", "c"], ("c", "a")) == ["a", "c"], "in the order of the dataset"
+    assert named_logs(["a", "b"], ()) == ["a", "b"]
 
 
 def test_who_cannot_drive_is_refused_with_the_reason(tmp_path: Path) -> None:

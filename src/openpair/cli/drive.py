@@ -48,6 +48,7 @@ class Drive:
         "traffic",
         "replan",
         "max_drives",
+        "log",
         "video",
         "workers",
         "out",
@@ -95,6 +96,9 @@ class Drive:
     max_drives: int | None = None
     """Drive so many logs alone, spread evenly over the dataset."""
 
+    log: Annotated[tuple[str, ...], tyro.conf.UseAppendAction] = ()
+    """Drive this log alone; repeat it for several."""
+
     video: Annotated[bool, tyro.conf.FlagCreatePairsOff] = False
     """Also write OUT/videos/: an animation (WebP) of every drive, bird's eye view beside the front camera."""
 
@@ -135,11 +139,13 @@ class Drive:
             "root": None if self.root is None else str(self.root),
             "agents_given": list(names),
             "max_drives": self.max_drives,
+            **({"logs": list(self.log)} if self.log else {}),
         }
         workers = self.workers or os.cpu_count() or 1
         try:
             with ProgressView() as view:
-                options: dict[str, Any] = {"max_drives": self.max_drives, "config": config, "on_progress": view.update}
+                options: dict[str, Any] = {"max_drives": self.max_drives, "only": self.log, "config": config}
+                options["on_progress"] = view.update
                 if self.ray is not None:
                     with Ray(self.ray, self.workers) as cluster:
                         driven = run_drives(task, self.out, pool=cluster, **options)

@@ -8,6 +8,7 @@ import secrets
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
+from difflib import get_close_matches
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -102,6 +103,7 @@ def run_drives(
     out_dir: Path,
     *,
     max_drives: int | None = None,
+    only: Sequence[str] = (),
     pool: Pool | None = None,
     config: dict[str, Any] | None = None,
     on_progress: OnProgress = silent,
@@ -114,6 +116,7 @@ def run_drives(
         task: what to drive.
         out_dir: folder of the results.
         max_drives: so many logs alone, spread evenly over the dataset.
+        only: names of the logs to drive; all where it is empty.
         pool: who works; this process by default.
         config: further settings to record.
         on_progress: told after every log.
@@ -124,7 +127,7 @@ def run_drives(
     check_task(task)
     dataset = task.dataset.open()
     check_agents(task.agents, dataset)
-    logs = logs_to_drive(log_names(dataset), max_drives)
+    logs = logs_to_drive(named_logs(log_names(dataset), only), max_drives)
     hashes = {source.name: source.sha256() for source in task.agents}
     data = data_hash(dataset.fingerprint(), logs)
     fingerprint = _fingerprint(task, data, hashes)
@@ -198,6 +201,16 @@ def logs_to_drive(logs: Sequence[str], max_drives: int | None) -> list[str]:
     if max_drives is None or max_drives >= len(logs):
         return list(logs)
     return [logs[i] for i in np.linspace(0, len(logs) - 1, max_drives).round().astype(int)]
+
+
+def named_logs(logs: Sequence[str], only: Sequence[str]) -> Sequence[str]:
+    """Those that are asked for, in the order of the dataset. Raises OpenPairError for one that there is not."""
+    for name in only:
+        if name not in logs:
+            close = get_close_matches(name, logs, n=1)
+            hint = f"Did you mean '{close[0]}'? " if close else ""
+            raise OpenPairError(f"there is no log '{name}'", where="--log", fix=f"{hint}There are {len(logs)} logs")
+    return [log for log in logs if not only or log in only]
 
 
 def finished_rows(folder: Path, fingerprint: str) -> dict[tuple[str, str], DriveRow]:
