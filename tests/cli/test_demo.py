@@ -92,12 +92,14 @@ def test_the_probe_measures_every_kind_of_work(tmp_path: Path) -> None:
     assert min(speed.evaluated, *speed.scene_steps.values()) > 0 and min(speed.data, speed.candidates) >= 0
     few = estimates(config, tmp_path, speed, test_scenes=10, reported=1, workers=1)
     many = estimates(config, tmp_path, speed, test_scenes=40, reported=1, workers=2)
-    assert many[1:3] == few[1:3] and many[0] == few[0] / 2 and many[3] == pytest.approx(2 * few[3])
+    assert len(few) == 6 and many[1:4] == few[1:4] and many[0] == few[0] / 2
+    assert many[4] == pytest.approx(2 * few[4])
 
 
 def test_what_is_trained_already_is_not_counted(demo: Path, tmp_path: Path) -> None:
     assert set(steps_left(preset("quick"), demo / "run").values()) == {0}
     assert steps_left(preset("quick"), tmp_path) == {"il": 4, "rl": 3, "reward": 4}
+    assert steps_left(preset("quick_known"), tmp_path)["correction"] == 3
     assert is_worthwhile(preset("demo"), tmp_path) and not is_worthwhile(preset("quick"), tmp_path)
 
 

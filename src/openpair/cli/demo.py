@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import tyro
 
 from openpair.cli.train import option, show_branch, show_build
-from openpair.configs.experiment import BASES, ExperimentConfig, preset
+from openpair.configs.experiment import ExperimentConfig, preset
 from openpair.errors import OpenPairError
 
 if TYPE_CHECKING:
@@ -31,9 +31,10 @@ TOUR = "tour"
 
 TOUR_BASELINES = ("human", "constant_velocity")
 TOUR_PLANNERS = ("il", "il_rwm_wide", "pair")
-TOUR_CONFIG = "demo_known"
-"""Experiment whose seed and protocol a tour takes; nothing else of it is used."""
+DEFAULT = "demo_known"
+"""Preset of a demo that nothing else is asked of. Of a tour seed and protocol alone are used."""
 
+DEFAULT_CONFIG = partial(preset, DEFAULT)
 FEW_TEST_SCENES = 40
 """Of a tour and of quick."""
 
@@ -61,8 +62,9 @@ class Demo:
     out: Path = Path("demo")
     """Folder for everything the demo writes; default of a tour: tour."""
 
-    preset: str = "demo"
-    """Size of the experiment: tour (trains nothing), demo (learns to drive) or quick (minutes; learns nothing)."""
+    preset: str = DEFAULT
+    """What is trained: demo_known (networks read the truth), demo (cameras and LiDAR; three times as long), quick or
+    quick_known (minutes; learns nothing); tour trains nothing."""
 
     test_scenes: int | None = None
     """Evaluate at most so many scenes of the test towns; default: all, and 40 for tour and quick."""
@@ -76,16 +78,16 @@ class Demo:
     overwrite: Annotated[bool, tyro.conf.FlagCreatePairsOff] = False
     """Replace results of other test scenes in OUT. Networks with other settings are never replaced."""
 
-    config: Annotated[ExperimentConfig, tyro.conf.arg(name="")] = field(default_factory=BASES["demo"])
+    config: Annotated[ExperimentConfig, tyro.conf.arg(name="")] = field(default_factory=DEFAULT_CONFIG)
     """The settings, from the preset."""
 
     @staticmethod
     def defaults(args: Sequence[str]) -> Demo:
         """The command's defaults, with the settings of the preset that ``args`` ask for."""
-        name = option(args, "--preset") or "demo"
+        name = option(args, "--preset") or DEFAULT
         few = FEW_TEST_SCENES if name == TOUR or name.startswith("quick") else None
         if name == TOUR:
-            return Demo(out=Path(TOUR), config=preset(TOUR_CONFIG), test_scenes=few)
+            return Demo(out=Path(TOUR), config=preset(DEFAULT), test_scenes=few)
         return Demo(config=preset(name), test_scenes=few)
 
     def run(self) -> int:
@@ -125,7 +127,7 @@ class Demo:
 
     def _train(self, view: ProgressView) -> Callable[[], int]:
         """Train, evaluate, and write the report. Returns what is left to print."""
-        from openpair.cli.demo_steps import Step, Steps, learned, scenes_line
+        from openpair.cli.demo_steps import Step, Steps, branches_of, learned, scenes_line
         from openpair.cli.demo_story import trained_story
         from openpair.configs.runs import RunPlan
         from openpair.configs.train import build_stores, check_same_settings, data_specs, train_branches
@@ -136,22 +138,24 @@ class Demo:
         self._check_free()
         task = self._task(BASELINES, PLANNERS, self.out / NETWORKS)
         test_scenes = self._count(len(task.dataset.open().keys()))
+        what = "prepare scenes" if config.features.known else "prepare scenes and render their sensors"
+        groups = (("il", "rl"), *((branch,) for branch in branches_of(config)[2:]))
         names = (
-            f"prepare scenes and render their sensors: at most {config.train_scenes} to learn from, "
-            f"{config.validation_scenes} to validate on",
+            f"{what}: at most {config.train_scenes} to learn from, {config.validation_scenes} to validate on",
             f"train imitation ({config.imitation.steps} steps) and reinforcement ({config.reinforcement.steps} steps) "
             "side by side",
             f"train the reward model ({config.reward_model.steps} steps)",
+            *([f"train the corrector, by reinforcement ({config.correction.steps} steps)"] if len(groups) > 2 else []),
             f"evaluate {len(task.agents)} agents on {test_scenes} scenes",
             "write the report",
         )
-        seconds = self._estimates(test_scenes, view)
+        seconds = self._estimates(test_scenes, view) or [None] * len(names)
         steps = Steps([Step(*step) for step in zip(names, seconds, strict=True)], view.say)
         with steps.step():
             stores = build_stores(specs, config, self.out / "data", self.workers, partial(show_build, view))
         plan = RunPlan(config, stores["train"], stores["validation"], self.out / NETWORKS)
         view.say(scenes_line(plan))
-        for branches in (("il", "rl"), ("reward",)):
+        for branches in groups:
             with steps.step():
                 train_branches(plan, branches, partial(show_branch, view))
             for line in learned(plan.folder, branches):
@@ -161,13 +165,13 @@ class Demo:
             story = trained_story(plan, evaluation.summary, seconds=steps.seconds)
             return self._report(task, story, evaluation, steps)
 
-    def _estimates(self, test_scenes: int, view: ProgressView) -> Sequence[float | None]:
-        """About how long each step of a training takes; None for what is short, or trained already."""
+    def _estimates(self, test_scenes: int, view: ProgressView) -> Sequence[float]:
+        """About how long each step of a training takes; nothing for one that is short, or done already."""
         from openpair.cli.demo_probe import estimates, is_worthwhile, probe
 
         folder, cores = self.out / NETWORKS, os.cpu_count() or 1
         if not is_worthwhile(self.config, folder):
-            return [None] * 5
+            return ()
         view.say("measuring how fast this machine is, for the estimates ...")
         speed = probe(self.config, partial(self._task, BASELINES, PLANNERS), cores)
         reported = KINDS_OF_EXAMPLES * self.gallery
@@ -237,7 +241,7 @@ class Demo:
 
     def _check_tour(self) -> None:
         """Raises OpenPairError for settings of a training, which a tour has none of."""
-        usual = preset(TOUR_CONFIG)
+        usual = preset(DEFAULT)
         if self.config != replace(usual, seed=self.config.seed, protocol=self.config.protocol):
             raise OpenPairError(
                 "a tour trains nothing: of the settings it takes --seed and --protocol alone",

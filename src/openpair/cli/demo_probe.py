@@ -10,7 +10,7 @@ from pathlib import Path
 
 import torch
 
-from openpair.cli.demo_steps import BRANCHES
+from openpair.cli.demo_steps import branches_of
 from openpair.configs.dry_run import second_step_s
 from openpair.configs.experiment import ExperimentConfig
 from openpair.configs.runs import BRANCH_FILES, RunPlan, branch_settings
@@ -61,7 +61,7 @@ def is_worthwhile(config: ExperimentConfig, folder: Path) -> bool:
 def steps_left(config: ExperimentConfig, folder: Path) -> dict[str, int]:
     """Branch -> steps that it has not logged yet in a run folder; 0 where its network is finished."""
     left = {}
-    for branch in BRANCHES:
+    for branch in branches_of(config):
         steps = branch_settings(config, branch).steps
         done = max((int(point["step"]) for point in read_curve(folder / branch)), default=0)
         left[branch] = 0 if (folder / BRANCH_FILES[branch]).exists() else steps - done
@@ -86,7 +86,8 @@ def probe(config: ExperimentConfig, task_of: Callable[[Path, str], Task], cores:
                 steps[branch] = _step_seconds(plan, branch, device)
             torch.set_num_threads(threads)
             candidates_s = _candidate_seconds(plan, device)
-            steps["reward"] = _step_seconds(plan, "reward", device)
+            for branch in branches_of(config)[2:]:
+                steps[branch] = _step_seconds(plan, branch, device)
         finally:
             torch.set_num_threads(threads)
         write_settings(plan)
@@ -96,7 +97,8 @@ def probe(config: ExperimentConfig, task_of: Callable[[Path, str], Task], cores:
 def estimates(
     config: ExperimentConfig, folder: Path, speed: Speed, *, test_scenes: int, reported: int, workers: int
 ) -> tuple[float, ...]:
-    """Seconds of each step of the demo, in order: data, both branches, reward model, evaluation, report.
+    """Seconds of each step of the demo, in order: data, both branches, reward model, perhaps the corrector,
+    evaluation, report.
 
     Args:
         config: the experiment.
@@ -116,6 +118,7 @@ def estimates(
         (learned_from + validated_on) * speed.data / workers,
         max(training["il"], training["rl"]),
         training["reward"] + (learned_from + validated_on) * speed.candidates if left["reward"] else 0.0,
+        *(training[branch] for branch in branches_of(config)[3:]),
         test_scenes * speed.evaluated / workers,
         reported * REPORTED_OVER_EVALUATED * speed.evaluated,
     )
@@ -123,7 +126,7 @@ def estimates(
 
 def _small_plan(config: ExperimentConfig, folder: Path) -> tuple[RunPlan, float]:
     """A run on one batch of scenes of one town, and what such a scene takes to prepare and to render [s]."""
-    count = max(batch_size(config, branch) for branch in BRANCHES)
+    count = max(batch_size(config, branch) for branch in branches_of(config))
     town, spec = _town("train"), data_specs(config)["train"]
 
     def build(scenes: int) -> tuple[StoreLocation, float]:
@@ -140,6 +143,7 @@ def _small_plan(config: ExperimentConfig, folder: Path) -> tuple[RunPlan, float]
         imitation=replace(config.imitation, batch_size=batch_size(config, "il")),
         reinforcement=replace(config.reinforcement, batch_size=batch_size(config, "rl")),
         reward_model=replace(config.reward_model, batch_size=batch_size(config, "reward")),
+        correction=replace(config.correction, batch_size=batch_size(config, "correction")),
     )
     return RunPlan(small, store, None, folder / "run"), max(all_s - few_s, 0.0) / count
 

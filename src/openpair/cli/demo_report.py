@@ -47,9 +47,9 @@ SCENES_PAGE = "scenes.html"
 
 
 COMPARISONS = (
-    Comparison("pair", "il", "Does the RL branch with the reward model improve on imitation?"),
-    Comparison("pair", "il_rwm", "Does the tree add anything to a reward model over simple neighbours?"),
-    Comparison("pair", "il_rwm_wide", "Does the tree add anything to a reward model over wide neighbours?"),
+    Comparison("pair", "il", "Does reinforcement with the reward model improve on imitation?"),
+    Comparison("pair", "il_rwm", "Does reinforcement add anything to a reward model over mild neighbours?"),
+    Comparison("pair", "il_rwm_wide", "Does reinforcement add anything to a reward model over wide neighbours?"),
     Comparison("human_pair", "human", "Does it correct the human?"),
 )
 """Those of agents that were evaluated are shown."""

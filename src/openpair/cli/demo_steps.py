@@ -8,17 +8,22 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
+from openpair.configs.experiment import ExperimentConfig
 from openpair.configs.runs import RunPlan
 from openpair.evaluation.runner import Evaluation
 from openpair.training.curve_file import read_curve
 
-BRANCHES = ("il", "rl", "reward")
-"""What a demo trains."""
+
+def branches_of(config: ExperimentConfig) -> tuple[str, ...]:
+    """What a demo trains: a corrector too, where PaIR plans with one."""
+    return ("il", "rl", "reward", *(("correction",) if config.planner.correction else ()))
+
 
 LEARNED = (
     ("il", "val_distance_m", "imitation: {:.2f} m from the human's plan, mean over 4 s (validation towns)", 1.0),
     ("rl", "val_best_of_tree", "tree: its best leaf scores {:.1f} around the human's plan (validation towns)", 100.0),
     ("reward", "val_chosen_score", "reward model: the candidate it chooses scores {:.1f} (validation towns)", 100.0),
+    ("correction", "val_leaf_score", "corrector: what it makes of that choice scores {:.1f} (validation towns)", 100.0),
 )
 """Branch, figure of its learning curve, how it is said, its unit."""
 

@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from openpair.checkpoints import read_info
-from openpair.cli.demo_steps import BRANCHES
+from openpair.cli.demo_steps import branches_of
 from openpair.configs.runs import BRANCH_FILES, RunPlan, branch_settings
 from openpair.datatypes.columns import Protocol
 from openpair.evaluation.summary import Summary
@@ -47,25 +47,42 @@ class Story:
     warning: str = ""
 
 
+TRUTH_READERS = "Networks that read the truth are not to be compared with ones that see."
+CORRECTED = {
+    "pair": ABOUT["pair_corrected"],
+    "human_pair": "the same around the human's plan",
+}
+"""How PaIR plans where it has a corrector."""
+
 ONE_SEED = "One seed. Intervals come from resampling logs; they do not cover the randomness of training."
 
 
 def trained_story(plan: RunPlan, summary: Summary, *, seconds: float) -> Story:
     """Of a run that the demo trained, in ``seconds`` from its start to here."""
+    known, corrects = plan.config.features.known, "correction" in branches_of(plan.config)
     return Story(
         title="OpenPaIR demo",
         networks=plan.folder,
         protocol=plan.config.protocol,
         seed=plan.config.seed,
         about="An imitation policy and a reinforcement sampler were trained side by side on the training towns, "
-        "neither reading the other's weights; then a reward model on exactly scored candidates. " + _scored_by(summary),
+        "neither reading the other's weights; then a reward model on exactly scored candidates"
+        + (
+            "; last a corrector, by reinforcement around the plans that the reward model chooses. "
+            if corrects
+            else ". "
+        )
+        + ("All read the truth (agents, lanes, lights, edges of the road) in place of sensors. " if known else "")
+        + _scored_by(summary),
         made=_made(plan, seconds),
         limits=(
             "A small simulated world and networks of about a million parameters trained for minutes: the figures say "
             "whether the method works here, not how it does on recorded data.",
+            *([TRUTH_READERS + " 'openpair demo --preset demo' trains ones that see."] if known else []),
             ONE_SEED,
         ),
-        branches=_curves(plan.folder),
+        descriptions={**ABOUT, **CORRECTED} if corrects else ABOUT,
+        branches=_curves(plan),
         warning=_warning(plan, summary.scenes_expected),
     )
 
@@ -100,13 +117,13 @@ def tour_story(protocol: Protocol, seed: int, summary: Summary, *, all_scenes: i
             ("machine", _machine()),
         ),
         limits=(
-            "Networks that read the truth are not to be compared with ones that see.",
+            TRUTH_READERS,
             f"{few}: intervals are wide. docs/known-results.md has all.",
             ONE_SEED,
         ),
         descriptions=TOUR_DESCRIPTIONS,
         warning="Nothing was trained in this run. The planner comes with the package and reads the truth in place of "
-        f"sensors; {few} were scored. 'make demo' trains one that sees.",
+        f"sensors; {few} were scored. 'make demo' trains one from nothing.",
     )
 
 
@@ -128,11 +145,36 @@ def _warning(plan: RunPlan, scenes: int) -> str:
     )
 
 
-def _curves(folder: Path) -> tuple[BranchCurves, ...]:
+def _curves(plan: RunPlan) -> tuple[BranchCurves, ...]:
+    folder = plan.folder
+
     def series(branch: str, figure: str, label: str, *, dashed: bool = False) -> Series:
         points = [(p["step"], p[figure]) for p in read_curve(folder / branch) if figure in p]
         return Series(label, [x for x, _ in points], [y for _, y in points], dashed=dashed)
 
+    corrector = BranchCurves(
+        "Corrector",
+        "Moves the plans that the reward model chose; GRPO on exact scores.",
+        (
+            CurvePanel(
+                "Score of the plan",
+                "step",
+                "score",
+                (
+                    series("correction", "val_leaf_score", "corrected, validation"),
+                    series("correction", "val_root_score", "before, validation", dashed=True),
+                ),
+                percent=True,
+            ),
+            CurvePanel(
+                "Scores while exploring",
+                "step",
+                "score",
+                (series("correction", "leaf_score", "mean correction, training"),),
+                percent=True,
+            ),
+        ),
+    )
     return (
         BranchCurves(
             "Imitation branch",
@@ -180,7 +222,7 @@ def _curves(folder: Path) -> tuple[BranchCurves, ...]:
         ),
         BranchCurves(
             "Reward model",
-            "Learns the sub-scores of candidates from the sensors.",
+            "Learns the sub-scores of candidates.",
             (
                 CurvePanel(
                     "Score of the chosen candidate",
@@ -196,15 +238,16 @@ def _curves(folder: Path) -> tuple[BranchCurves, ...]:
                 CurvePanel("Loss", "step", "", (series("reward", "sub_scores", "sub-scores (training)"),)),
             ),
         ),
+        *((corrector,) if "correction" in branches_of(plan.config) else ()),
     )
 
 
 def _made(plan: RunPlan, seconds: float) -> tuple[tuple[str, str], ...]:
-    infos = {branch: read_info(plan.folder / BRANCH_FILES[branch]) for branch in BRANCHES}
+    infos = {branch: read_info(plan.folder / BRANCH_FILES[branch]) for branch in branches_of(plan.config)}
     train, validation = plan.open()
     minutes = {branch: info.metrics.get("train_seconds", 0.0) / 60 for branch, info in infos.items()}
     return (
-        ("command", "make demo" if plan.config.name == "demo" else f"openpair demo --preset {plan.config.name}"),
+        ("command", f"openpair demo --preset {plan.config.name}"),
         ("seed", str(plan.config.seed)),
         ("scenes", f"{len(train.tokens)} training, {len(validation.tokens) if validation else 0} validation"),
         ("left out", "; ".join(f"{t}: {r}" for t, r in train.failures().items()) or "none"),
@@ -222,4 +265,4 @@ def _machine() -> str:
 
 
 def _steps(plan: RunPlan) -> dict[str, int]:
-    return {branch: branch_settings(plan.config, branch).steps for branch in BRANCHES}
+    return {branch: branch_settings(plan.config, branch).steps for branch in branches_of(plan.config)}

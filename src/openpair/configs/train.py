@@ -300,7 +300,7 @@ def write_settings(plan: RunPlan) -> None:
     """Keep the settings of a run in its folder."""
     plan.folder.mkdir(parents=True, exist_ok=True)
     keep_settings(plan.config, plan.folder)
-    StoredPlanner(settings=plan.config.planner).write(plan.folder)
+    StoredPlanner.of_experiment(plan.config.planner).write(plan.folder)
 
 
 def train_branches(
@@ -331,8 +331,9 @@ def check_same_settings(config: ExperimentConfig, folder: Path) -> None:
         return
     with reading(path, "the settings of the run"):
         held = json.loads(path.read_text(encoding="utf-8"))
-    if held != json.loads(json.dumps(to_plain(config))):
-        name = held.get("name", "unknown") if isinstance(held, dict) else "unknown"
+    asked = json.loads(json.dumps(to_plain(config)))
+    name = held.get("name", "unknown") if isinstance(held, dict) else "unknown"
+    if not isinstance(held, dict) or held | {"planner": None} != asked | {"planner": None}:  # it decides no training
         raise OpenPairError(
             f"the folder holds a run with other settings (preset {name})",
             where=folder,

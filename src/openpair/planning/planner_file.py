@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from openpair.damage import reading
@@ -15,6 +15,9 @@ from openpair.planning.config import PlannerConfig, mode_config
 
 PLANNER_FILE = Path("planner.json")
 FORMAT_VERSION = 1
+
+HUMAN_ROOT_BONUS = 0.03
+"""Bonus of a human root before it is corrected [score]; chosen on the validation towns (docs/known-results.md)."""
 
 
 @dataclass(frozen=True)
@@ -34,6 +37,20 @@ class StoredPlanner:
     def config(self, mode: str, *, where: str | Path = PLANNER_FILE) -> PlannerConfig:
         """Settings of a mode. Raises OpenPairError for an unknown one."""
         return mode_config(mode, where=where).changed(self.settings).changed(self.modes.get(mode, NO_CHANGES))
+
+    @staticmethod
+    def of_experiment(settings: PlannerChanges) -> StoredPlanner:
+        """That of a training with these settings.
+
+        What says how reinforcement is used (candidates, reroots, correction) concerns PaIR alone: its controls keep
+        their own. A corrected human root has :data:`HUMAN_ROOT_BONUS`.
+        """
+        use = PlannerChanges(candidates=settings.candidates, reroots=settings.reroots, correction=settings.correction)
+        common = replace(settings, candidates=None, reroots=None, correction=None)
+        if use == NO_CHANGES:
+            return StoredPlanner(settings=common)
+        human = replace(use, root_bonus=HUMAN_ROOT_BONUS) if use.correction else NO_CHANGES
+        return StoredPlanner(settings=common, modes={"pair": use, "pair_best_of_6": use, "human_pair": human})
 
     def write(self, folder: Path) -> Path:
         """Write it into a run folder, whole or not at all; a file that says the same stays as it is."""

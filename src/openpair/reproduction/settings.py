@@ -142,7 +142,6 @@ def known() -> ReproductionConfig:
         base,
         validation_scenes=None,
         reinforcement=replace(base.reinforcement, kl_gain=0.05),
-        correction=replace(base.correction, steps=500),
         **as_dear,
     )
     at_once = ReproductionConfig(name="known", experiment=experiment, second_policy="", correct=True, drives=DRIVES)
