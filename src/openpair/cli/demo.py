@@ -1,4 +1,4 @@
-"""``openpair demo``: the whole way on the embedded world, from sensors to a report."""
+"""``openpair demo``: the whole way on the embedded world, from nothing to a report."""
 
 from __future__ import annotations
 
@@ -47,8 +47,10 @@ NETWORKS = "run"
 
 @dataclass(frozen=True)
 class Demo:
-    """Train both branches side by side and the reward model, evaluate them in unseen towns, and write a report.
+    """Train both branches side by side, the reward model and the corrector, evaluate them in unseen towns, and write a
+    report.
 
+    Networks read the truth (agents, lanes, lights, edges of the road); with --preset demo they see cameras and LiDAR.
     Needs no data and no GPU: everything happens on the embedded world that comes with OpenPaIR. With --preset tour
     nothing is trained: the networks of the package plan 40 scenes, in a minute or two. The same command resumes an
     interrupted demo.

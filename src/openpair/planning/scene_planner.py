@@ -185,9 +185,8 @@ def load_planner(
     networks = load_networks(replace(files, planner=None))
     lacking = missing_networks(networks, config, needs_policy=root is None)
     if lacking:
-        raise OpenPairError(
-            f"mode '{chosen}' needs {' and '.join(lacking)}, which is not there", where=where, fix="Train it first"
-        )
+        fix = "Train it first" + (", or plan without it: --planner.correction 0" if "a corrector" in lacking else "")
+        raise OpenPairError(f"mode '{chosen}' needs {' and '.join(lacking)}, which is not there", where=where, fix=fix)
     planner = Planner(networks, config, seed=seed, given_root=root is not None)
     return ScenePlanner(planner, seen or seen_scenes(dataset, networks.features), name, root=root)
 
