@@ -32,7 +32,7 @@ def run(*args: object) -> int:
 def demo(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Folder of a finished quick demo."""
     out = tmp_path_factory.mktemp("demo")
-    assert run("demo", "--preset", "quick", "--out", out, "--test-scenes", SCENES, "--gallery", 1) == 0
+    assert run("demo", "--preset", "quick_known", "--out", out, "--test-scenes", SCENES, "--gallery", 1) == 0
     return out
 
 
@@ -46,13 +46,6 @@ def test_the_demo_scores_every_agent_on_every_scene(demo: Path) -> None:
     assert all(0.0 <= float(row["score"]) <= 1.0 and row["error"] == "" for row in rows)
     truth = {name for name, agent in summary["agents"].items() if agent["uses_truth"]}
     assert truth == {"pair_best_of_6"}
-
-
-def test_the_best_of_six_is_never_worse_than_the_chosen_plan(demo: Path) -> None:
-    with (demo / "scores.csv").open() as stream:
-        score = {(row["agent"], row["token"]): float(row["score"]) for row in csv.DictReader(stream)}
-    tokens = {token for _, token in score}
-    assert all(score["pair_best_of_6", t] >= score["pair", t] - 1e-12 for t in tokens)
 
 
 def test_the_report_is_one_file_that_fetches_nothing(demo: Path) -> None:
@@ -97,7 +90,7 @@ def test_the_probe_measures_every_kind_of_work(tmp_path: Path) -> None:
 
 
 def test_what_is_trained_already_is_not_counted(demo: Path, tmp_path: Path) -> None:
-    assert set(steps_left(preset("quick"), demo / "run").values()) == {0}
+    assert set(steps_left(preset("quick_known"), demo / "run").values()) == {0}
     assert steps_left(preset("quick"), tmp_path) == {"il": 4, "rl": 3, "reward": 4}
     assert steps_left(preset("quick_known"), tmp_path)["correction"] == 3
     assert is_worthwhile(preset("demo"), tmp_path) and not is_worthwhile(preset("quick"), tmp_path)
@@ -124,17 +117,22 @@ def test_a_tour_refuses_settings_of_a_training(tmp_path: Path, capsys: pytest.Ca
 
 
 def test_checkpoints_say_how_they_were_made(demo: Path) -> None:
-    for file, kind in (("il/policy", "transfuser"), ("rl/sampler", "kinematic"), ("reward/reward_model", "pose_aware")):
+    for file, kind in (
+        ("il/policy", "transfuser"),
+        ("rl/sampler", "kinematic"),
+        ("reward/reward_model", "pose_aware"),
+        ("correction/sampler", "corrector"),
+    ):
         network, info = load_checkpoint(demo / "run" / f"{file}.safetensors", kind)
         assert info.seed == 0
-        assert info.notes["preset"] == "quick"
+        assert info.notes["preset"] == "quick_known"
         assert not network.training
 
 
 def test_running_it_again_trains_nothing_and_gives_the_same_scores(demo: Path) -> None:
     before = (demo / "scores.csv").read_text()
     weights = (demo / "run" / "il" / "policy.safetensors").stat().st_mtime_ns
-    assert run("demo", "--preset", "quick", "--out", demo, "--test-scenes", SCENES, "--gallery", 1) == 0
+    assert run("demo", "--preset", "quick_known", "--out", demo, "--test-scenes", SCENES, "--gallery", 1) == 0
     assert (demo / "scores.csv").read_text() == before
     assert (demo / "run" / "il" / "policy.safetensors").stat().st_mtime_ns == weights
 
@@ -142,7 +140,7 @@ def test_running_it_again_trains_nothing_and_gives_the_same_scores(demo: Path) -
 @pytest.mark.parametrize(
     ("changed", "message"),
     [
-        (("--seed", 1, "--test-scenes", SCENES), "a run with other settings (preset quick)"),
+        (("--seed", 1, "--test-scenes", SCENES), "a run with other settings (preset quick_known)"),
         (("--test-scenes", SCENES - 1), "results of other scenes"),
     ],
 )
@@ -150,13 +148,13 @@ def test_another_demo_is_refused_in_the_same_folder(
     demo: Path, changed: tuple[object, ...], message: str, capsys: pytest.CaptureFixture
 ) -> None:
     before = {path: path.read_bytes() for path in (demo / "summary.json", demo / "run" / "experiment.json")}
-    assert run("demo", "--preset", "quick", "--out", demo, "--gallery", 1, *changed) == 2
+    assert run("demo", "--preset", "quick_known", "--out", demo, "--gallery", 1, *changed) == 2
     assert message in " ".join(capsys.readouterr().err.split())
     assert {path: path.read_bytes() for path in before} == before
 
 
 def test_branches_trained_by_turns_are_those_trained_at_the_same_time(demo: Path, tmp_path: Path) -> None:
-    arguments = ("--preset", "quick", "--out", tmp_path, "--cache", demo / "data", "--interleave")
+    arguments = ("--preset", "quick_known", "--out", tmp_path, "--cache", demo / "data", "--interleave")
     assert run("train", "parallel", *arguments) == 0
     for branch, file in (("il", "policy"), ("rl", "sampler")):
         name = Path(branch) / f"{file}.safetensors"
