@@ -3,15 +3,20 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
 from openpair.cli.main import main
+from openpair.configs.experiment import preset
+from openpair.configs.runs import SEQUENTIAL_SCHEMES
 from openpair.datatypes.columns import Protocol
+from openpair.errors import OpenPairError
 from openpair.evaluation.chunk import Task
 from openpair.evaluation.runner import evaluate
 from openpair.evaluation.sources import AgentSource, DatasetSource, parse_agents
+from openpair.reproduction.settings import reproduction
 
 DOCS = Path(__file__).parents[2] / "docs"
 MAIN = {"il", "il_rwm", "sequential", "sequential_regularised", "iterative", "pair", "human", "human_pair"} | {
@@ -106,3 +111,16 @@ def test_published_figures_of_agents_that_learn_nothing_come_out_again() -> None
 def test_an_unknown_size_is_refused(capsys: pytest.CaptureFixture[str]) -> None:
     assert run("reproduce", "--size", "huge") == 2
     assert "there is no size 'huge'" in capsys.readouterr().err
+
+
+def test_a_budget_draws_out_every_training_and_nothing_else() -> None:
+    usual, longer = reproduction("known"), reproduction("known", 10)
+    assert (usual.budget, longer.budget) == (3, 10)
+    for branch in ("imitation", "reinforcement", "reward_model", "correction", *SEQUENTIAL_SCHEMES):
+        steps = getattr(usual.experiment, branch).steps, getattr(longer.experiment, branch).steps
+        assert steps[1] * 3 == steps[0] * 10, branch
+        same = replace(getattr(longer.experiment, branch), steps=steps[0])
+        assert same == getattr(usual.experiment, branch)
+    assert reproduction("gpu").experiment.imitation.steps == 10 * preset("demo").imitation.steps
+    with pytest.raises(OpenPairError, match="a budget of 0"):
+        reproduction("known", 0)

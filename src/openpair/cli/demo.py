@@ -65,8 +65,8 @@ class Demo:
     """Folder for everything the demo writes; default of a tour: tour."""
 
     preset: str = DEFAULT
-    """What is trained: demo_known (networks read the truth), demo (they see cameras and LiDAR, which takes three times as
-    long), quick or quick_known (minutes, learns nothing), or tour (nothing is trained)."""
+    """What is trained: demo_known (networks read the truth), demo (they see cameras and LiDAR, which takes three times
+    as long), quick or quick_known (minutes, learns nothing), or tour (nothing is trained)."""
 
     test_scenes: int | None = None
     """Evaluate at most so many scenes of the test towns; default: all, and 40 for tour and quick."""

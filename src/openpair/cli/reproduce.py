@@ -34,7 +34,8 @@ class Reproduce:
 
     size: str = "world"
     """What is run: world (the published comparison; hours on 2 cores), known (networks that read the truth, trained
-    three times as long; an hour a seed) or small (a minute; its figures mean nothing)."""
+    three times as long; an hour a seed), gpu (sensors, ten times as long, with a corrector; for a GPU) or small (a
+    minute; its figures mean nothing)."""
 
     budget: int | None = None
     """Train so many times as long as the demo; default: 1 (world), 3 (known)."""

@@ -165,6 +165,14 @@ def trained_longer(config: ReproductionConfig, times: int) -> ReproductionConfig
     return replace(config, experiment=replace(config.experiment, **longer), budget=times)
 
 
+def gpu() -> ReproductionConfig:
+    """The main comparison with sensors, ten times as long as the demo's, with a corrector: for one GPU."""
+    config = replace(world(), name="gpu", second_policy="", ablations={}, correct=True)
+    correction = replace(config.experiment.correction, steps=500)
+    config = replace(config, experiment=replace(config.experiment, correction=correction))
+    return trained_longer(config, 10)
+
+
 def small() -> ReproductionConfig:
     """A few steps of everything: shows that every part runs; its figures mean nothing."""
     return ReproductionConfig(
@@ -178,7 +186,7 @@ def small() -> ReproductionConfig:
     )
 
 
-SIZES: dict[str, Callable[[], ReproductionConfig]] = {"world": world, "known": known, "small": small}
+SIZES: dict[str, Callable[[], ReproductionConfig]] = {"world": world, "known": known, "gpu": gpu, "small": small}
 """Reproductions by name."""
 
 
