@@ -35,6 +35,17 @@ LABELS = {
 }
 """Agents of the main table in their order, and what readers call them."""
 
+MODE_OF_AGENT = {
+    "il": "il",
+    "tree_mean": "tree_mean",
+    "il_rwm_mild": "il_rwm",
+    "il_rwm_wide": "il_rwm_wide",
+    "pair": "pair",
+    "pair_best_of_6": "pair_best_of_6",
+    "il_rwm_untrained_tree": "il_rwm_untrained_tree",
+}
+"""Agents with a policy's root -> how they plan (:data:`openpair.planning.config.MODES`)."""
+
 BASE_LABELS = {"transfuser": "TransFuser", "diffusiondrive": "DiffusionDrive"}
 
 

@@ -25,7 +25,7 @@ from openpair.planning.networks import TrainedNetworks, load_policy, load_reward
 from openpair.planning.planner_file import StoredPlanner
 from openpair.policies.base import ImitationPolicy
 from openpair.pools import OnProgress
-from openpair.reproduction.agents import BASE
+from openpair.reproduction.agents import BASE, MODE_OF_AGENT
 from openpair.reproduction.choices import CHOICES, HUMAN_PAIR, PAIR, Choices, choose_all
 from openpair.reproduction.drives import drive_all
 from openpair.reproduction.planning import Before, PlannedAgent, plan_all
@@ -298,18 +298,6 @@ def job_network(run: Path, seed: int, job: str) -> Path:
 def branch_seconds(run: Path, seed: int, job: str) -> float:
     """Seconds that a job has trained."""
     return float(json.loads((job_network(run, seed, job).parent / "state.json").read_text())["seconds"])
-
-
-MODE_OF_AGENT = {
-    "il": "il",
-    "tree_mean": "tree_mean",
-    "il_rwm_mild": "il_rwm",
-    "il_rwm_wide": "il_rwm_wide",
-    "pair": "pair",
-    "pair_best_of_6": "pair_best_of_6",
-    "il_rwm_untrained_tree": "il_rwm_untrained_tree",
-}
-"""Agents with a policy's root -> how they plan (:data:`openpair.planning.config.MODES`)."""
 
 
 def agents_of_seed(reproduction: Reproduction, seed: int, choices: Choices) -> list[PlannedAgent]:

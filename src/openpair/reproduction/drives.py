@@ -18,7 +18,7 @@ from openpair.driving.runner import DriveTask, run_drives
 from openpair.errors import OpenPairError
 from openpair.evaluation.sources import DatasetSource, parse_agents
 from openpair.pools import OnProgress, Processes, silent
-from openpair.reproduction.agents import BASE, HUMAN, RULES
+from openpair.reproduction.agents import BASE, HUMAN, MODE_OF_AGENT, RULES
 from openpair.reproduction.choices import Choices
 from openpair.reproduction.scoring import seed_folder
 from openpair.reproduction.seed_scores import SeedScores
@@ -82,8 +82,7 @@ def drive_all(
 def learned_agents(run: Path, seed: int, choices: Choices) -> list[str]:
     """Specifications of the trained agents that drive: ``<base>.<agent>=RUN/seed-<k>@<mode>``."""
     folder = seed_folder(run, seed).resolve()
-    modes = {"il": "il", choices.il_rwm: choices.il_rwm, "pair": "pair"}
-    specs = [f"{BASE}.{agent}={folder}@{mode}" for agent, mode in modes.items()]
+    specs = [f"{BASE}.{agent}={folder}@{MODE_OF_AGENT[agent]}" for agent in ("il", choices.il_rwm, "pair")]
     return [*specs, f"{BASE}.{choices.sequential}={folder / BRANCH_FILES[choices.sequential]}"]
 
 

@@ -9,7 +9,7 @@ from openpair.reproduction.page_rows import PageInput, agents_of, shown
 from openpair.reproduction.results import CLOSED_LOOP, DRIVE_DIFFERENCES, ResultRow, find
 
 SPLIT_TITLES = {"test": "Test towns", "long": "Long routes"}
-ABOUT_SPLITS = {"test": "drives of 18 s", "long": "routes of 60 s with turns and lights, in five towns of their own"}
+ABOUT_SPLITS = {"test": "of 18 s", "long": "of 60 s with turns and lights, in five towns of their own"}
 
 HEADERS = {
     DRIVING_SCORE: "driving score",
@@ -61,7 +61,7 @@ def _split(page: PageInput, split: str, rows: list[ResultRow]) -> list[str]:
     parts = [
         f"### {SPLIT_TITLES.get(split, split)}",
         "",
-        f"{drives} {ABOUT_SPLITS.get(split, 'drives')}, {seeds} seed{'s' * (seeds > 1)}.",
+        f"{drives} drive{'s' * (drives > 1)} {ABOUT_SPLITS.get(split, '')}, {seeds} seed{'s' * (seeds > 1)}.",
         "",
         *table_lines(header, lines, "lr" + "l" + "r" * (len(header) - 3)),
     ]
