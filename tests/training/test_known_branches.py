@@ -3,18 +3,23 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 
+import numpy as np
 import pytest
 import torch
+from numpy.typing import NDArray
 from safetensors.torch import load_file
 
 from openpair.cli.main import main
 from openpair.configs.experiment import preset
 from openpair.configs.runs import BRANCH_FILES, RunPlan
 from openpair.configs.train import build_stores
+from openpair.training.config import LoopConfig
 from openpair.training.data import DataSpec, StoreLocation
+from openpair.training.figure_log import NoLog
 from openpair.training.loop import BranchRun
 
 
@@ -63,6 +68,58 @@ def test_interrupted_branches_end_with_the_same_weights(
         ours, theirs = (load_file(run.folder / BRANCH_FILES[branch]) for run in (plan, trained))
         assert ours.keys() == theirs.keys()
         assert all(torch.equal(ours[name], theirs[name]) for name in ours), branch
+
+
+class KeepsPictures(NoLog):
+    """A log that holds what it is shown, by step."""
+
+    def __init__(self) -> None:
+        self.shown: dict[int, dict[str, NDArray[np.uint8]]] = {}
+
+    def show(self, step: int, pictures: Mapping[str, NDArray[np.uint8]]) -> None:
+        self.shown[step] = dict(pictures)
+
+
+def test_a_watched_run_shows_its_trees_and_ends_with_the_same_weights(tmp_path: Path, trained: RunPlan) -> None:
+    plan, log = replace(trained, folder=tmp_path), KeepsPictures()
+    assert plan.draw() is None
+    run = plan.starter("rl")("cpu", lambda progress: None)
+    draw = replace(plan, log="tensorboard").draw()
+    settings = LoopConfig(validate_every=2)
+    run = BranchRun(run.branch, run.folder, settings, run.fingerprint, lambda progress: None, log, draw)
+    while not run.done:
+        run.advance()
+    assert [*log.shown] == [2, 3]
+    first, last = log.shown.values()
+    assert first.keys() == last.keys() == {"scene_0", "scene_1", "scene_2", "scene_3"}
+    assert all(picture.ndim == 3 and picture.dtype == np.uint8 and np.ptp(picture) > 0 for picture in first.values())
+    ours, theirs = (load_file(folder / BRANCH_FILES["rl"]) for folder in (tmp_path, trained.folder))
+    assert all(torch.equal(ours[name], theirs[name]) for name in ours)
+
+
+@pytest.mark.parametrize(
+    ("branch", "plans"), [("reward", ["human", "chosen", "root"]), ("correction", ["human", "root"])]
+)
+def test_other_branches_show_what_they_choose_from(trained: RunPlan, branch: str, plans: list[str]) -> None:
+    run = trained.starter(branch)("cpu", lambda progress: None)
+    draw = replace(trained, log="tensorboard").draw()
+    shown = run.branch.shown_scenes()
+    assert len(shown) == 4 and draw is not None
+    for scene in shown:
+        assert [*scene.plans] == plans and len(scene.candidates) == len(scene.scores) > 0
+        assert ((scene.scores >= 0) & (scene.scores <= 1)).all()
+    assert draw(shown[0]).shape[2] == 3
+
+
+def test_pictures_reach_tensorboard(tmp_path: Path, trained: RunPlan) -> None:
+    pytest.importorskip("tensorboard", reason="tensorboard is not installed: pip install 'openpair[watch]'")
+    from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
+
+    train(replace(trained, folder=tmp_path, log="tensorboard"), "rl")
+    events = EventAccumulator(str(tmp_path / "rl" / "tensorboard")).Reload()
+    assert events.Tags()["images"] == [f"scene_{i}" for i in range(4)]
+    (event,) = events.Images("scene_0")
+    assert event.step == 3 and event.width == 600 and event.encoded_image_string.startswith(b"\x89PNG")
 
 
 def evaluate(folder: Path, out: Path, *options: Sequence[str]) -> dict[str, float]:

@@ -28,6 +28,7 @@ from openpair.planning.network_files import CORRECTOR_FILE, POLICY_FILE, REWARD_
 from openpair.planning.networks import features_note, load_policy, load_reward_model, load_sampler
 from openpair.planning.planner import choose, choose_in
 from openpair.policies.base import ImitationPolicy
+from openpair.preparation.store import PreparedStore
 from openpair.rewards.base import RewardModel
 from openpair.rewards.config import RewardNetworkConfig
 from openpair.samplers.base import Sampler
@@ -47,6 +48,7 @@ from openpair.training.parallel import Starter
 from openpair.training.ranks import ALONE, Ranks
 from openpair.training.reinforcement import ReinforcementBranch
 from openpair.training.reward_model import RewardModelBranch
+from openpair.training.shown_scenes import DrawShown
 
 SEQUENTIAL_SCHEMES = ("sequential", "sequential_regularised", "iterative")
 """Schemes that fine-tune the finished imitation policy itself; what the parallel scheme is measured against."""
@@ -94,6 +96,14 @@ class RunPlan:
     def log_of(self, folder: Path) -> FigureLog | None:
         """The log of a branch whose run folder this is, on the rank that writes. Raises OpenPairError as open_log."""
         return open_log(self.log, folder) if self.ranks.leads else None
+
+    def draw(self) -> DrawShown | None:
+        """Draws validation scenes for the log; None where nobody looks, or there are none."""
+        if self.log == "none" or self.validation is None or not self.ranks.leads:
+            return None
+        from openpair.visualization.shown_scene import draw_shown
+
+        return partial(draw_shown, PreparedStore(self.validation.prepared))
 
     def split(self, branch: str) -> BatchSplit:
         """How the batches of a branch are split; it decides no result. Raises OpenPairError where they cannot be."""
@@ -303,7 +313,7 @@ def _run(
     settings = branch_settings(plan.config, branch.name)
     identity = fingerprint(plan, train, settings if of is None else [settings, _file_hash(plan.folder / of)])
     folder = plan.folder / branch.name
-    return BranchRun(branch, folder, plan.config.loop, identity, listener, plan.log_of(folder))
+    return BranchRun(branch, folder, plan.config.loop, identity, listener, plan.log_of(folder), plan.draw())
 
 
 def _common(plan: RunPlan, branch: str, train: TrainingData) -> dict[str, Any]:

@@ -22,6 +22,7 @@ from openpair.training.loader import BatchLoader
 from openpair.training.optimiser import make_optimiser, schedule_rate
 from openpair.training.order import BatchOrder
 from openpair.training.ranks import ALONE, Ranks
+from openpair.training.shown_scenes import ShownScene
 from openpair.training.whole_batch import Place, WholeBatch
 
 Figures = dict[str, Tensor | float]
@@ -243,6 +244,10 @@ class Branch(ABC):
     @abstractmethod
     def validate(self) -> dict[str, float]:
         """Figures on the validation scenes; must not change the branch's state. Empty where there are none."""
+
+    def shown_scenes(self) -> list[ShownScene]:
+        """A few validation scenes for people who watch, on one rank alone; must not change the branch's state."""
+        return []
 
     def export(self, folder: Path, metrics: dict[str, float]) -> None:
         """Write the finished network as a checkpoint (safetensors + JSON)."""

@@ -1,4 +1,4 @@
-"""Figures of a training run for programs that draw them while it goes on: TensorBoard, Weights & Biases."""
+"""Figures and pictures of a training run for programs that show them while it goes on: TensorBoard, W&B."""
 
 from __future__ import annotations
 
@@ -6,6 +6,9 @@ import importlib
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Literal, Protocol
+
+import numpy as np
+from numpy.typing import NDArray
 
 from openpair.errors import OpenPairError
 
@@ -16,10 +19,14 @@ MODULES = {"tensorboard": "torch.utils.tensorboard", "wandb": "wandb"}
 
 
 class FigureLog(Protocol):
-    """Takes figures as they come."""
+    """Takes figures and pictures as they come."""
 
     def write(self, step: int, figures: Mapping[str, float]) -> None:
         """Figures of a step, by name."""
+        ...
+
+    def show(self, step: int, pictures: Mapping[str, NDArray[np.uint8]]) -> None:
+        """Pictures (H, W, 3), RGB, of a step, by name."""
         ...
 
     def close(self) -> None:
@@ -31,6 +38,9 @@ class NoLog:
     """The curve file is all there is."""
 
     def write(self, step: int, figures: Mapping[str, float]) -> None:
+        """Nothing."""
+
+    def show(self, step: int, pictures: Mapping[str, NDArray[np.uint8]]) -> None:
         """Nothing."""
 
     def close(self) -> None:
@@ -48,6 +58,11 @@ class TensorBoardLog:
             self._writer.add_scalar(name, value, step)
         self._writer.flush()
 
+    def show(self, step: int, pictures: Mapping[str, NDArray[np.uint8]]) -> None:
+        for name, picture in pictures.items():
+            self._writer.add_image(name, picture, step, dataformats="HWC")
+        self._writer.flush()
+
     def close(self) -> None:
         self._writer.close()
 
@@ -57,10 +72,14 @@ class WandbLog:
 
     def __init__(self, module: Any, folder: Path) -> None:
         name = f"{folder.parent.name}-{folder.name}"
+        self._image = module.Image
         self._run = module.init(project="openpair", name=name, id=name, dir=str(folder), resume="allow", reinit=True)
 
     def write(self, step: int, figures: Mapping[str, float]) -> None:
         self._run.log(dict(figures), step=step)
+
+    def show(self, step: int, pictures: Mapping[str, NDArray[np.uint8]]) -> None:
+        self._run.log({name: self._image(picture) for name, picture in pictures.items()}, step=step)
 
     def close(self) -> None:
         self._run.finish()

@@ -23,6 +23,7 @@ from openpair.training.branch import Branch, Figures
 from openpair.training.config import LoopConfig
 from openpair.training.curve_file import CURVE_FILE, read_curve
 from openpair.training.figure_log import FigureLog, NoLog
+from openpair.training.shown_scenes import DrawShown
 from openpair.training.snapshots import BEST, is_better, keep_snapshot
 from openpair.training.state import ResumePoint, load_state, save_state
 
@@ -66,6 +67,7 @@ class BranchRun:
         fingerprint: of all that decides its weights.
         listener: told how far it is.
         log: where its figures go, beside the curve file.
+        draw: draws validation scenes for the log; None draws none.
     """
 
     def __init__(
@@ -76,6 +78,7 @@ class BranchRun:
         fingerprint: str,
         listener: Listener,
         log: FigureLog | None = None,
+        draw: DrawShown | None = None,
     ) -> None:
         self.branch = branch
         self.folder = folder
@@ -97,6 +100,7 @@ class BranchRun:
         self._last: dict[str, float] = {}
         self._best: float | None = None
         self._figure_log = NoLog() if log is None else log
+        self._draw = draw
         self._since_log = time.perf_counter(), self.next_step
         self._saved_at = time.monotonic()
         self._curve = folder / CURVE_FILE
@@ -171,9 +175,16 @@ class BranchRun:
             self._log({f"val_{k}": v for k, v in self.branch.validate().items()})
             if not self.ranks.leads:
                 return
+            self._show()
             keep_snapshot(self.branch, self.folder, self.next_step, self._last, self.config)
             if self.config.keep_best and name in self._last and is_better(self.branch, self._last[name], best):
                 self.branch.export(self.folder / BEST, dict(self._last))
+
+    def _show(self) -> None:
+        """Give pictures of a few validation scenes to the log, where they are drawn."""
+        if self._draw is not None:
+            pictures = {f"scene_{i}": self._draw(scene) for i, scene in enumerate(self.branch.shown_scenes())}
+            self._figure_log.show(self.next_step, pictures)
 
     def _settle(self) -> list[dict[str, float]]:
         """The pending figures as numbers, for which a GPU is waited for. Raises OpenPairError on divergence."""

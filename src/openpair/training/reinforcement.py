@@ -37,6 +37,7 @@ from openpair.training.batch import EarlierSource, SceneBatch, SceneSource, eval
 from openpair.training.branch import WHOLE, BatchPart, BatchSplit, Branch, Figures, Save
 from openpair.training.config import ReinforcementConfig
 from openpair.training.optimiser import autocast
+from openpair.training.shown_scenes import ShownScene, shown_indices
 
 COMFORT_SUM, COMFORT_COUNT = "extended comfort, sum", "extended comfort, count"
 """Of the leaves that have a previous drive: what the figure is made of once all parts are known."""
@@ -264,9 +265,7 @@ class ReinforcementBranch(Branch):
 
         def scores(indices: NDArray[np.int64]) -> Tensor:
             batch = scenes.batch(indices).to(self._device)
-            root = self._roots(batch, generator)
-            leaves = self.network.mean_leaves(self._look(batch), root, strength=config.strength)
-            return reward.score(batch.tokens, torch.cat([leaves, root[:, None]], dim=1)).score.cpu()
+            return reward.score(batch.tokens, self._tree_at_mean(batch, generator)).score.cpu()
 
         def skip(indices: NDArray[np.int64]) -> None:
             still = torch.zeros(len(indices), NUM_POSES, 3)
@@ -279,6 +278,28 @@ class ReinforcementBranch(Branch):
             "best_of_tree": float(torch.cat([score.amax(dim=1) for score in rows]).mean()),
             "root_score": float(torch.cat([score[:, -1] for score in rows]).mean()),
         }
+
+    def _tree_at_mean(self, batch: SceneBatch, generator: torch.Generator) -> Tensor:
+        """(B, L + 1, 8, 3) leaves at the policy's mean, and their root last."""
+        root = self._roots(batch, generator)
+        leaves = self.network.mean_leaves(self._look(batch), root, strength=self.config.strength)
+        return torch.cat([leaves, root[:, None]], dim=1)
+
+    @torch.no_grad()
+    def shown_scenes(self) -> list[ShownScene]:
+        """Trees at the policy's mean around moved human plans."""
+        if self._validation is None:
+            return []
+        scenes, reward = self._validation
+        self.network.eval()
+        batch = scenes.batch(shown_indices(len(scenes.tokens))).to(self._device)
+        trees = self._tree_at_mean(batch, torch.Generator().manual_seed(0))
+        scores = reward.score(batch.tokens, trees).score.cpu().numpy()
+        human, plans = batch.targets["trajectory"].cpu().numpy(), trees.cpu().numpy()
+        return [
+            ShownScene(token, {"human": human[i], "root": plans[i, -1]}, plans[i, :-1], scores[i, :-1])
+            for i, token in enumerate(batch.tokens)
+        ]
 
 
 def nearest_leaf_l1(leaves: Tensor, human: Tensor) -> Tensor:

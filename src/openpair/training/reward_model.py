@@ -22,6 +22,7 @@ from openpair.training.branch import WHOLE, BatchPart, BatchSplit, Branch, Figur
 from openpair.training.candidate_pool import CandidatePool
 from openpair.training.config import RewardModelConfig
 from openpair.training.optimiser import autocast
+from openpair.training.shown_scenes import ShownScene, shown_indices
 
 CALIBRATION_FILE = "calibration.json"
 """Beside the finished reward model: calibration, order and regret on the validation scenes."""
@@ -140,6 +141,29 @@ class RewardModelBranch(Branch):
             "calibration_error": self._report.score.calibration_error,
         }
         return {name: value for name, value in figures.items() if math.isfinite(value)}
+
+    @torch.no_grad()
+    def shown_scenes(self) -> list[ShownScene]:
+        """The first candidate set of scenes, with its root and what is chosen from it."""
+        if self._validation is None:
+            return []
+        source, pool = self._validation
+        self.network.eval()
+        indices = shown_indices(len(source.tokens))
+        batch, rows = source.batch(indices).to(self._device), torch.as_tensor(indices)
+        candidates, scores = pool.candidates[rows, 0], pool.scores[rows, 0]
+        outputs = self.network.score(self.network.encode(batch.features), candidates.to(self._device))
+        chosen = pick(candidates, outputs["sim_logits"][:, 0].argmax(dim=1).cpu())
+        human = batch.targets["trajectory"].cpu()
+        return [
+            ShownScene(
+                token,
+                {"human": human[i].numpy(), "chosen": chosen[i].numpy(), "root": candidates[i, -1].numpy()},
+                candidates[i, :-1].numpy(),
+                scores[i, :-1].numpy(),
+            )
+            for i, token in enumerate(batch.tokens)
+        ]
 
     def export(self, folder: Path, metrics: dict[str, float]) -> None:
         """Write the finished reward model, and beside it how well it is calibrated on the validation scenes."""
