@@ -51,7 +51,7 @@ def test_holes_stay_open():
 def test_rules_win_by_what_they_name():
     path = [frozenset({"svg", ".bev"}), frozenset({"g", ".drive", ".human"}), frozenset({"path", ".ego"})]
     human = style_of(path, {"stroke": "#123456"})
-    assert human["fill"] == "none" and human["stroke"] == "#111111" and human["stroke-width"] == ".3"
+    assert human["fill"] == "none" and human["stroke"] == "#ffffff" and human["stroke-width"] == ".3"
     assert style_of([path[0], frozenset({"path"})], {"stroke": "#123456"})["stroke"] == "#123456"
 
 

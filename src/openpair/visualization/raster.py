@@ -1,7 +1,7 @@
 """Drawings of scenes as pixels, for what takes no SVG.
 
-Paints what :mod:`openpair.visualization.drawing` writes, with the rules of ``page/scene.css``: groups, text, and paths of
-M, l, h, c and z. Labels have no outline and another font.
+Paints what :mod:`openpair.visualization.drawing` writes, with the rules of ``page/scene.css``: groups, text, and paths
+of M, l, h, c and z. Labels have no outline and another font.
 """
 
 from __future__ import annotations
