@@ -38,6 +38,7 @@ from openpair.datatypes.scores import metric_names
 from openpair.errors import OpenPairError
 from openpair.evaluation.comparison import read_results
 from openpair.evaluation.records import PARTIAL_FILE, ChunkResult, PartialResults, ScoreRow, scores_csv
+from openpair.features import cache
 from openpair.features.cache import META, FeatureStore
 from openpair.features.cache import build_store as build_features
 from openpair.features.config import FeatureConfig
@@ -142,6 +143,13 @@ def write_features(folder: Path) -> None:
     for file in store.folder.iterdir():
         shutil.move(file, folder)
     store.folder.rmdir()
+
+
+def write_packed_features(folder: Path) -> None:
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(cache, "PACKED_FROM_BYTES", 0)
+        write_features(folder)
+    assert (folder / "packed").is_dir()
 
 
 def read_features(folder: Path) -> Any:
@@ -249,6 +257,7 @@ def read_reproduction(folder: Path) -> Any:
 KINDS: dict[str, tuple[Callable[[Path], None], Callable[[Path], Any]]] = {
     "prepared store": (write_prepared, read_prepared),
     "feature store": (write_features, read_features),
+    "packed feature store": (write_packed_features, read_features),
     "checkpoint": (write_checkpoint, read_checkpoint),
     "training state": (write_state, read_state),
     "candidate pool": (write_pool, read_pool),

@@ -45,3 +45,15 @@ def test_a_batch_larger_than_the_scenes_is_bad_input(capsys: pytest.CaptureFixtu
     with pytest.raises(SystemExit) as stop:
         main(["bench", "data", "--scenes", "3", "--batch", "4"])
     assert stop.value.code == 2 and "--batch" in capsys.readouterr().err
+
+
+def test_formats_of_features_are_compared(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
+    with pytest.raises(SystemExit) as stop:
+        main(["bench", "packing", "--scenes", "1", "--json"])
+    assert not stop.value.code
+    figures = json.loads(capsys.readouterr().out)
+    assert figures["raw"]["camera_kb"] == 786.432
+    assert all(figures[name]["camera_kb"] < 300 and figures[name]["rest_kb"] < 30 for name in ("ours", "png", "webp"))
+    with pytest.raises(SystemExit) as stop:
+        main(["bench", "packing", "--images", str(tmp_path / "absent.jpg")])
+    assert stop.value.code == 2 and "--images" in capsys.readouterr().err

@@ -14,7 +14,7 @@ from openpair.checksums import read_sealed_json
 from openpair.datatypes.columns import AgentCategory
 from openpair.datatypes.scene import Scene, SensorFrame
 from openpair.errors import OpenPairError
-from openpair.features import FeatureConfig, build_features, build_targets
+from openpair.features import FeatureConfig, build_features, build_targets, cache
 from openpair.features.cache import CHUNK, FeatureStore, LoadScene, build_store
 from openpair.sensors.render import render_front_view
 
@@ -68,6 +68,62 @@ def test_gives_back_what_the_builders_give(tmp_path: Path) -> None:
     assert batch["camera_feature"].shape == (3, 3, 16, 64)
     assert np.array_equal(batch["camera_feature"][0], batch["camera_feature"][2])
     assert not np.array_equal(batch["camera_feature"][0], batch["camera_feature"][1])
+
+
+@pytest.fixture
+def packed(monkeypatch: pytest.MonkeyPatch) -> None:
+    """New stores are compressed, as those of the published size are."""
+    monkeypatch.setattr(cache, "PACKED_FROM_BYTES", 0)
+
+
+def contents(store: FeatureStore) -> list[dict[str, np.ndarray]]:
+    return [store[i] for i in range(len(store))]
+
+
+def test_a_packed_store_holds_the_same_bits(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    tokens = TOKENS[:9]
+    plain = build(tmp_path / "plain", tokens=tokens)
+    monkeypatch.setattr(cache, "PACKED_FROM_BYTES", 0)
+    store = build(tmp_path / "packed", tokens=tokens)
+    assert not (plain.folder / "packed").exists() and not (store.folder / "camera_feature.npy").exists()
+    assert store.tokens == plain.tokens and store.failures == plain.failures
+    order = np.array([len(store) - 1, 3, 0, 3])
+    ours, theirs = store.batch(order), plain.batch(order)
+    assert ours.keys() == theirs.keys()
+    assert all(ours[k].dtype == theirs[k].dtype and np.array_equal(ours[k], theirs[k]) for k in theirs)
+    # A plain store of before stays as it is, whatever new ones are like.
+    assert contents(build(tmp_path / "plain", tokens=tokens)) and not (plain.folder / "packed").exists()
+
+
+def test_a_packed_store_goes_on_where_it_stopped(tmp_path: Path, packed: None) -> None:
+    tokens = TOKENS[: CHUNK + 3]
+    with pytest.raises(KeyboardInterrupt):
+        build(tmp_path / "a", tokens=tokens, open_source=source("scene0", BROKEN, stop_at=tokens[-1]))
+    resumed, whole = build(tmp_path / "a", tokens=tokens), build(tmp_path / "b", tokens=tokens)
+    assert resumed.tokens == whole.tokens
+    for ours, theirs in zip(contents(resumed), contents(whole), strict=True):
+        assert all(np.array_equal(ours[name], theirs[name]) for name in theirs)
+
+
+def test_damage_of_a_packed_store_is_refused(tmp_path: Path, packed: None) -> None:
+    store = build(tmp_path, tokens=TOKENS[:3])
+    (path,) = (store.folder / "packed").iterdir()
+    whole = path.read_bytes()
+    path.write_bytes(whole[:-1] + bytes([whole[-1] ^ 1]))
+    with pytest.raises(OpenPairError, match="checksum of scene scene2 is wrong"):
+        contents(FeatureStore(store.folder))
+    path.write_bytes(whole[: len(whole) // 2])
+    with pytest.raises(OpenPairError, match=r"0000000.bin: .*cannot be read"):
+        contents(FeatureStore(store.folder))
+    path.unlink()
+    with pytest.raises(OpenPairError, match=r"0000000.bin: .*No such file"):
+        contents(FeatureStore(store.folder))
+
+
+def test_only_large_scenes_are_packed() -> None:
+    assert cache.packed_arrays(FeatureConfig.published()) == ("camera_feature", "lidar_feature", "bev_semantic_map")
+    for config in (FeatureConfig.demo(), FeatureConfig.near(), FeatureConfig.truth()):
+        assert not cache.packed_arrays(config)
 
 
 def test_failed_scenes_are_listed_with_their_reason(tmp_path: Path) -> None:

@@ -12,8 +12,9 @@ from openpair.datatypes.agents import Agents
 from openpair.datatypes.ego import EgoState
 from openpair.datatypes.scene import Frame, SensorFrame
 from openpair.features.camera import camera_feature, camera_feature_u8, stitch_front_view
-from openpair.features.config import FeatureConfig
+from openpair.features.config import CAMERA, LIDAR, FeatureConfig
 from openpair.features.lidar import lidar_counts, lidar_feature
+from openpair.features.packing import pack, unpack
 from openpair.features.status import status_feature
 
 GOLDEN = Path(__file__).parents[2].parent / "shared" / "golden" / "models" / "features.npz"
@@ -29,6 +30,11 @@ def raw_image(name: str) -> np.ndarray:
     return np.clip(blocks + rng.randint(-20, 21, (1080, 1920, 3)), 0, 255).astype(np.uint8)
 
 
+def packed_and_back(name: str, value: np.ndarray) -> np.ndarray:
+    """An array out of a store that compresses it."""
+    return unpack(name, [np.frombuffer(pack(name, value), np.uint8)], value.shape)[0]
+
+
 def test_camera_feature() -> None:
     with np.load(GOLDEN, allow_pickle=False) as golden:
         expected = golden["camera_u8_every3"]
@@ -39,12 +45,14 @@ def test_camera_feature() -> None:
     assert feature.shape == (3, 256, 1024) and feature.dtype == np.float32
     assert np.array_equal(camera_feature_u8(sensors, CONFIG)[:, 1::3, ::3], expected)
     assert np.array_equal(feature[:, 1::3, ::3], expected.astype(np.float32) / np.float32(255))
+    assert np.array_equal(packed_and_back(CAMERA, camera_feature_u8(sensors, CONFIG))[:, 1::3, ::3], expected)
 
 
 def test_lidar_feature() -> None:
     with np.load(GOLDEN, allow_pickle=False) as golden:
         points, expected = golden["lidar_pc"].T, golden["lidar"]
     assert np.array_equal(lidar_counts(points, CONFIG), expected)
+    assert np.array_equal(packed_and_back(LIDAR, lidar_counts(points, CONFIG)), expected)
     assert np.array_equal(lidar_feature(points, CONFIG), (expected / 5.0).astype(np.float32))
 
 

@@ -78,7 +78,7 @@ def measure(spec: DataSpec, folder: Path, config: FeatureConfig, batch: int) -> 
     features, features_s = processor_time(lambda: build_features_of(spec, folder, config, workers=1))
     data = StoreLocation(features, prepared).open()
     count = len(data.tokens)
-    size = sum(path.stat().st_size for path in features.rglob("*.npy"))
+    size = sum(path.stat().st_size for path in features.rglob("*") if path.suffix in (".npy", ".bin"))
     return {
         "scenes": count,
         "prepared_per_s": len(dataset.keys()) / prepare_s,

@@ -65,6 +65,7 @@ BENCHMARKS = {
     "score": Subcommand("benchmarks.score", "BenchScore", "the scorer: candidates, batches, memory"),
     "store": Subcommand("benchmarks.store", "BenchStore", "prepared scenes: building, size, loading"),
     "data": Subcommand("benchmarks.data", "BenchData", "what a training step reads"),
+    "packing": Subcommand("benchmarks.packing", "BenchPacking", "formats of stored features: size, time"),
     "navtrain": Subcommand("benchmarks.navtrain", "BenchNavtrain", "opening a split of navtrain's size"),
     "train": Subcommand("benchmarks.train", "BenchTrain", "steps of training, and what they wait for"),
     "sensors": Subcommand("benchmarks.sensors", "BenchSensors", "ray-cast cameras and LiDAR"),

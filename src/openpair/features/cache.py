@@ -2,7 +2,9 @@
 
 A store is a folder: ``store.json`` (version, configuration, tokens), one ``.npy`` file per array, memory-mapped,
 ``done.npy``, which says which scenes are in, and ``crc32.npy``, a checksum for each scene of each array, which is
-verified when a process first reads it. Camera and LiDAR are kept as bytes. A demo scene takes 76 kB.
+verified when a process first reads it. Camera and LiDAR are kept as bytes. A demo scene takes 76 kB. The byte arrays of
+large scenes, as of the published size, are compressed (:mod:`openpair.features.packed_files`): where the disk is what
+training waits for, it reads less than half as much.
 """
 
 from __future__ import annotations
@@ -37,6 +39,8 @@ from openpair.features.config import (
     STATUS,
     FeatureConfig,
 )
+from openpair.features.packed_files import FOLDER, INDEX, PackedFiles, index_shape
+from openpair.features.packing import pack, unpack
 from openpair.files import DiskFull, allocate, disk_full, locked, whole_file, write_atomically
 from openpair.pools import OnProgress, Pool, Processes, silent
 
@@ -55,6 +59,12 @@ CHUNK: Final = 16
 """Scenes a worker takes at least at a time: neighbours share logs and maps."""
 MAX_CHUNK: Final = 128
 """Scenes a worker takes at most: about a town of the world. What several workers see of a town, each of them draws."""
+
+EXPECTED_PACKING: Final = 2
+"""Compressed arrays are expected to take this part of their size: whether a disk has room is asked beforehand."""
+
+PACKED_FROM_BYTES: Final = 256 * 1024
+"""Byte arrays of scenes that have so many of them are compressed; smaller ones are read without any work."""
 
 Mode = Literal["r", "r+"]
 
@@ -87,6 +97,12 @@ def stored_arrays(config: FeatureConfig) -> dict[str, tuple[tuple[int, ...], np.
             "bev_semantic_map": ((config.bev_rows, config.bev_columns), byte),
         }
     )
+
+
+def packed_arrays(config: FeatureConfig) -> tuple[str, ...]:
+    """Arrays that a new store compresses."""
+    sizes = {name: math.prod(shape) for name, (shape, dtype) in stored_arrays(config).items() if dtype == np.uint8}
+    return tuple(sizes) if sum(sizes.values()) >= PACKED_FROM_BYTES else ()
 
 
 def store_key(config: FeatureConfig, data_fingerprint: str, tokens: Sequence[str]) -> str:
@@ -140,9 +156,11 @@ class FeatureStore:
                 where=folder,
                 fix="Build it again: it goes on where it stopped",
             )
-        self._arrays = _open_arrays(folder, self.config, len(every), "r")
+        self._names = tuple(stored_arrays(self.config))
+        self._packed = _open_packed(folder, meta, "r")
+        self._arrays = _open_arrays(folder, meta, "r")
         self._checksums = _open_checksums(folder, meta, "r")
-        self._verified = np.zeros((len(every), len(self._arrays)), bool)
+        self._verified = np.zeros((len(every), len(self._names)), bool)
         self._index = {token: i for i, token in enumerate(self.tokens)}
 
     def __reduce__(self) -> tuple[type[FeatureStore], tuple[Path]]:
@@ -170,27 +188,32 @@ class FeatureStore:
 
         Raises OpenPairError for a scene whose checksum does not fit.
         """
-        return {name: self.column(name, indices) for name in self._arrays}
+        return {name: self.column(name, indices) for name in self._names}
 
     def column(self, name: str, indices: NDArray[np.integer] | Sequence[int]) -> NDArray[Any]:
         """(B, ...) one of the arrays in stored form, without reading the others. Raises as :meth:`stored`."""
         rows = self._rows[np.asarray(indices, np.int64)]
-        values = self._arrays[name][rows]
-        self._verify(name, rows, values)
-        return values
+        if name in self._arrays:
+            values = self._arrays[name][rows]
+            self._verify(name, rows, values)
+            return values
+        parts = self._packed.read(name, rows)
+        self._verify(name, rows, parts)
+        with reading(self.folder, f"{name} of the feature store", fix=_REBUILD):
+            return unpack(name, parts, stored_arrays(self.config)[name][0])
 
-    def _verify(self, name: str, rows: NDArray[np.int64], values: NDArray[Any]) -> None:
-        """Compares rows of an array that are read for the first time with their checksums."""
+    def _verify(self, name: str, rows: NDArray[np.int64], values: Sequence[NDArray[Any]] | NDArray[Any]) -> None:
+        """Compares rows of an array, as they are kept, with their checksums where they are read for the first time."""
         if self._checksums is None:
             return
-        column = list(self._arrays).index(name)
+        column = self._names.index(name)
         for at in np.flatnonzero(~self._verified[rows, column]):
             row = rows[at]
             if zlib.crc32(np.ascontiguousarray(values[at]).data) != self._checksums[row, column]:
                 token = self.tokens[int(np.searchsorted(self._rows, row))]
                 raise OpenPairError(
                     f"the feature store is damaged: the checksum of scene {token} is wrong",
-                    where=self.folder / f"{name}.npy",
+                    where=self.folder / (f"{name}.npy" if name in self._arrays else FOLDER),
                     fix=_REBUILD,
                 )
             self._verified[row, column] = True
@@ -268,7 +291,7 @@ def _build_missing(
     finished = len(tokens) - len(waiting)
     on_progress(WHAT, finished, len(tokens))
     run = Processes(workers) if pool is None else pool
-    for _, (rows, failed) in run(partial(_open_worker, folder, len(tokens), open_source, config), work):
+    for _, (rows, failed) in run(partial(_open_worker, folder, open_source, config), work):
         failures |= {tokens[row]: reason for row, reason in failed.items()}
         done[rows] = [_FAILED if int(row) in failed else _STORED for row in rows]
         done.flush()
@@ -287,14 +310,18 @@ ChunkResult = tuple[Rows, dict[int, str]]
 class _Builder:
     """Writes rows of a store; one per process."""
 
-    def __init__(self, folder: Path, count: int, open_source: OpenSource, config: FeatureConfig) -> None:
+    def __init__(self, folder: Path, open_source: OpenSource, config: FeatureConfig) -> None:
         self._config = config
         self._load = open_source()
-        self._arrays = _open_arrays(folder, config, count, "r+")
-        self._checksums = _open_checksums(folder, _read_meta(folder), "r+")
+        meta = _read_meta(folder)
+        self._packed_names = _packed_names(meta)
+        self._packed = _open_packed(folder, meta, "r+")
+        self._arrays = _open_arrays(folder, meta, "r+")
+        self._checksums = _open_checksums(folder, meta, "r+")
 
     def build(self, rows: Rows, tokens: list[str]) -> ChunkResult:
         failed: dict[int, str] = {}
+        packed: dict[int, list[bytes]] = {}
         for row, token in zip(rows.tolist(), tokens, strict=True):
             try:
                 scene, sensors = self._load(token)
@@ -305,11 +332,17 @@ class _Builder:
             except OpenPairError as error:
                 failed[row] = str(error)
                 continue
-            for name, value in encoded.items():
-                self._arrays[name][row] = value
+            kept: dict[str, bytes | memoryview] = {}
+            for name, array in self._arrays.items():
+                array[row] = encoded[name]
+                kept[name] = encoded[name].astype(array.dtype, order="C").data
+            parts = {name: pack(name, encoded[name]) for name in self._packed_names}
+            packed[row] = [*parts.values()]
             if self._checksums is not None:
-                values = (encoded[name].astype(array.dtype, order="C") for name, array in self._arrays.items())
-                self._checksums[row] = [zlib.crc32(value.data) for value in values]
+                kept |= parts
+                self._checksums[row] = [zlib.crc32(kept[name]) for name in stored_arrays(self._config)]
+        if self._packed_names:
+            self._packed.write(packed)
         for array in self._arrays.values():
             array.flush()
         if self._checksums is not None:
@@ -318,10 +351,10 @@ class _Builder:
 
 
 def _open_worker(
-    folder: Path, count: int, open_source: OpenSource, config: FeatureConfig
+    folder: Path, open_source: OpenSource, config: FeatureConfig
 ) -> Callable[[tuple[Rows, list[str]]], ChunkResult]:
     """What a worker does with chunks."""
-    builder = _Builder(folder, count, open_source, config)
+    builder = _Builder(folder, open_source, config)
     return lambda chunk: builder.build(*chunk)
 
 
@@ -329,10 +362,16 @@ def _prepare(folder: Path, tokens: Sequence[str], config: FeatureConfig) -> None
     """Makes the files of an empty store; ``store.json`` comes last and says that all are there."""
     if (folder / META).exists():
         return
-    arrays = {f"{name}.npy": ((len(tokens), *shape), dtype) for name, (shape, dtype) in stored_arrays(config).items()}
-    arrays[CHECKSUMS] = ((len(tokens), len(arrays)), np.dtype(np.uint32))
+    packed, stored = packed_arrays(config), stored_arrays(config)
+    arrays: dict[str, tuple[tuple[int, ...], np.dtype[Any]]] = {
+        f"{name}.npy": ((len(tokens), *shape), dtype) for name, (shape, dtype) in stored.items() if name not in packed
+    }
+    if packed:
+        arrays[INDEX] = (index_shape(len(tokens), packed), np.dtype(np.int64))
+    arrays[CHECKSUMS] = ((len(tokens), len(stored)), np.dtype(np.uint32))
     arrays[DONE] = ((len(tokens),), np.dtype(np.uint8))  # zeros: every scene waits
     size_bytes = sum(math.prod(shape) * dtype.itemsize for shape, dtype in arrays.values())
+    size_bytes += len(tokens) * sum(math.prod(stored[name][0]) for name in packed) // EXPECTED_PACKING
     if shutil.disk_usage(folder).free < size_bytes:
         raise disk_full(folder, size_bytes)
     try:
@@ -345,6 +384,7 @@ def _prepare(folder: Path, tokens: Sequence[str], config: FeatureConfig) -> None
             (folder / name).unlink(missing_ok=True)
         raise
     meta = {"version": FEATURES_VERSION, "checksums": True, "config": asdict(config), "tokens": list(tokens)}
+    meta |= {"packed": list(packed)} if packed else {}
     write_atomically(folder / META, sealed_json(meta))
 
 
@@ -368,10 +408,25 @@ def _config_of(meta: dict[str, Any]) -> FeatureConfig:
     return FeatureConfig(**values)
 
 
-def _open_arrays(folder: Path, config: FeatureConfig, count: int, mode: Mode) -> dict[str, np.memmap[Any, Any]]:
+def _packed_names(meta: dict[str, Any]) -> tuple[str, ...]:
+    """The compressed arrays of a store; those of older versions have none."""
+    return tuple(str(name) for name in meta.get("packed", ()))
+
+
+def _open_packed(folder: Path, meta: dict[str, Any], mode: Mode) -> PackedFiles:
+    names, count = _packed_names(meta), len(meta["tokens"])
+    shape = index_shape(count, names)
+    index = _open_array(folder / INDEX, shape, np.dtype(np.int64), mode) if names else np.zeros(shape, np.int64)
+    return PackedFiles(folder, names, index, fix=_REBUILD)
+
+
+def _open_arrays(folder: Path, meta: dict[str, Any], mode: Mode) -> dict[str, np.memmap[Any, Any]]:
+    """The arrays that are not compressed."""
+    packed, count = _packed_names(meta), len(meta["tokens"])
     return {
         name: _open_array(folder / f"{name}.npy", (count, *shape), dtype, mode)
-        for name, (shape, dtype) in stored_arrays(config).items()
+        for name, (shape, dtype) in stored_arrays(_config_of(meta)).items()
+        if name not in packed
     }
 
 
