@@ -3,23 +3,20 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
-from numpy.typing import NDArray
 from safetensors.torch import load_file
 
 from openpair.cli.main import main
 from openpair.configs.experiment import preset
 from openpair.configs.runs import BRANCH_FILES, RunPlan
 from openpair.configs.train import build_stores
-from openpair.training.config import LoopConfig
 from openpair.training.data import DataSpec, StoreLocation
-from openpair.training.figure_log import NoLog
 from openpair.training.loop import BranchRun
 
 
@@ -70,45 +67,23 @@ def test_interrupted_branches_end_with_the_same_weights(
         assert all(torch.equal(ours[name], theirs[name]) for name in ours), branch
 
 
-class KeepsPictures(NoLog):
-    """A log that holds what it is shown, by step."""
-
-    def __init__(self) -> None:
-        self.shown: dict[int, dict[str, NDArray[np.uint8]]] = {}
-
-    def show(self, step: int, pictures: Mapping[str, NDArray[np.uint8]]) -> None:
-        self.shown[step] = dict(pictures)
-
-
-def test_a_watched_run_shows_its_trees_and_ends_with_the_same_weights(tmp_path: Path, trained: RunPlan) -> None:
-    plan, log = replace(trained, folder=tmp_path), KeepsPictures()
-    assert plan.draw() is None
-    run = plan.starter("rl")("cpu", lambda progress: None)
-    draw = replace(plan, log="tensorboard").draw()
-    settings = LoopConfig(validate_every=2)
-    run = BranchRun(run.branch, run.folder, settings, run.fingerprint, lambda progress: None, log, draw)
-    while not run.done:
-        run.advance()
-    assert [*log.shown] == [2, 3]
-    first, last = log.shown.values()
-    assert first.keys() == last.keys() == {"scene_0", "scene_1", "scene_2", "scene_3"}
-    assert all(picture.ndim == 3 and picture.dtype == np.uint8 and np.ptp(picture) > 0 for picture in first.values())
-    ours, theirs = (load_file(folder / BRANCH_FILES["rl"]) for folder in (tmp_path, trained.folder))
-    assert all(torch.equal(ours[name], theirs[name]) for name in ours)
-
-
 @pytest.mark.parametrize(
-    ("branch", "plans"), [("reward", ["human", "chosen", "root"]), ("correction", ["human", "root"])]
+    ("branch", "plans"),
+    [("rl", ["human", "root"]), ("reward", ["human", "chosen", "root"]), ("correction", ["human", "root"])],
 )
-def test_other_branches_show_what_they_choose_from(trained: RunPlan, branch: str, plans: list[str]) -> None:
+def test_branches_show_trees_and_stay_as_they_are(trained: RunPlan, branch: str, plans: list[str]) -> None:
     run = trained.starter(branch)("cpu", lambda progress: None)
     draw = replace(trained, log="tensorboard").draw()
+    assert draw is not None and trained.draw() is None  # nobody looks
+    before = {name: value.clone() for name, value in run.branch.state_tensors().items()}
     shown = run.branch.shown_scenes()
-    assert len(shown) == 4 and draw is not None
+    assert all(torch.equal(value, before[name]) for name, value in run.branch.state_tensors().items())
+    assert len(shown) == 4
     for scene in shown:
         assert [*scene.plans] == plans and len(scene.candidates) == len(scene.scores) > 0
         assert ((scene.scores >= 0) & (scene.scores <= 1)).all()
-    assert draw(shown[0]).shape[2] == 3
+    picture = draw(shown[0])
+    assert picture.ndim == 3 and picture.dtype == np.uint8 and np.ptp(picture) > 0
 
 
 def test_pictures_reach_tensorboard(tmp_path: Path, trained: RunPlan) -> None:

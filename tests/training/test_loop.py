@@ -4,19 +4,24 @@ from __future__ import annotations
 
 import os
 import signal
+from collections.abc import Mapping
 from itertools import pairwise
 from pathlib import Path
 
+import numpy as np
 import pytest
 import torch
+from numpy.typing import NDArray
 from torch import nn
 
 from openpair.errors import OpenPairError
 from openpair.training.branch import Branch
 from openpair.training.config import LoopConfig
+from openpair.training.figure_log import NoLog
 from openpair.training.loop import BranchRun, Progress, read_curve, run_interleaved
 from openpair.training.order import BatchOrder
 from openpair.training.schedule import warmup_cosine
+from openpair.training.shown_scenes import ShownScene
 
 
 class LineBranch(Branch):
@@ -82,6 +87,38 @@ def test_an_interrupted_run_ends_with_the_same_weights_and_curve(tmp_path: Path)
     assert whole.weight == second.weight
     assert read_curve(tmp_path / "whole") == read_curve(tmp_path / "broken")
     assert (tmp_path / "broken" / "exported").exists()
+
+
+class Shown(NoLog):
+    """A log that holds the pictures of each step."""
+
+    def __init__(self) -> None:
+        self.pictures: dict[int, dict[str, int]] = {}
+
+    def show(self, step: int, pictures: Mapping[str, NDArray[np.uint8]]) -> None:
+        self.pictures[step] = {name: int(picture[0, 0, 0]) for name, picture in pictures.items()}
+
+
+class ShowingLine(LineBranch):
+    def shown_scenes(self) -> list[ShownScene]:
+        plan = np.full((8, 3), 10 * self.validate()["bias"])
+        return [ShownScene(token, {"human": plan}, plan[None], np.ones(1)) for token in ("a", "b")]
+
+
+def test_pictures_are_drawn_at_each_validation_for_those_who_look(tmp_path: Path) -> None:
+    def draw(scene: ShownScene) -> NDArray[np.uint8]:
+        return np.full((1, 1, 3), scene.plans["human"][0, 0], np.uint8)
+
+    log, config = Shown(), LoopConfig(log_every=5, validate_every=10, save_every=6)
+    run_interleaved([BranchRun(ShowingLine(), tmp_path / "seen", config, "a", silent, log, draw)])
+    biases = {p["step"]: p["val_bias"] for p in read_curve(tmp_path / "seen") if "val_bias" in p}
+    assert log.pictures == {
+        step: dict.fromkeys(("scene_0", "scene_1"), int(10 * bias)) for step, bias in biases.items()
+    }
+    assert [*log.pictures] == [10, 20, 30]
+    unseen = Shown()
+    run_interleaved([BranchRun(ShowingLine(), tmp_path / "unseen", config, "a", silent, unseen)])
+    assert not unseen.pictures
 
 
 def test_interleaving_changes_nothing(tmp_path: Path) -> None:

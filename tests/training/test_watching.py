@@ -6,6 +6,7 @@ import json
 import os
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from openpair.checkpoints import to_plain
@@ -64,12 +65,14 @@ def test_a_log_without_its_library_is_refused(tmp_path: Path, monkeypatch: pytes
     assert isinstance(open_log("none", tmp_path), NoLog)
 
 
-def test_figures_reach_tensorboard(tmp_path: Path) -> None:
-    pytest.importorskip("tensorboard")
+def test_figures_and_pictures_reach_tensorboard(tmp_path: Path) -> None:
+    pytest.importorskip("tensorboard", reason="tensorboard is not installed: pip install 'openpair[watch]'")
     from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
     log = open_log("tensorboard", tmp_path)
     log.write(3, {"loss": 0.5})
+    log.show(4, {"scene_0": np.zeros((20, 30, 3), np.uint8)})
     log.close()
     events = EventAccumulator(str(tmp_path / "tensorboard")).Reload()
     assert [(event.step, event.value) for event in events.Scalars("loss")] == [(3, 0.5)]
+    assert [(event.step, event.width, event.height) for event in events.Images("scene_0")] == [(4, 30, 20)]

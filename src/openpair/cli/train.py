@@ -108,7 +108,8 @@ class Train:
     """At most so many scenes at once on each device; a step's gradients are then added over several passes. 0: all."""
 
     log: Literal["none", "tensorboard", "wandb"] = "none"
-    """Where figures go, beside OUT/BRANCH/curve.jsonl: losses, scores, gradient norm, learning rate, steps a second."""
+    """Where figures go, beside OUT/BRANCH/curve.jsonl: losses, scores, gradient norm, learning rate, steps a second;
+    and pictures of a few validation trees from above."""
 
     dry_run: Annotated[bool, tyro.conf.FlagCreatePairsOff] = False
     """Prepare everything, do two steps of each branch, say how much memory, disk and time it needs, and keep nothing of
