@@ -14,7 +14,7 @@ from pathlib import Path
 import pytest
 import rank_work
 import torch
-from rank_work import KNOWN, RESUMED_AT, experiment
+from rank_work import KNOWN, RESUMED, SENSORS, experiment
 from safetensors.torch import load_file
 
 from openpair.configs.dry_run import try_out
@@ -46,17 +46,20 @@ def runs(tmp_path_factory: pytest.TempPathFactory) -> Runs:
     threads = torch.get_num_threads()
     known, sensors = (plan_of(name, folder) for name in ("quick_known", "quick"))
     alone = {"known": replace(known, folder=folder / "1"), "sensors": replace(sensors, folder=folder / "1s")}
-    names = ("known", "after", "from one", "to one", "killed")
+    names = ("known", "after", "last", "from one", "to one", "killed")
     plans = {name: replace(known, folder=folder / name) for name in names}
-    plans["sensors"] = replace(sensors, folder=folder / "sensors")
+    plans |= {name: replace(sensors, folder=folder / name) for name in ("sensors", "sensors, last")}
+    # Branches of other branches start from the same bits, which two ranks do not give.
+    needed = {"after": ("known", "il", "rl"), "last": ("known", "reward"), "sensors, last": ("sensors", "rl")}
     try:
-        rank_work.train(plans["from one"], ("il",), until=RESUMED_AT)
+        rank_work.train_half(plans["from one"], RESUMED)
         rank_work.train(alone["known"], KNOWN)
-        rank_work.train(alone["sensors"], ("il",))
-        for branch in ("il", "rl"):  # what the later branches start from
-            shutil.copytree(alone["known"].folder / branch, plans["after"].folder / branch)
+        rank_work.train(alone["sensors"], SENSORS)
+        for name, (source, *branches) in needed.items():
+            for branch in branches:
+                shutil.copytree(alone[source].folder / branch, plans[name].folder / branch)
         status, said = two_ranks(plans, folder)
-        rank_work.train(plans["to one"], ("il",))
+        rank_work.train(plans["to one"], RESUMED)
         rank_work.train(plans["killed"], ("il",))
     finally:
         torch.set_num_threads(threads)
@@ -113,7 +116,7 @@ def differences(run: Path, other: Path) -> dict[str, float]:
 
 @pytest.mark.parametrize("branch", KNOWN)
 def test_every_branch_has_the_losses_of_one_process(runs: Runs, branch: str) -> None:
-    plan = runs.plans["known" if branch in KNOWN[:2] else "after"]
+    plan = runs.plans[{"il": "known", "rl": "known", "correction": "last"}.get(branch, "after")]
     worst = differences(plan.folder / branch, runs.alone["known"].folder / branch)
     norm = worst.pop("gradient_norm")
     assert max(worst.values()) < 1e-5, worst
@@ -132,16 +135,28 @@ def test_batch_norm_takes_the_statistics_of_all_ranks(runs: Runs) -> None:
     assert all(torch.allclose(ours[name], theirs[name], rtol=1e-3, atol=1e-4) for name in means)
 
 
-def test_the_candidate_pool_is_the_same(runs: Runs) -> None:
-    pools = [sorted((plan.folder / "reward").glob("pool-*")) for plan in (runs.plans["after"], runs.alone["known"])]
+@pytest.mark.parametrize("branch", SENSORS[1:])
+def test_networks_with_sensors_have_the_losses_of_one_process(runs: Runs, branch: str) -> None:
+    plan = runs.plans["sensors" if branch == "rl" else "sensors, last"]
+    worst = differences(plan.folder / branch, runs.alone["sensors"].folder / branch)
+    compared = {name: value for name, value in worst.items() if not name.startswith(("agent_", "gradient_norm"))}
+    assert compared and max(compared.values()) < 1e-5, worst
+
+
+@pytest.mark.parametrize(("name", "other"), [("after", "known"), ("sensors, last", "sensors")])
+def test_the_candidate_pool_is_the_same(runs: Runs, name: str, other: str) -> None:
+    pools = [sorted((plan.folder / "reward").glob("pool-*")) for plan in (runs.plans[name], runs.alone[other])]
     assert len(pools[0]) == 2 and [p.name for p in pools[0]] == [p.name for p in pools[1]]
     for ours, theirs in zip(*pools, strict=True):
         assert ours.read_bytes() == theirs.read_bytes()
 
 
-@pytest.mark.parametrize("name", ["from one", "to one", "killed"])
-def test_a_run_goes_on_with_another_number_of_ranks(runs: Runs, name: str) -> None:
-    worst = differences(runs.plans[name].folder / "il", runs.alone["known"].folder / "il")
+@pytest.mark.parametrize(
+    ("name", "branch"),
+    [*((name, branch) for name in ("from one", "to one") for branch in RESUMED), ("killed", "il")],
+)
+def test_a_run_goes_on_with_another_number_of_ranks(runs: Runs, name: str, branch: str) -> None:
+    worst = differences(runs.plans[name].folder / branch, runs.alone["known"].folder / branch)
     worst.pop("gradient_norm")
     assert max(worst.values()) < 1e-5, worst
 
