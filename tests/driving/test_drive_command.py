@@ -7,7 +7,7 @@ import json
 from pathlib import Path
 
 import pytest
-from small_road import FailingAt, Standing, recording
+from small_road import FailingAt, SmallLogs, Standing, recording
 
 from openpair.cli.main import main
 from openpair.datasets.base import Dataset
@@ -58,31 +58,8 @@ def test_two_workers_give_the_same_files_as_one_and_an_interrupted_run_goes_on(
     assert "Delete it and drive again" in capsys.readouterr().err
 
 
-class OneLog:
-    """The small road as a dataset of two logs; the second cannot be read."""
-
-    name = "small"
-    ray_cast = True
-
-    def keys(self) -> list:
-        from openpair.datasets.base import SceneKey
-
-        return [SceneKey("log", "3"), SceneKey("broken", "broken")]
-
-    def fingerprint(self) -> str:
-        return "small"
-
-    def load_scene(self, token: str) -> object:
-        from openpair.datatypes.scene import Scene
-
-        if token == "broken":
-            raise OpenPairError("the log is damaged", where="broken.pkl")
-        log = recording(frames=24)
-        return Scene("small", "log", log.road_map, log.frames, 3)
-
-
 def test_a_failure_is_a_row_with_its_reason_and_no_score(tmp_path: Path) -> None:
-    dataset: Dataset = OneLog()  # type: ignore[assignment]
+    dataset: Dataset = SmallLogs()  # type: ignore[assignment]
     agents = (ready_agent(Standing()), ready_agent(FailingAt(3)))
     driven = run_drives(DriveTask(DatasetSource("small", ready=dataset), agents), tmp_path)
     rows = {(row.log, row.agent): row for row in driven.rows}

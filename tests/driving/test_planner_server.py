@@ -179,7 +179,7 @@ def test_bad_calls_are_refused_in_a_sentence(call: dict[str, Any], planner: Reco
 
 def test_addresses_that_are_taken_dead_or_none(address: str, capsys: pytest.CaptureFixture[str]) -> None:
     port = int(address.rpartition(":")[2])
-    with pytest.raises(OpenPairError, match=f"port {port} cannot be used on 127.0.0.1"):
+    with pytest.raises(OpenPairError, match=rf"port {port} cannot be used on 127.0.0.1 \(Address already in use\)"):
         serve(Driver(constant_velocity, ()), "127.0.0.1", port)
     with pytest.raises(OpenPairError, match="no driver answers"):
         built("grpc://127.0.0.1:9")
@@ -189,6 +189,8 @@ def test_addresses_that_are_taken_dead_or_none(address: str, capsys: pytest.Capt
         (["human"], "a server is sent sensors alone"),
         (["constant_velocity", "--camera", "wide"], "'wide' maps no camera"),
         (["constant_velocity", "--port", str(port)], f"port {port} cannot be used"),
+        (["constant_velocity", "--port", "70000"], "port must be 0-65535"),
+        (["constant_velocity", "--host", "192.0.2.1"], "--host 192.0.2.1: this machine has no such address"),
     ):
         with pytest.raises(SystemExit) as ended:
             main(["serve", *arguments])

@@ -10,7 +10,7 @@ import pytest
 
 from openpair.cli.main import main
 from openpair.errors import OpenPairError
-from openpair.viewer.server import bind
+from openpair.ports import bind
 
 
 def ask(served, path, *, method="GET", host=None, token=True):

@@ -7,8 +7,9 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 
+from openpair.ports import bind
 from openpair.viewer.desk import Desk
-from openpair.viewer.server import address, bind, make_app, make_server, new_token
+from openpair.viewer.server import address, make_app, make_server, new_token
 
 
 @dataclass

@@ -72,9 +72,34 @@ def measure(cases: list[dict[str, NDArray]], protocol: str) -> dict[str, float]:
         "prepare_cpu_ms": median(prepare_ms, 1),
         f"prepare_and_score_{FEW}_ms": median(fresh_ms, 0),
         f"prepare_and_score_{FEW}_cpu_ms": median(fresh_ms, 1),
+        **kept_figures(scenes, few),
         **vocabulary_figures(scenes, cases),
         **batch_figures(scenes, few),
         **thread_figures(scenes, few, many),
+    }
+
+
+def kept_figures(scenes: Sequence[Any], few: Sequence[Plans]) -> dict[str, float]:
+    """What small calls gain by keeping memory and launches: with and without in turn, scene by scene."""
+    from openpair.scoring import run, score_prepared
+
+    kept: dict[int, list[float]] = {1: [], FEW: []}
+    fresh: dict[int, list[float]] = {1: [], FEW: []}
+    most = run.MAX_PLANS
+    try:
+        for scene, plans in zip(scenes, few, strict=True):
+            for count in kept:
+                for times, limit in ((fresh, 0), (kept, most)):
+                    run.MAX_PLANS = limit
+                    times[count].append(timed_ms(partial(score_prepared, scene, plans[:count]), 15)[1])
+    finally:
+        run.MAX_PLANS = most
+    return {
+        "score_1_cpu_ms": statistics.median(kept[1]),
+        **{
+            f"score_{count}_kept_over_fresh": statistics.median(np.divide(kept[count], fresh[count]).tolist())
+            for count in kept
+        },
     }
 
 

@@ -199,7 +199,8 @@ class View:
         return self._serve(desk, f"{count} training run{'s' * (count > 1)}, no scores yet", "tab=learning")
 
     def _serve(self, desk: Desk, found: str, fragment: str) -> int:
-        from openpair.viewer.server import LOOPBACK, address, bind, make_app, make_server, new_token
+        from openpair.ports import bind
+        from openpair.viewer.server import LOOPBACK, address, make_app, make_server, new_token
 
         token = new_token()
         with bind(self.host, self.port) as listener:

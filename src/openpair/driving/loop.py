@@ -16,7 +16,7 @@ from openpair.driving.recording import START_STEP, Recording
 from openpair.driving.route_line import RouteLine
 from openpair.driving.traffic import Traffic
 from openpair.evaluation.agents import Agent, check_plan
-from openpair.evaluation.failures import describe
+from openpair.evaluation.failures import AGENT_ERRORS, describe
 from openpair.geometry.poses import wrap_angle
 from openpair.preparation.observation import SAMPLES_PER_FRAME
 from openpair.simulation import simulate
@@ -114,7 +114,7 @@ def drive(
             seen.add(step, scene)
         try:
             plan = check_plan(agent.plan(scene), agent=agent.name)
-        except Exception as failure:
+        except AGENT_ERRORS as failure:
             end, error = AGENT_FAILED, f"after {STEP_S * (step - START_STEP):.1f} s: {describe(failure)}"
             break
         planned.append(Planned(step, scene, plan))

@@ -5,7 +5,7 @@ from __future__ import annotations
 import csv
 import io
 import math
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import asdict, dataclass, fields
 from pathlib import Path
 from typing import Any
@@ -25,6 +25,9 @@ from openpair.simulation.reference import STEP_S
 
 DRIVES_CSV, SUMMARY_JSON, DRIVES_FOLDER = "drives.csv", "summary.json", "drives"
 FORMAT = 1
+MAX_NAME_BYTES = 200
+"""Of a drive's file: what file systems allow (255), less the ending of a file that is being written."""
+
 TRAFFIC_STRIDE = 2
 """Steps between two moments of the traffic on file: 0.2 s."""
 
@@ -131,6 +134,27 @@ def _value(name: str, cell: str) -> Any:
     return int(cell) if name in COUNTS else float(cell)
 
 
+def check_file_names(logs: Sequence[str], agents: Sequence[str]) -> None:
+    """Raises OpenPairError where two drives would have files of one name, and for names that no file can have."""
+    taken: dict[str, str] = {}
+    for agent in agents:
+        for log in logs:
+            name = file_name(log, agent)
+            if name in taken:
+                raise OpenPairError(
+                    f"the drives of '{taken[name]}' and '{agent}' would be files of the same name, '{name}'",
+                    where="--agent",
+                    fix="Name them apart: --agent NAME=AGENT",
+                )
+            if len(name.encode()) > MAX_NAME_BYTES:
+                raise OpenPairError(
+                    f"the name is too long for a file: {agent[:40]} ...",
+                    where="--agent",
+                    fix="Give a short one: --agent NAME=AGENT",
+                )
+            taken[name] = agent
+
+
 def file_name(log: str, agent: str) -> str:
     """Name of a drive's file: agents may be called after paths."""
     safe = "".join(c if c.isalnum() or c in "-_.@+" else "_" for c in f"{log}__{agent}")
@@ -208,6 +232,7 @@ def read_drive_file(path: Path) -> dict[str, Any]:
         if data["format"] != FORMAT:
             raise OpenPairError(f"this is format {data['format']} of a drive, not {FORMAT}", where=path)
         row_of(data)
+        data["fingerprint"]
         return data
 
 

@@ -30,6 +30,7 @@ from openpair.driving.records import (
     FORMAT,
     SUMMARY_JSON,
     DriveRow,
+    check_file_names,
     drive_file,
     drive_row,
     drives_csv,
@@ -52,6 +53,9 @@ TRAFFIC: dict[str, Callable[[Recording], Traffic]] = {"replay": ReplayedTraffic,
 WHAT = "drive logs"
 NOT_STARTED = "not_started"
 """End of a drive in a log that cannot be read."""
+
+NOT_JUDGED = "not_judged"
+"""End of a drive that could not be simulated or judged: a fault of ours, and no score."""
 
 ROAD_READERS = (*BUILT_IN_AGENTS, RECORDED)
 """Agents that look at no sensors."""
@@ -128,13 +132,14 @@ def run_drives(
     dataset = task.dataset.open()
     check_agents(task.agents, dataset)
     logs = logs_to_drive(named_logs(log_names(dataset), only), max_drives)
+    names = [source.name for source in task.agents]
+    check_file_names(logs, names)
     hashes = {source.name: source.sha256() for source in task.agents}
     data = data_hash(dataset.fingerprint(), logs)
     fingerprint = _fingerprint(task, data, hashes)
     folder = out_dir / DRIVES_FOLDER
-    with locked(out_dir):
+    with locked(out_dir), locked(folder):
         finished = finished_rows(folder, fingerprint)
-        names = [source.name for source in task.agents]
         todo = {i: log for i, log in enumerate(logs) if any((log, name) not in finished for name in names)}
         done = len(logs) - len(todo)
         on_progress(WHAT, done, len(logs))
@@ -197,7 +202,11 @@ def logs_to_drive(logs: Sequence[str], max_drives: int | None) -> list[str]:
     if max_drives is not None and max_drives < 1:
         raise OpenPairError(f"{max_drives} logs cannot be driven", where="--max-drives", fix="Give 1 or more")
     if not logs:
-        raise OpenPairError("the dataset has no logs", fix="Check --root and --split")
+        raise OpenPairError(
+            "no log holds a whole scene, so there is nothing to drive",
+            where="--dataset",
+            fix="Check --root and --split, or choose longer logs",
+        )
     if max_drives is None or max_drives >= len(logs):
         return list(logs)
     return [logs[i] for i in np.linspace(0, len(logs) - 1, max_drives).round().astype(int)]
@@ -266,18 +275,23 @@ def _drive_log(
         recording = read_recording(dataset, log_name)
     except Exception as error:  # nobody can drive this log; the others go on
         rows = [DriveRow(log_name, agent.name, error=describe(error), end=NOT_STARTED) for agent in agents]
-        return {file_name(row.log, row.agent): _unread_file(row, fingerprint) for row in rows}
+        return {file_name(row.log, row.agent): _empty_file(row, fingerprint) for row in rows}
     files = {}
     for agent in agents:
-        driven = drive(recording, agent, TRAFFIC[task.traffic](recording), replan_steps=task.replan_steps, seen=seen)
-        plans = score_plans(driven, prepare, task.protocol)
-        judgement = None if driven.end == AGENT_FAILED else judge(driven)
-        row = drive_row(driven, judgement, plans)
-        files[file_name(log_name, agent.name)] = drive_file(driven, row, judgement, plans, fingerprint)
+        try:
+            traffic = TRAFFIC[task.traffic](recording)
+            driven = drive(recording, agent, traffic, replan_steps=task.replan_steps, seen=seen)
+            plans = score_plans(driven, prepare, task.protocol)
+            judgement = None if driven.end == AGENT_FAILED else judge(driven)
+            row = drive_row(driven, judgement, plans)
+            text = drive_file(driven, row, judgement, plans, fingerprint)
+        except Exception as error:  # this drive has no score; the others go on
+            text = _empty_file(DriveRow(log_name, agent.name, error=describe(error), end=NOT_JUDGED), fingerprint)
+        files[file_name(log_name, agent.name)] = text
     return files
 
 
-def _unread_file(row: DriveRow, fingerprint: str) -> str:
+def _empty_file(row: DriveRow, fingerprint: str) -> str:
     data = {"format": FORMAT, "fingerprint": fingerprint, "row": asdict(row)}
     return json.dumps(data, separators=(",", ":")) + "\n"
 

@@ -50,7 +50,10 @@ class Agent(Protocol):
 
 def check_plan(plan: object, *, agent: str) -> NDArray[np.float64]:
     """A plan as float64 (8, 3). Raises OpenPairError for another shape or for values that are not finite."""
-    array = np.asarray(plan, dtype=np.float64)
+    try:
+        array = np.asarray(plan, dtype=np.float64)
+    except (TypeError, ValueError) as error:
+        raise OpenPairError(f"agent '{agent}' planned no array of numbers ({error})") from error
     if array.shape != (NUM_POSES, len(PoseIndex)):
         raise OpenPairError(
             f"agent '{agent}' planned an array of shape {array.shape}, not {(NUM_POSES, len(PoseIndex))}"

@@ -18,7 +18,7 @@ from openpair.datatypes.scores import PlanScores
 from openpair.datatypes.scoring_scene import ScoringScene
 from openpair.errors import OpenPairError
 from openpair.evaluation.agents import Agent, Plan, check_plan
-from openpair.evaluation.failures import describe
+from openpair.evaluation.failures import AGENT_ERRORS, describe
 from openpair.evaluation.judge import Judged, Place, judge, unjudged, with_extended_comfort, with_second_stage
 from openpair.evaluation.reactive import score_reactive, without_human
 from openpair.evaluation.records import ChunkResult, ScoreRow
@@ -222,7 +222,7 @@ def _planned(plan: Callable[[Scene], NDArray[np.float64]], scene: Scene) -> NDAr
     """What ``plan`` makes of a scene, or why it fails."""
     try:
         return plan(scene)
-    except Exception as error:
+    except AGENT_ERRORS as error:
         return describe(error)
 
 
@@ -235,7 +235,7 @@ def _plan_batch(plan_batch: Callable[[Sequence[Scene]], Plan] | None, scenes: li
         return None
     try:
         plans = np.asarray(plan_batch(scenes))
-    except Exception:
+    except AGENT_ERRORS:
         return None
     return plans if len(plans) == len(scenes) else None
 

@@ -16,8 +16,19 @@ def exit_status(*, some_failed: bool, nothing_done: bool, allow_failures: bool) 
     return EXIT_SCENES_FAILED if nothing_done or (some_failed and not allow_failures) else EXIT_OK
 
 
-def describe(error: Exception) -> str:
-    """Reason of a failure. Errors other than OpenPairError are named, with the line that raised them."""
+AGENT_ERRORS = (Exception, SystemExit)
+"""What an agent may fail with. One that calls ``sys.exit`` ends its own plan, not the work of the others."""
+
+
+def describe(error: BaseException) -> str:
+    """Reason of a failure. Errors other than OpenPairError are named, with the line that raised them.
+
+    Characters that UTF-8 cannot write, as in undecodable file names, are escaped.
+    """
+    return _reason(error).encode(errors="backslashreplace").decode()
+
+
+def _reason(error: BaseException) -> str:
     if isinstance(error, OpenPairError):
         return str(error)
     frames = traceback.extract_tb(error.__traceback__)

@@ -7,13 +7,17 @@ from pathlib import Path
 import torch
 from torch import Tensor, nn
 
-from openpair.datatypes.known_input import KnownConfig
+from openpair.datasets.world.dataset import WorldDataset
 from openpair.errors import OpenPairError
-from openpair.features.config import CAMERA, LIDAR, NUM_STATUS, STATUS, FeatureConfig
+from openpair.features.config import FeatureConfig
 from openpair.planning.config import PlannerConfig
+from openpair.planning.inputs import features_of
 from openpair.planning.networks import TrainedNetworks
 from openpair.planning.planner import Planner, PlanningBatch
 from openpair.policies.base import ImitationPolicy
+
+EXAMPLES_SPLIT, EXAMPLES_APART = "val", 37
+"""Where examples are taken from, and every how many scenes: neighbours show the same street."""
 
 
 class PlannerGraph(nn.Module):
@@ -53,16 +57,23 @@ class PlannerGraph(nn.Module):
         return self.planner.choose(PlanningBatch(features), root=root).plan
 
 
-def example_features(config: FeatureConfig, batch: int = 1) -> tuple[Tensor, ...]:
-    """Features of the right shapes (B, ...), in the order of ``config.inputs``, as :class:`PlannerGraph` takes them."""
-    width, height = config.camera_size
-    cells = config.lidar_cells
-    shapes: dict[str, tuple[int, ...]] = {CAMERA: (3, height, width), LIDAR: (1, cells, cells), STATUS: (NUM_STATUS,)}
-    known = KnownConfig().stored()
-    shapes |= {name: shape for name, (shape, _) in known.items()}
-    flags = {name for name, (_, kind) in known.items() if kind.kind == "b"}
-    values = {name: torch.rand(batch, *shapes[name]) for name in config.inputs}
-    return tuple(value > 0.5 if name in flags else value for name, value in values.items())
+def example_features(config: FeatureConfig, batch: int = 1, skip: int = 0) -> tuple[Tensor, ...]:
+    """Features (B, ...) of scenes of the embedded world, in the order of ``config.inputs``, as :class:`PlannerGraph`
+    takes them.
+
+    Random numbers will not do: networks of the known track look at the pieces of road nearest to a plan, and in a
+    tangle of random lines rounding decides which those are.
+
+    Args:
+        config: what the networks read.
+        batch: scenes at once.
+        skip: batches before this one, to have other scenes.
+    """
+    dataset = WorldDataset(EXAMPLES_SPLIT)
+    keys = dataset.keys()
+    first = skip * batch * EXAMPLES_APART
+    scenes = [dataset.load_scene(keys[(first + i * EXAMPLES_APART) % len(keys)].token) for i in range(batch)]
+    return tuple(features_of(dataset, scenes, config).values())
 
 
 def export_planner(

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, fields
 from functools import lru_cache
@@ -110,6 +110,16 @@ class Room:
         memory, array = self.empty(shape, dtype, view)
         memory[...] = value
         return memory, array
+
+    def given(self, values: Any, view: Any) -> wp.array:
+        """Warp view of a numpy array (CPU) or a torch tensor (CUDA)."""
+        if self.device == CPU:
+            return wp.array(values, dtype=view, device=CPU, copy=False)
+        return wp.from_torch(values, dtype=view)
+
+    def launch(self, kernel: Any, dim: Any, inputs: Sequence[Any]) -> None:
+        """Run a kernel."""
+        wp.launch(kernel, dim=dim, inputs=inputs, device=self.device)
 
     def scratch(self, name: str, shape: tuple[int, ...], dtype: type, view: Any) -> wp.array:
         """Warp view of memory that holds nothing of value once the kernels have run.

@@ -6,7 +6,6 @@ Scores have no use for them; they are for comparing with the original step by st
 from __future__ import annotations
 
 import numpy as np
-import warp as wp
 from numpy.typing import NDArray
 
 from openpair.datatypes.columns import NUM_POSES, Protocol, StateIndex
@@ -15,7 +14,6 @@ from openpair.datatypes.scoring_scene import ScoringScene
 from openpair.datatypes.sub_metrics import column_weights
 from openpair.geometry.poses import local_to_global, wrap_angle
 from openpair.scoring.aggregation import MIN_PROGRESS_M, ResultIndex
-from openpair.scoring.build import wrap
 from openpair.scoring.comfort import ComfortMode
 from openpair.scoring.devices import CPU
 from openpair.scoring.prepared import prepare
@@ -104,8 +102,7 @@ def _follow(scene: ScoringScene, states: Float, mode: ComfortMode, strict: bool)
     return run(
         prepare(scene, strict=strict).place(CPU),
         scene.protocol,
-        wp.zeros(len(states), dtype=wp.int32, device=CPU),
-        reference=wrap(references, wp.float64),
+        reference=references,
         comfort_mode=mode,
         strict=strict,
     )

@@ -12,7 +12,6 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
-import warp as wp
 from numpy.typing import NDArray
 
 from openpair.datatypes.columns import Protocol
@@ -20,7 +19,7 @@ from openpair.datatypes.scoring_scene import ScoringScene
 from openpair.errors import OpenPairError
 from openpair.scoring import arrays
 from openpair.scoring.aggregation import NUM_METRICS, ResultIndex
-from openpair.scoring.build import build_tables, wrap
+from openpair.scoring.build import build_tables
 from openpair.scoring.comfort import ComfortMode
 from openpair.scoring.devices import CPU, DeviceTables, fill_struct, place
 from openpair.scoring.run import RawResults, run
@@ -164,8 +163,8 @@ def _prepare(scenes: list[ScoringScene], tables: list[SceneTables], strict: bool
     raw = run(
         placed,
         scenes[0].protocol,
-        wrap(owner, wp.int32),
-        reference=wrap(np.concatenate(references), wp.float64),
+        owner,
+        reference=np.concatenate(references),
         comfort_mode=ComfortMode.PLAN,
         strict=strict,
     )

@@ -13,8 +13,9 @@ from openpair.scoring import kernels
 from openpair.scoring.aggregation import NUM_RESULTS
 from openpair.scoring.collisions import NO_STEP
 from openpair.scoring.comfort import NUM_SIGNALS, ComfortIndex, ComfortMode
-from openpair.scoring.devices import DeviceTables, Room, filters_on, torch_stream
+from openpair.scoring.devices import CPU, DeviceTables, Room, filters_on, torch_stream
 from openpair.scoring.ego_areas import AreaIndex
+from openpair.scoring.kept_calls import MAX_PLANS, kept_call
 from openpair.simulation import kernels as simulation_kernels
 from openpair.simulation.reference import NUM_STEPS
 from openpair.simulation.simulate import launch_simulation
@@ -57,20 +58,20 @@ class RawResults:
 def run(
     tables: DeviceTables,
     protocol: Protocol,
-    plan_scene: wp.array,
+    plan_scene: Any = None,
     *,
-    plans: wp.array | None = None,
-    reference: wp.array | None = None,
+    plans: Any = None,
+    reference: Any = None,
     comfort_mode: ComfortMode,
     within_group: bool = False,
     strict: bool = False,
 ) -> RawResults:
-    """Simulate and measure N plans.
+    """Simulate and measure N plans. Arrays are numpy's (CPU) or torch's (CUDA), C-contiguous.
 
     Args:
         tables: the scenes.
         protocol: which score.
-        plan_scene: (N,) int32 scene of each plan.
+        plan_scene: (N,) int32 scene of each plan; None where there is one scene.
         plans: (N, 8, 3) float64, ego rear-axle frame; or
         reference: (N, 41, 3) float64 tracker reference, global axes around each scene's rear axle.
         within_group: progress relative to the best of each scene's plans instead of PDM-Closed.
@@ -78,51 +79,67 @@ def run(
         strict: mend the original's slips (:mod:`openpair.scoring.strict`); the tables must be strict, too.
     """
     with torch_stream(tables.device):
-        return _run(tables, protocol, plan_scene, plans, reference, within_group, comfort_mode, strict)
+        count = len(plans if reference is None else reference)
+        alone = plan_scene is None and tables.num_scenes == 1
+        if not (alone and tables.device == CPU and count <= MAX_PLANS and tables.max_tracks):
+            return _run(
+                Room(tables.device), tables, protocol, plan_scene, plans, reference, within_group, comfort_mode, strict
+            )
+        past = tables.max_history if comfort_mode is ComfortMode.WITH_PAST else 0
+        call = kept_call((count, protocol, reference is None, comfort_mode, past, strict))
+        raw = _run(call, tables, protocol, None, plans, reference, within_group, comfort_mode, strict)
+        return raw.rows(0, count)
 
 
 def _run(
+    room: Room,
     tables: DeviceTables,
     protocol: Protocol,
-    plan_scene: wp.array,
-    plans: wp.array | None,
-    reference: wp.array | None,
+    plan_scene: Any,
+    plans: Any,
+    reference: Any,
     within_group: bool,
     comfort_mode: ComfortMode,
     strict: bool,
 ) -> RawResults:
     device = tables.device
-    room = Room(device)
-    count = plan_scene.shape[0]
+    count = len(plans if reference is None else reference)
     is_v2 = protocol is Protocol.V2_2
     ego = tables.ego
+    if plan_scene is None:
+        _, plan_scene = room.full((count,), 0, np.int32, wp.int32)
+    else:
+        plan_scene = wp.array(plan_scene, dtype=wp.int32, device=device, copy=device != CPU)
 
-    if reference is None:
+    if reference is not None:
+        reference = room.given(reference, wp.float64)
+    else:
+        plans = room.given(plans, wp.float64)
         reference = room.scratch("reference", (count, NUM_STEPS, 3), np.float64, wp.float64)
-        wp.launch(
+        room.launch(
             simulation_kernels.interpolate_plans,
             dim=count,
             inputs=[plans, plan_scene, ego.state, ego.knot_index, ego.knot_weight, reference],
-            device=device,
         )
     states, states_view = room.empty((count, NUM_STEPS, len(StateIndex)), np.float64, wp.float64)
     ego_box_view = room.scratch("ego_box", (count, NUM_STEPS, 4), np.float64, wp.vec4d)
     reach = room.scratch("reach", (count, 4), np.float64, wp.vec4d)
     profiles = room.scratch("profiles", (5, count, NUM_MOVES), np.float64, wp.float64)
-    launch_simulation(reference, plan_scene, ego.state, states_view, ego_box_view, reach, profiles, device, strict)
+    launch_simulation(
+        reference, plan_scene, ego.state, states_view, ego_box_view, reach, profiles, device, strict, room.launch
+    )
 
     areas, areas_view = room.empty((count, NUM_STEPS, len(AreaIndex)), np.bool_, wp.bool)
-    wp.launch(
+    room.launch(
         kernels.find_areas,
         dim=(count, NUM_STEPS),
         inputs=[tables.area, tables.lights, plan_scene, ego_box_view, areas_view],
-        device=device,
     )
     collision_key, collision_view = room.full((count,), NO_STEP, np.int32, wp.int32)
     ttc_key, ttc_view = room.full((count,), NO_STEP, np.int32, wp.int32)
     _, fault_view = room.full((count,), 0, np.int32, wp.int32)
     if tables.max_tracks:
-        wp.launch(
+        room.launch(
             kernels.find_contacts,
             dim=(count, tables.max_tracks),
             inputs=[
@@ -137,7 +154,6 @@ def _run(
                 collision_view,
                 ttc_view,
             ],
-            device=device,
         )
 
     results, results_view = room.empty((count, NUM_RESULTS), np.float64, wp.float64)
@@ -146,7 +162,7 @@ def _run(
     _, best_gain = room.full((tables.num_scenes,), 0.0, np.float64, wp.float64)
     past = tables.max_history if comfort_mode is ComfortMode.WITH_PAST else 0
     signals = room.scratch("signals", (count, NUM_SIGNALS, NUM_STEPS + past), np.float64, wp.float64)
-    wp.launch(
+    room.launch(
         kernels.measure_plans,
         dim=count,
         inputs=[
@@ -168,13 +184,11 @@ def _run(
             best_gain,
             results_view,
         ],
-        device=device,
     )
-    wp.launch(
+    room.launch(
         kernels.aggregate_plans,
         dim=count,
         inputs=[ego, plan_scene, best_gain, within_group, is_v2, results_view],
-        device=device,
     )
     return RawResults(
         table=results,

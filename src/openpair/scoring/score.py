@@ -8,7 +8,6 @@ from os import PathLike
 from typing import TYPE_CHECKING, Any, Union
 
 import numpy as np
-import warp as wp
 from numpy.typing import NDArray
 
 from openpair.datatypes.columns import Protocol
@@ -17,7 +16,7 @@ from openpair.datatypes.scoring_scene import ScoringScene
 from openpair.datatypes.sub_metrics import EXTENDED_COMFORT, sub_metrics
 from openpair.errors import OpenPairError
 from openpair.scoring.aggregation import ResultIndex
-from openpair.scoring.build import build_tables, wrap
+from openpair.scoring.build import build_tables
 from openpair.scoring.cases import Case, case_name, read_case, scene_from_case
 from openpair.scoring.collisions import NO_STEP, TRACK_KEY
 from openpair.scoring.comfort import ComfortMode
@@ -92,12 +91,10 @@ def score_prepared(
     prepared = prepare(scene, strict=strict)
     plans, device, is_torch = as_float64(trajectories, where)
     tables = prepared.place(device)
-    plan_view: Any = wrap(plans, wp.float64) if device == CPU else wp.from_torch(plans, dtype=wp.float64)
     raw = run(
         tables,
         scene.protocol,
-        wp.zeros(len(plans), dtype=wp.int32, device=device),
-        plans=plan_view,
+        plans=plans,
         comfort_mode=ComfortMode.WITH_PAST if scene.protocol is Protocol.V2_2 else ComfortMode.PLAN,
         strict=strict,
     )
@@ -128,8 +125,7 @@ def score_proposals(scene: ScoringScene, reference: NDArray[np.float64]) -> Plan
     raw = run(
         place(build_tables(scene), CPU),
         scene.protocol,
-        wp.zeros(len(local), dtype=wp.int32, device=CPU),
-        reference=wrap(local, wp.float64),
+        reference=local,
         within_group=True,
         comfort_mode=ComfortMode.NOT_SCORED if scene.protocol is Protocol.V2_2 else ComfortMode.PLAN,
     )
@@ -194,18 +190,18 @@ def score_batch(
     protocol = scenes[kept[0]].protocol
     counts = [len(plans) for plans in plan_sets]
     owner = np.repeat(np.arange(len(kept), dtype=np.int32), counts)
-    plan_view: Any
+    plans: Any
     if device == CPU:
-        plan_view = wrap(np.concatenate(plan_sets), wp.float64)
+        plans = np.concatenate(plan_sets)
     else:
         import torch
 
-        plan_view = wp.from_torch(torch.cat(plan_sets), dtype=wp.float64)
+        plans = torch.cat(plan_sets)
     raw = run(
         place(join_scenes(tables), device),
         protocol,
-        wp.array(owner, dtype=wp.int32, device=device),
-        plans=plan_view,
+        owner,
+        plans=plans,
         comfort_mode=ComfortMode.WITH_PAST if protocol is Protocol.V2_2 else ComfortMode.PLAN,
         strict=strict,
     )

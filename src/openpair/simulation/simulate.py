@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from functools import lru_cache
+from collections.abc import Callable
+from functools import lru_cache, partial
+from typing import Any
 
 import numpy as np
 import warp as wp
@@ -12,6 +14,8 @@ from openpair.geometry.warp_runtime import start_warp
 from openpair.simulation import kernels
 from openpair.simulation.reference import NUM_STEPS
 from openpair.simulation.tracker import NUM_MOVES, velocity_factors
+
+Launch = Callable[..., Any]
 
 
 @lru_cache(maxsize=8)
@@ -60,13 +64,16 @@ def launch_simulation(
     profiles: wp.array,
     device: str,
     strict: bool = False,
+    launch: Launch | None = None,
 ) -> None:
     """Run the simulation kernel on Warp arrays (see :func:`kernels.simulate_plans` for their meaning).
 
-    ``strict``: with the velocity fit as it was meant, and with lateral acceleration.
+    ``strict``: with the velocity fit as it was meant, and with lateral acceleration. ``launch``: runs a kernel
+    (kernel, dim, inputs) on the device; default: as it is.
     """
     count = reference.shape[0]
-    wp.launch(
+    run = launch or partial(wp.launch, device=device)
+    run(
         kernels.simulate_plans,
         dim=count,
         inputs=[
@@ -79,7 +86,6 @@ def launch_simulation(
             ego_box,
             reach,
         ],
-        device=device,
     )
     if strict:
-        wp.launch(kernels.write_lateral_acceleration, dim=(count, NUM_STEPS), inputs=[states], device=device)
+        run(kernels.write_lateral_acceleration, dim=(count, NUM_STEPS), inputs=[states])

@@ -6,7 +6,6 @@ token among the scenes and agents that are open. So no request can reach another
 
 from __future__ import annotations
 
-import errno
 import gzip
 import hmac
 import json
@@ -176,30 +175,6 @@ def _json(data: dict[str, Any], status: int = 200) -> Response:
 
 def _text(data: dict[str, Any]) -> str:
     return json.dumps(data, separators=(",", ":"), allow_nan=False, ensure_ascii=False)
-
-
-def bind(host: str, port: int) -> socket.socket:
-    """A listening socket; port 0 takes a free one. Raises OpenPairError where the address is not this machine's, and
-    where the port is in use or not allowed."""
-    family = socket.AF_INET6 if ":" in host else socket.AF_INET
-    listener = socket.socket(family, socket.SOCK_STREAM)
-    listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-    try:
-        listener.bind((host, port))
-        listener.listen(128)  # the address holds from here on
-    except (OSError, OverflowError) as error:
-        listener.close()
-        if isinstance(error, OSError) and error.errno == errno.EADDRNOTAVAIL:
-            raise OpenPairError(
-                "this machine has no such address", where=f"--host {host}", fix="Leave it out"
-            ) from None
-        reason = getattr(error, "strerror", None) or str(error)
-        raise OpenPairError(
-            f"port {port} cannot be used on {host} ({reason})",
-            where="--port",
-            fix="Choose another, or 0 for a free one",
-        ) from None
-    return listener
 
 
 def make_server(app: ASGIApp) -> uvicorn.Server:

@@ -16,6 +16,7 @@ from openpair import __version__
 from openpair.datatypes.columns import NUM_POSES, POSE_INTERVAL_S
 from openpair.errors import OpenPairError
 from openpair.geometry.poses import local_to_global
+from openpair.ports import bind
 from openpair.wire.messages import CHANNEL_OPTIONS, SERVICE, message, methods, trajectory
 from openpair.wire.session import Session, missing
 
@@ -168,7 +169,11 @@ def _answering(method: Callable[[Any, grpc.ServicerContext], Any]) -> Callable[[
 
 
 def serve(driver: Driver, host: str, port: int) -> tuple[grpc.Server, int]:
-    """A running server and its port; port 0 takes a free one. Raises OpenPairError where the port is in use."""
+    """A running server and its port; port 0 takes a free one.
+
+    Raises OpenPairError where the port is in use or not allowed, and where the address is not this machine's.
+    """
+    bind(host, port).close()  # says why a port cannot be had, which gRPC does not
     server = grpc.server(ThreadPoolExecutor(THREADS), options=CHANNEL_OPTIONS)
     handlers = {
         name: grpc.unary_unary_rpc_method_handler(
@@ -181,7 +186,7 @@ def serve(driver: Driver, host: str, port: int) -> tuple[grpc.Server, int]:
     server.add_generic_rpc_handlers((grpc.method_handlers_generic_handler(SERVICE, handlers),))
     name = f"[{host}]" if ":" in host else host
     try:
-        bound = server.add_insecure_port(f"{name}:{port}") if 0 <= port < 1 << 16 else 0
+        bound = server.add_insecure_port(f"{name}:{port}")
     except RuntimeError:
         bound = 0
     if not bound:

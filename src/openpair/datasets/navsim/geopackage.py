@@ -223,7 +223,7 @@ def open_geopackage(path: Path) -> Iterator[GeoPackage]:
         OpenPairError: the file is missing, is not a GeoPackage, or is damaged (also while it is read).
     """
     if not path.is_file():
-        raise OpenPairError("there is no such map file", where=path)
+        raise OpenPairError("there is no such map file", where=path, fix="Download the maps, or set NUPLAN_MAPS_ROOT")
     with (
         reading(path, "the GeoPackage", fix="Copy or download the map again"),
         # immutable: no lock files, so that maps in read-only folders open
