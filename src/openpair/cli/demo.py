@@ -151,7 +151,7 @@ class Demo:
             f"evaluate {len(task.agents)} agents on {test_scenes} scenes",
             "write the report",
         )
-        seconds = self._estimates(test_scenes, view) or [None] * len(names)
+        seconds: Sequence[float | None] = self._estimates(test_scenes, view) or [None] * len(names)
         steps = Steps([Step(*step) for step in zip(names, seconds, strict=True)], view.say)
         with steps.step():
             stores = build_stores(specs, config, self.out / "data", self.workers, partial(show_build, view))

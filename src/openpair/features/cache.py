@@ -207,7 +207,7 @@ class FeatureStore:
         if self._checksums is None:
             return
         column = self._names.index(name)
-        for at in np.flatnonzero(~self._verified[rows, column]):
+        for at in np.flatnonzero(~self._verified[rows, column]).tolist():
             row = rows[at]
             if zlib.crc32(np.ascontiguousarray(values[at]).data) != self._checksums[row, column]:
                 token = self.tokens[int(np.searchsorted(self._rows, row))]

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator, Mapping, Sequence
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -68,15 +69,13 @@ def drive_all(
         folders |= {f"seed-{seed}": learned_agents(run, seed, choices) for seed in seeds}
         for folder, specs in folders.items():
             task = DriveTask(DatasetSource("world", options={"split": split}), parse_agents(specs))
-            run_drives(
-                task,
-                run / DRIVES / split / folder,
-                max_drives=number,
-                pool=Processes(workers),
-                on_progress=lambda what, done, total, place=f"{folder} {split}": on_progress(
-                    f"{what} ({place})", done, total
-                ),
-            )
+            told = partial(_told, on_progress, f"{folder} {split}")
+            out = run / DRIVES / split / folder
+            run_drives(task, out, max_drives=number, pool=Processes(workers), on_progress=told)
+
+
+def _told(on_progress: OnProgress, place: str, what: str, done: int, total: int) -> None:
+    on_progress(f"{what} ({place})", done, total)
 
 
 def learned_agents(run: Path, seed: int, choices: Choices) -> list[str]:

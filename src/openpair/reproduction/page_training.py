@@ -4,8 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-import numpy as np
-
 from openpair.evaluation.tables import interval
 from openpair.reproduction.choices import Choices
 from openpair.reproduction.markdown import number, signed, signed_interval, table_lines
@@ -65,8 +63,8 @@ def training_panels(rows: Sequence[ResultRow], choices: Choices | None) -> list[
 
     def series(agent: str) -> Series:
         found = sorted(find(own, agent=agent), key=lambda row: row.budget or 0)
-        along = np.array([float(row.budget or 0) for row in found])
-        mean, low, high = (np.array([getattr(row, name) / 100 for row in found]) for name in ("mean", "low", "high"))
+        along = [float(row.budget or 0) for row in found]
+        mean, low, high = ([getattr(row, name) / 100 for row in found] for name in ("mean", "low", "high"))
         return Series(shown(agent, choices), along, mean, low=low, high=high)
 
     panels = []

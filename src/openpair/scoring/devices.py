@@ -111,7 +111,7 @@ class Room:
         memory[...] = value
         return memory, array
 
-    def given(self, values: Any, view: Any) -> wp.array:
+    def given(self, values: Any, view: Any) -> Any:
         """Warp view of a numpy array (CPU) or a torch tensor (CUDA)."""
         if self.device == CPU:
             return wp.array(values, dtype=view, device=CPU, copy=False)

@@ -190,18 +190,18 @@ def score_batch(
     protocol = scenes[kept[0]].protocol
     counts = [len(plans) for plans in plan_sets]
     owner = np.repeat(np.arange(len(kept), dtype=np.int32), counts)
-    plans: Any
+    stacked: Any
     if device == CPU:
-        plans = np.concatenate(plan_sets)
+        stacked = np.concatenate(plan_sets)
     else:
         import torch
 
-        plans = torch.cat(plan_sets)
+        stacked = torch.cat(plan_sets)
     raw = run(
         place(join_scenes(tables), device),
         protocol,
         owner,
-        plans=plans,
+        plans=stacked,
         comfort_mode=ComfortMode.WITH_PAST if protocol is Protocol.V2_2 else ComfortMode.PLAN,
         strict=strict,
     )

@@ -18,4 +18,5 @@ def draw_shown(scenes: PreparedStore, shown: ShownScene) -> NDArray[np.uint8]:
         ScoredPlan(str(i), np.asarray(plan, np.float64), float(score))
         for i, (plan, score) in enumerate(zip(shown.candidates, shown.scores, strict=True))
     ]
-    return paint(draw_scene(view_scene(scenes.load(shown.token), list(shown.plans.items()), leaves=leaves)))
+    plans = [(label, np.asarray(plan, np.float64)) for label, plan in shown.plans.items()]
+    return paint(draw_scene(view_scene(scenes.load(shown.token), plans, leaves=leaves)))
