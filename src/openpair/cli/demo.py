@@ -30,7 +30,7 @@ TOUR = "tour"
 """Preset that trains nothing: the networks of the package plan."""
 
 TOUR_BASELINES = ("human", "constant_velocity")
-TOUR_PLANNERS = ("il", "il_rwm_wide", "pair")
+TOUR_PLANNERS = ("il", "il_rwm_wide", "pair", "human_pair")
 DEFAULT = "demo_known"
 """Preset of a demo that nothing else is asked of. Of a tour seed and protocol alone are used."""
 

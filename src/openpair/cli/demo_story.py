@@ -91,8 +91,7 @@ TOUR_DESCRIPTIONS = {
     **ABOUT,
     "il_rwm_wide": f"15 neighbours of its plan, {WIDE:g} times as far as mild ones, chosen from by the reward model "
     "(fair control)",
-    "pair": "its plan moves twice to the mean of itself and the tree's leaves around it; then the same choice among 15 "
-    "neighbours",
+    **CORRECTED,
 }
 """How the networks of the package plan (planning/data/pretrained/planner.json)."""
 
@@ -106,7 +105,7 @@ def tour_story(protocol: Protocol, seed: int, summary: Summary, *, all_scenes: i
         networks=FOLDER,
         protocol=protocol,
         seed=seed,
-        about="The imitation policy, the tree and the reward model come with the package. They were trained on the "
+        about="Imitation policy, tree, reward model and corrector come with the package. They were trained on the "
         "training towns of the embedded world and read the truth (agents, lanes, lights, edges of the road) in place "
         "of sensors. " + _scored_by(summary),
         made=(
