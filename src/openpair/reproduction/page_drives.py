@@ -11,6 +11,10 @@ from openpair.reproduction.results import CLOSED_LOOP, DRIVE_DIFFERENCES, Result
 SPLIT_TITLES = {"test": "Test towns", "long": "Long routes"}
 ABOUT_SPLITS = {"test": "of 18 s", "long": "of 60 s with turns and lights, in five towns of their own"}
 
+NOT_DRIVEN = """## Closed loop
+
+These networks did not drive; [those without vision](known-results.md#closed-loop) did."""
+
 HEADERS = {
     DRIVING_SCORE: "driving score",
     "success": "success",
@@ -32,7 +36,7 @@ def drives_section(page: PageInput) -> str:
     for table in dict.fromkeys(row.table for row in page.rows if row.table.startswith(CLOSED_LOOP)):
         parts += ["", *_split(page, table.removeprefix(CLOSED_LOOP), find(page.rows, table=table))]
     if not parts:
-        return ""
+        return NOT_DRIVEN if page.network_input == "sensors" else ""
     return "\n".join(
         [
             "## Closed loop",
