@@ -50,7 +50,6 @@ LoadScene = Callable[[str], tuple[Scene, SensorFrame]]
 OpenSource = Callable[[], LoadScene]
 """Opens the data. Called once in each worker process, so it must be picklable (a module-level function, a partial)."""
 
-WHAT: Final = "render sensors"
 META: Final = "store.json"
 DONE: Final = "done.npy"
 CHECKSUMS: Final = "crc32.npy"
@@ -260,8 +259,13 @@ def build_store(
     if not _is_finished(folder, len(tokens)):
         with locked(folder):
             _build_missing(folder, tokens, open_source, config, workers, on_progress, pool)
-    on_progress(WHAT, len(tokens), len(tokens))
+    on_progress(_what(config), len(tokens), len(tokens))
     return FeatureStore(folder)
+
+
+def _what(config: FeatureConfig) -> str:
+    """What building the features of scenes means, for those who watch."""
+    return "read the truth" if config.known else "render sensors"
 
 
 def _is_finished(folder: Path, count: int) -> bool:
@@ -289,14 +293,14 @@ def _build_missing(
     chunks = [waiting[i : i + size] for i in range(0, len(waiting), size)]
     work = {number: (rows, [tokens[row] for row in rows]) for number, rows in enumerate(chunks)}
     finished = len(tokens) - len(waiting)
-    on_progress(WHAT, finished, len(tokens))
+    on_progress(_what(config), finished, len(tokens))
     run = Processes(workers) if pool is None else pool
     for _, (rows, failed) in run(partial(_open_worker, folder, open_source, config), work):
         failures |= {tokens[row]: reason for row, reason in failed.items()}
         done[rows] = [_FAILED if int(row) in failed else _STORED for row in rows]
         done.flush()
         finished += len(rows)
-        on_progress(WHAT, finished, len(tokens))
+        on_progress(_what(config), finished, len(tokens))
     write_atomically(folder / FAILURES, sealed_json(failures, indent=1))
     if not (done == _STORED).any():
         reason = next(iter(failures.values()))
