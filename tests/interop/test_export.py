@@ -8,15 +8,13 @@ from pathlib import Path
 import pytest
 import torch
 
-from openpair.checkpoints import save_checkpoint
 from openpair.cli.main import main
 from openpair.errors import OpenPairError
 from openpair.features.config import FeatureConfig
 from openpair.interop.export import PlannerGraph, example_features, export_planner
 from openpair.nn.trunk_config import TransfuserBackboneConfig, TrunkConfig
 from openpair.planning.config import PlannerConfig
-from openpair.planning.network_files import POLICY_FILE, REWARD_MODEL_FILE, SAMPLER_FILE
-from openpair.planning.networks import TrainedNetworks, features_note
+from openpair.planning.networks import TrainedNetworks
 from openpair.policies.diffusion_drive import DiffusionDrive, DiffusionDriveConfig
 from openpair.policies.transfuser import Transfuser
 from openpair.policies.transfuser_config import TransfuserConfig
@@ -79,30 +77,16 @@ def test_a_planner_that_is_not_whole_is_refused(networks: TrainedNetworks, tmp_p
             export_planner(networks, tmp_path / "planner.pt2", needs_truth)
 
 
-def test_a_run_folder_is_exported_by_a_command(
-    networks: TrainedNetworks, tmp_path: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
-    folder = tmp_path / "run"
-    parts = {POLICY_FILE: networks.policy, SAMPLER_FILE: networks.sampler, REWARD_MODEL_FILE: networks.reward_model}
-    for name, network in parts.items():
-        assert network is not None
-        save_checkpoint(folder / name, network, notes=features_note(networks.features))
-    with pytest.raises(SystemExit) as finished:
-        main(["export", "--run-folder", str(folder), "--out", str(tmp_path / "planner.pt2")])
-    assert finished.value.code == 0 and (tmp_path / "planner.pt2").is_file()
-    assert "'pair', 1 scene(s) at once, plans within" in capsys.readouterr().out
-    with pytest.raises(SystemExit) as finished:
-        main(["export", "--out", str(tmp_path / "other.pt2")])
-    assert finished.value.code == 2 and "--base, --tree and --rwm" in capsys.readouterr().err
-
-
-def test_networks_of_the_known_track_are_exported(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    """The shipped ones; without the tree, which takes longer to trace."""
+def test_a_run_folder_is_exported_by_a_command(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """The networks of the package, without tree and corrector, which take longer to trace."""
     with pytest.raises(SystemExit) as finished:
         main(["export", "--run-folder", "pretrained", "--mode", "il_rwm", "--out", str(tmp_path / "planner.pt2")])
     said = capsys.readouterr()
-    assert finished.value.code == 0, said.err
+    assert finished.value.code == 0 and (tmp_path / "planner.pt2").is_file(), said.err
     assert "'il_rwm', 1 scene(s) at once, plans within" in said.out and "known_lanes" in said.out
+    with pytest.raises(SystemExit) as finished:
+        main(["export", "--out", str(tmp_path / "other.pt2")])
+    assert finished.value.code == 2 and "--base, --tree and --rwm" in capsys.readouterr().err
 
 
 @torch.no_grad()

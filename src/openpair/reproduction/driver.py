@@ -36,7 +36,7 @@ from openpair.reproduction.validation import validate_seed
 from openpair.samplers.perturbations import NUM_CONTROL_CANDIDATES
 from openpair.training.data import DataSpec, StoreLocation, build_features_of, build_training_data
 from openpair.training.loop import BranchRun, Listener, Progress
-from openpair.training.parallel import BranchJob, Starter, train_concurrently
+from openpair.training.parallel import BranchJob, Starter, train_concurrently, train_interleaved
 
 SECOND = "diffusiondrive"
 ABLATIONS = "ablations"
@@ -125,11 +125,16 @@ class Reproduction:
             replace(job, threads=1, device=self.devices[number % len(self.devices)])
             for number, job in enumerate(find(self, seed, stores))
         ]
-        train_concurrently(
-            jobs_left(self.run, seed, jobs),
-            lambda p: self.on_progress(f"seed {seed} {p.branch}", p.step, p.total_steps),
-            at_once=self.workers,
-        )
+        left = jobs_left(self.run, seed, jobs)
+
+        def tell(progress: Progress) -> None:
+            self.on_progress(f"seed {seed} {progress.branch}", progress.step, progress.total_steps)
+
+        if self.workers > 1:
+            train_concurrently(left, tell, at_once=self.workers)
+        else:  # one by one, in this process: each of its own would begin with seconds of imports
+            for job in left:
+                train_interleaved([job], tell)
         self.note_seconds(seed, {job.name: branch_seconds(self.run, seed, job.name) for job in jobs})
 
     def keep_settings(self, seed: int, stores: dict[str, StoreLocation]) -> None:
