@@ -52,7 +52,7 @@ def line_chart(panel: CurvePanel) -> str:
 
     parts = []
     for tick in y_ticks:
-        y = float(place(np.array(x_low), np.array(tick))[1])
+        y = float(place(np.array(1.0), np.array(tick))[1])
         parts.append(element("path", class_="grid", d=f"M{LEFT} {number(y)}H{WIDTH - RIGHT}"))
         parts.append(element("text", tick_text(tick, y_ticks), class_="tick end", x=LEFT - 7, y=y + 3.5))
     for tick in x_ticks:
