@@ -109,8 +109,8 @@ class Reproduction:
         """Which scene of a split lies half a second before which."""
         return neighbours_in_time(with_predecessors(self.spec(split)).open())
 
-    def _tell_of(self, split: str, what: str, done: int, total: int) -> None:
-        self.on_progress(f"{what} ({split})", done, total)
+    def _tell_of(self, where: str, what: str, done: int, total: int) -> None:
+        self.on_progress(f"{what} ({where})", done, total)
 
     def experiment(self, seed: int, base: ExperimentConfig | None = None) -> ExperimentConfig:
         """An experiment with a seed."""
@@ -233,7 +233,7 @@ class Reproduction:
             choices,
             self.config.drives,
             workers=self.workers,
-            on_progress=self.on_progress,
+            on_progress=self._tell_of,
         )
 
     def score(self) -> None:
@@ -364,9 +364,11 @@ def all_parts(reproduction: Reproduction, parts: Sequence[str]) -> None:
         reproduction.keep_choices(choices)
     elif "validate" in parts:
         choices = reproduction.validate()
-    if "plan" in parts:
-        reproduction.plan(choices or Choices.read(reproduction.run / CHOICES))
-    if "drive" in parts:
-        reproduction.drive(choices or Choices.read(reproduction.run / CHOICES))
+    if {"plan", "drive"} & set(parts):
+        choices = choices or Choices.read(reproduction.run / CHOICES)
+        if "plan" in parts:
+            reproduction.plan(choices)
+        if "drive" in parts:
+            reproduction.drive(choices)
     if "score" in parts:
         reproduction.score()

@@ -6,19 +6,20 @@ drive once, in ``RUN/drives/SPLIT/rules``. ``openpair view RUN/drives/SPLIT/seed
 
 from __future__ import annotations
 
-import math
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from functools import partial
 from pathlib import Path
 
 import numpy as np
+from numpy.typing import NDArray
 
 from openpair.configs.runs import BRANCH_FILES
 from openpair.driving.records import DRIVES_CSV, DriveRow, read_drives
 from openpair.driving.runner import DriveTask, run_drives
+from openpair.driving.summary import EVENT_COUNTS, column
 from openpair.errors import OpenPairError
 from openpair.evaluation.sources import DatasetSource, parse_agents
-from openpair.pools import OnProgress, Processes, silent
+from openpair.pools import Processes
 from openpair.reproduction.agents import BASE, HUMAN, MODE_OF_AGENT, RULES
 from openpair.reproduction.choices import Choices
 from openpair.reproduction.scoring import seed_folder
@@ -39,9 +40,6 @@ MEANS = (
 )
 """Columns of drives.csv whose mean the page shows, all in [0, 1]."""
 
-EVENTS = ("at_fault_collisions", "off_road", "wrong_way", "red_lights")
-"""Columns that count events; the page shows the share of drives that have one."""
-
 CLOSED_LOOP = "closed loop"
 """Stands for the protocol in result rows."""
 
@@ -53,7 +51,7 @@ def drive_all(
     drives: Mapping[str, int | None],
     *,
     workers: int,
-    on_progress: OnProgress = silent,
+    on_progress: Callable[[str, str, int, int], None],
 ) -> None:
     """Drive, as far as it is not done yet.
 
@@ -63,19 +61,16 @@ def drive_all(
         choices: the control and the sequential scheme that drive.
         drives: split -> number of logs (None: all).
         workers: processes.
+        on_progress: told (where, what, done, total).
     """
     for split, number in drives.items():
         folders = {"rules": [f"{name}={name.partition('.')[2]}" for name in RULES_DRIVE]}
         folders |= {f"seed-{seed}": learned_agents(run, seed, choices) for seed in seeds}
         for folder, specs in folders.items():
             task = DriveTask(DatasetSource("world", options={"split": split}), parse_agents(specs))
-            told = partial(_told, on_progress, f"{folder} {split}")
+            told = partial(on_progress, f"{folder} {split}")
             out = run / DRIVES / split / folder
             run_drives(task, out, max_drives=number, pool=Processes(workers), on_progress=told)
-
-
-def _told(on_progress: OnProgress, place: str, what: str, done: int, total: int) -> None:
-    on_progress(f"{what} ({place})", done, total)
 
 
 def learned_agents(run: Path, seed: int, choices: Choices) -> list[str]:
@@ -96,7 +91,7 @@ def read_drive_scores(run: Path, split: str, seeds: Sequence[int]) -> SeedScores
 
     Raises OpenPairError where not all drove the same logs, and for a damaged table.
     """
-    columns: dict[tuple[str, str], list[list[float]]] = {}
+    columns: dict[tuple[str, str], list[NDArray[np.float64]]] = {}
     seeds_of: dict[str, list[int]] = {}
     logs: list[list[str]] = []
     for seed, path in _tables(run / DRIVES / split, seeds):
@@ -106,8 +101,11 @@ def read_drive_scores(run: Path, split: str, seeds: Sequence[int]) -> SeedScores
         for agent, own in rows.items():
             seeds_of.setdefault(agent, []).append(seed)
             logs.append([row.log for row in own])
-            for name in (*MEANS, *EVENTS):
-                columns.setdefault((agent, name), []).append([_value(row, name) for row in own])
+            for name in (*MEANS, *EVENT_COUNTS):
+                values = column(own, name)
+                if name in EVENT_COUNTS:  # the page shows the share of drives that have one
+                    values = np.where(np.isnan(values), values, values > 0)
+                columns.setdefault((agent, name), []).append(values)
     if not logs or any(own != logs[0] for own in logs):
         where = run / DRIVES / split
         raise OpenPairError("the agents did not drive the same logs", where=where, fix="Delete it and drive again")
@@ -117,7 +115,7 @@ def read_drive_scores(run: Path, split: str, seeds: Sequence[int]) -> SeedScores
         names,
         names,
         {agent: tuple(own) for agent, own in seeds_of.items()},
-        {key: np.array(values) for key, values in columns.items()},
+        {key: np.stack(values) for key, values in columns.items()},
         (),
     )
 
@@ -126,10 +124,3 @@ def _tables(folder: Path, seeds: Sequence[int]) -> Iterator[tuple[int, Path]]:
     """(seed, drives.csv) of those that there are; the agents by rule first, under the first seed."""
     places = [(seeds[0], folder / "rules"), *((seed, folder / f"seed-{seed}") for seed in seeds)]
     return ((seed, place / DRIVES_CSV) for seed, place in places if (place / DRIVES_CSV).exists())
-
-
-def _value(row: DriveRow, name: str) -> float:
-    value = getattr(row, name)
-    if value is None or row.failed:
-        return math.nan
-    return float(value > 0) if name in EVENTS else float(value)

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+from openpair.driving.summary import EVENT_COUNTS
 from openpair.evaluation.tables import interval
-from openpair.reproduction.drives import DRIVING_SCORE, EVENTS, MEANS
+from openpair.reproduction.drives import DRIVING_SCORE, MEANS
 from openpair.reproduction.markdown import number, signed, signed_interval, table_lines
 from openpair.reproduction.page_rows import PageInput, agents_of, shown
-from openpair.reproduction.results import CLOSED_LOOP, DRIVE_DIFFERENCES, ResultRow, find
+from openpair.reproduction.results import DRIVE_DIFFERENCES, DRIVE_TABLE, ResultRow, find
 
 SPLIT_TITLES = {"test": "Test towns", "long": "Long routes"}
 ABOUT_SPLITS = {"test": "of 18 s", "long": "of 60 s with turns and lights, in five towns of their own"}
@@ -33,8 +34,8 @@ HEADERS = {
 def drives_section(page: PageInput) -> str:
     """Means, shares of drives with an event, and differences, for each split that was driven."""
     parts = []
-    for table in dict.fromkeys(row.table for row in page.rows if row.table.startswith(CLOSED_LOOP)):
-        parts += ["", *_split(page, table.removeprefix(CLOSED_LOOP), find(page.rows, table=table))]
+    for table in dict.fromkeys(row.table for row in page.rows if row.table.startswith(DRIVE_TABLE)):
+        parts += ["", *_split(page, table.removeprefix(DRIVE_TABLE), find(page.rows, table=table))]
     if not parts:
         return NOT_DRIVEN if page.network_input == "sensors" else ""
     return "\n".join(
@@ -54,12 +55,12 @@ def drives_section(page: PageInput) -> str:
 def _split(page: PageInput, split: str, rows: list[ResultRow]) -> list[str]:
     choices = page.evidence.choices
     agents = agents_of([row for row in rows if " - " not in row.agent], choices, truth=False)
-    header = ["agent", HEADERS[DRIVING_SCORE], "95% interval", *(HEADERS[name] for name in (*MEANS[1:], *EVENTS))]
+    header = ["agent", HEADERS[DRIVING_SCORE], "95% interval", *(HEADERS[name] for name in (*MEANS[1:], *EVENT_COUNTS))]
     lines = []
     for agent in agents:
         own = {row.metric: row for row in find(rows, agent=agent)}
         score = own[DRIVING_SCORE]
-        cells = [number(own[name].mean) if name in own else "-" for name in (*MEANS[1:], *EVENTS)]
+        cells = [number(own[name].mean) if name in own else "-" for name in (*MEANS[1:], *EVENT_COUNTS)]
         lines.append([shown(agent, choices), f"**{number(score.mean)}**", interval(score.low, score.high), *cells])
     drives, seeds = max(row.scenes or 0 for row in rows), max(row.seeds for row in rows)
     parts = [
@@ -74,7 +75,7 @@ def _split(page: PageInput, split: str, rows: list[ResultRow]) -> list[str]:
         return parts
     metrics = (DRIVING_SCORE, "success", "nuplan_score")
     titles = ["difference", *(text for name in metrics for text in (HEADERS[name], "95% interval"))]
-    titles += [HEADERS[name] for name in EVENTS]
+    titles += [HEADERS[name] for name in EVENT_COUNTS]
     lines = []
     for name in names:
         own = {row.metric: row for row in find(rows, agent=name)}
@@ -83,5 +84,5 @@ def _split(page: PageInput, split: str, rows: list[ResultRow]) -> list[str]:
             row = own[metric]
             sure = row.low > 0 or row.high < 0
             cells += [f"**{signed(row.mean)}**" if sure else signed(row.mean), signed_interval(row)]
-        lines.append([*cells, *(signed(own[metric].mean) for metric in EVENTS)])
-    return [*parts, "", *table_lines(titles, lines, "l" + "rl" * len(metrics) + "r" * len(EVENTS))]
+        lines.append([*cells, *(signed(own[metric].mean) for metric in EVENT_COUNTS)])
+    return [*parts, "", *table_lines(titles, lines, "l" + "rl" * len(metrics) + "r" * len(EVENT_COUNTS))]

@@ -47,7 +47,7 @@ DIFFERENCES = (
 )
 """Pairs of the table of differences: first minus second."""
 
-CLOSED_LOOP = "closed_loop_"
+DRIVE_TABLE = "closed_loop_"
 """Tables of closed loop begin so; the split follows."""
 
 DRIVE_DIFFERENCES = (("pair", "il"), ("pair", "il_rwm"), ("pair", BEST_SEQUENTIAL), ("pair", "human"))
@@ -179,7 +179,7 @@ def drive_rows(evidence: Evidence) -> list[ResultRow]:
     """Closed loop: means and shares of drives with an event, and differences, in a table for each split."""
     rows = []
     for split, scores in evidence.drives.items():
-        table = f"{CLOSED_LOOP}{split}"
+        table = f"{DRIVE_TABLE}{split}"
         rows += main_rows(table, evidence, (scores,))
         for first, second in DRIVE_DIFFERENCES:
             rows += difference_rows(table, evidence, (scores,), first, second)

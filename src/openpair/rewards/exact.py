@@ -12,10 +12,10 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from openpair.datasets.lru import LruCache
 from openpair.datatypes.columns import Protocol
 from openpair.datatypes.scores import PlanScores
 from openpair.datatypes.scoring_scene import ScoringScene
+from openpair.lru import LruCache
 from openpair.machine import memory_bytes
 from openpair.rewards.base import HEAD_NAMES, HEAD_OF_METRIC
 from openpair.scoring import score_batch

@@ -7,13 +7,13 @@ scene's size. Kept, only the arguments that change from scene to scene are packe
 from __future__ import annotations
 
 import threading
-from collections import OrderedDict
 from collections.abc import Hashable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import warp as wp
 
+from openpair.lru import LruCache
 from openpair.scoring.devices import CPU, Room
 
 MAX_PLANS = 64
@@ -80,17 +80,16 @@ class KeptCall(Room):
 
 def kept_call(shape: Hashable) -> KeptCall:
     """This thread's call of a shape (all that sizes of arrays and the sequence of launches depend on), begun anew."""
-    calls: OrderedDict[Hashable, KeptCall] | None = getattr(_CALLS, "by_shape", None)
-    if calls is None:
-        calls = _CALLS.by_shape = OrderedDict()
-    call = calls.get(shape)
-    if call is None:
-        call = calls[shape] = KeptCall()
-        if len(calls) > MAX_CALLS:
-            calls.popitem(last=False)
-    calls.move_to_end(shape)
+    call = _CALLS.by_shape.get(shape, KeptCall)
     call.begin()
     return call
 
 
-_CALLS = threading.local()
+class _Calls(threading.local):
+    """Those of a thread."""
+
+    def __init__(self) -> None:
+        self.by_shape: LruCache[KeptCall] = LruCache(MAX_CALLS)
+
+
+_CALLS = _Calls()

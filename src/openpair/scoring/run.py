@@ -81,14 +81,12 @@ def run(
     with torch_stream(tables.device):
         count = len(plans if reference is None else reference)
         alone = plan_scene is None and tables.num_scenes == 1
-        if not (alone and tables.device == CPU and count <= MAX_PLANS and tables.max_tracks):
-            return _run(
-                Room(tables.device), tables, protocol, plan_scene, plans, reference, within_group, comfort_mode, strict
-            )
+        keep = alone and tables.device == CPU and count <= MAX_PLANS and tables.max_tracks > 0
         past = tables.max_history if comfort_mode is ComfortMode.WITH_PAST else 0
-        call = kept_call((count, protocol, reference is None, comfort_mode, past, strict))
-        raw = _run(call, tables, protocol, None, plans, reference, within_group, comfort_mode, strict)
-        return raw.rows(0, count)
+        shape = (count, protocol, reference is None, comfort_mode, past, strict)
+        room = kept_call(shape) if keep else Room(tables.device)
+        raw = _run(room, tables, protocol, plan_scene, plans, reference, within_group, comfort_mode, strict)
+        return raw.rows(0, count) if keep else raw
 
 
 def _run(

@@ -15,13 +15,13 @@ from openpair.datasets.argoverse2.motion import AgentTracks, ego_poses, ego_stat
 from openpair.datasets.argoverse2.road_map import build_road_map
 from openpair.datasets.argoverse2.route import Route, driving_command, match_route, route_blocks
 from openpair.datasets.base import SceneKey, data_fingerprint
-from openpair.datasets.lru import LruCache
 from openpair.datasets.navsim.logs import check_spacing
 from openpair.datatypes.columns import NUM_FUTURE_FRAMES, NUM_HISTORY_FRAMES
 from openpair.datatypes.road_map import RoadMap
 from openpair.datatypes.scene import Camera, Frame, Scene, SensorFrame
 from openpair.errors import OpenPairError
 from openpair.folders import visible
+from openpair.lru import LruCache
 from openpair.sensors.render import render_scene
 
 SWEEPS_PER_FRAME: Final = 5

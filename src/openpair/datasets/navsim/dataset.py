@@ -11,7 +11,6 @@ import numpy as np
 
 from openpair.datasets.base import SceneKey, data_fingerprint
 from openpair.datasets.environment import NavsimFolders, cache_folder, navsim_folders, scene_filter_file
-from openpair.datasets.lru import LruCache
 from openpair.datasets.navsim.log_index import LogIndex, build_index
 from openpair.datasets.navsim.logs import RawLog, check_spacing, read_log
 from openpair.datasets.navsim.maps import map_path, read_map
@@ -21,6 +20,7 @@ from openpair.datatypes.road_map import RoadMap
 from openpair.datatypes.scene import Scene, SensorFrame
 from openpair.errors import OpenPairError
 from openpair.folders import visible
+from openpair.lru import LruCache
 from openpair.pools import OnProgress, silent
 
 if TYPE_CHECKING:

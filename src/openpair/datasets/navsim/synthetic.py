@@ -18,7 +18,6 @@ import numpy as np
 from openpair.damage import cause_of
 from openpair.datasets.base import SceneKey, data_fingerprint
 from openpair.datasets.environment import NavsimFolders, navsim_folders
-from openpair.datasets.lru import LruCache
 from openpair.datasets.navsim.logs import CAMERA_KEYS, agents_from_boxes, check_finite, check_spacing, sensor_path
 from openpair.datasets.navsim.maps import map_path, read_map
 from openpair.datasets.navsim.sensor_files import read_sensors
@@ -39,6 +38,7 @@ from openpair.datatypes.road_map import RoadMap
 from openpair.datatypes.scene import Camera, Frame, Scene, SensorFrame
 from openpair.errors import OpenPairError
 from openpair.folders import visible
+from openpair.lru import LruCache
 
 FOLDER: Final = Path("navhard_two_stage") / "synthetic_scene_pickles"
 """Where NAVSIM puts these scenes below its data folder."""

@@ -27,5 +27,8 @@ class LruCache(Generic[Value]):
             self._values.popitem(last=False)
         return value
 
+    def __len__(self) -> int:
+        return len(self._values)
+
     def __getstate__(self) -> dict[str, Any]:
         return {"capacity": self.capacity, "_values": OrderedDict()}
