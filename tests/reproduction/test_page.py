@@ -176,3 +176,9 @@ def test_records_are_of_the_moment_they_were_made(tmp_path: Path) -> None:
 def test_an_empty_run_is_refused(tmp_path: Path) -> None:
     with pytest.raises(OpenPairError, match="nothing is scored"):
         write_results(tmp_path, tmp_path)
+
+
+def test_a_training_of_unknown_length_is_refused(whole_run: Path, tmp_path: Path) -> None:
+    """It would be missing in the table without a word."""
+    with pytest.raises(OpenPairError, match="does not say how long it trained"):
+        write_results(whole_run, tmp_path, scenes_per_kind=0, trainings=[whole_run])

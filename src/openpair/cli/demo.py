@@ -129,7 +129,7 @@ class Demo:
 
     def _train(self, view: ProgressView) -> Callable[[], int]:
         """Train, evaluate, and write the report. Returns what is left to print."""
-        from openpair.cli.demo_steps import Step, Steps, branches_of, learned, scenes_line
+        from openpair.cli.demo_steps import Step, Steps, groups_of, learned, scenes_line
         from openpair.cli.demo_story import trained_story
         from openpair.configs.runs import RunPlan
         from openpair.configs.train import build_stores, check_same_settings, data_specs, train_branches
@@ -141,13 +141,17 @@ class Demo:
         task = self._task(BASELINES, PLANNERS, self.out / NETWORKS)
         test_scenes = self._count(len(task.dataset.open().keys()))
         what = "prepare scenes" if config.features.known else "prepare scenes and render their sensors"
-        groups = (("il", "rl"), *((branch,) for branch in branches_of(config)[2:]))
+        groups = groups_of(config)
         names = (
             f"{what}: at most {config.train_scenes} to learn from, {config.validation_scenes} to validate on",
             f"train imitation ({config.imitation.steps} steps) and reinforcement ({config.reinforcement.steps} steps) "
             "side by side",
             f"train the reward model ({config.reward_model.steps} steps)",
-            *([f"train the corrector, by reinforcement ({config.correction.steps} steps)"] if len(groups) > 2 else []),
+            *(
+                [f"train the corrector, by reinforcement ({config.correction.steps} steps)"]
+                if ("correction",) in groups
+                else []
+            ),
             f"evaluate {len(task.agents)} agents on {test_scenes} scenes",
             "write the report",
         )

@@ -86,8 +86,9 @@ def probe(config: ExperimentConfig, task_of: Callable[[Path, str], Task], cores:
                 steps[branch] = _step_seconds(plan, branch, device)
             torch.set_num_threads(threads)
             candidates_s = _candidate_seconds(plan, device)
-            for branch in branches_of(config)[2:]:
-                steps[branch] = _step_seconds(plan, branch, device)
+            for branch in branches_of(config):
+                if branch not in steps:
+                    steps[branch] = _step_seconds(plan, branch, device)
         finally:
             torch.set_num_threads(threads)
         write_settings(plan)
@@ -118,7 +119,7 @@ def estimates(
         (learned_from + validated_on) * speed.data / workers,
         max(training["il"], training["rl"]),
         training["reward"] + (learned_from + validated_on) * speed.candidates if left["reward"] else 0.0,
-        *(training[branch] for branch in branches_of(config)[3:]),
+        *([training["correction"]] if "correction" in training else []),
         test_scenes * speed.evaluated / workers,
         reported * REPORTED_OVER_EVALUATED * speed.evaluated,
     )

@@ -14,9 +14,14 @@ from openpair.evaluation.runner import Evaluation
 from openpair.training.curve_file import read_curve
 
 
+def groups_of(config: ExperimentConfig) -> tuple[tuple[str, ...], ...]:
+    """What a demo trains, one group after the other: a corrector too, where PaIR plans with one."""
+    return (("il", "rl"), ("reward",), *((("correction",),) if config.planner.correction else ()))
+
+
 def branches_of(config: ExperimentConfig) -> tuple[str, ...]:
-    """What a demo trains: a corrector too, where PaIR plans with one."""
-    return ("il", "rl", "reward", *(("correction",) if config.planner.correction else ()))
+    """The branches that a demo trains, in order."""
+    return tuple(branch for group in groups_of(config) for branch in group)
 
 
 LEARNED = (

@@ -145,37 +145,17 @@ def _warning(plan: RunPlan, scenes: int) -> str:
 
 
 def _curves(plan: RunPlan) -> tuple[BranchCurves, ...]:
-    folder = plan.folder
+    points = {branch: read_curve(plan.folder / branch) for branch in branches_of(plan.config)}
 
     def series(branch: str, figure: str, label: str, *, dashed: bool = False) -> Series:
-        points = [(p["step"], p[figure]) for p in read_curve(folder / branch) if figure in p]
-        return Series(label, [x for x, _ in points], [y for _, y in points], dashed=dashed)
+        known = [(p["step"], p[figure]) for p in points.get(branch, ()) if figure in p]
+        return Series(label, [x for x, _ in known], [y for _, y in known], dashed=dashed)
 
-    corrector = BranchCurves(
-        "Corrector",
-        "Moves the plans that the reward model chose; GRPO on exact scores.",
-        (
-            CurvePanel(
-                "Score of the plan",
-                "step",
-                "score",
-                (
-                    series("correction", "val_leaf_score", "corrected, validation"),
-                    series("correction", "val_root_score", "before, validation", dashed=True),
-                ),
-                percent=True,
-            ),
-            CurvePanel(
-                "Scores while exploring",
-                "step",
-                "score",
-                (series("correction", "leaf_score", "mean correction, training"),),
-                percent=True,
-            ),
-        ),
-    )
-    return (
-        BranchCurves(
+    def scores(title: str, *lines: Series) -> CurvePanel:
+        return CurvePanel(title, "step", "score", lines, percent=True)
+
+    every = {
+        "il": BranchCurves(
             "Imitation branch",
             "Learns the human's plan, the agents and the map around.",
             (
@@ -191,54 +171,54 @@ def _curves(plan: RunPlan) -> tuple[BranchCurves, ...]:
                 CurvePanel("Loss", "step", "", (series("il", "trajectory_l1", "plan (L1, training)"),)),
             ),
         ),
-        BranchCurves(
+        "rl": BranchCurves(
             "Reinforcement branch",
             "Grows trees around moved human plans; GRPO on exact scores.",
             (
-                CurvePanel(
+                scores(
                     "Scores of the tree",
-                    "step",
-                    "score",
-                    (
-                        series("rl", "val_best_of_tree", "best of leaves and root, validation"),
-                        series("rl", "val_leaf_score", "mean leaf, validation"),
-                        series("rl", "val_root_score", "root, validation", dashed=True),
-                    ),
-                    percent=True,
+                    series("rl", "val_best_of_tree", "best of leaves and root, validation"),
+                    series("rl", "val_leaf_score", "mean leaf, validation"),
+                    series("rl", "val_root_score", "root, validation", dashed=True),
                 ),
-                CurvePanel(
+                scores(
                     "Scores while exploring",
-                    "step",
-                    "score",
-                    (
-                        series("rl", "best_leaf_score", "best leaf, training"),
-                        series("rl", "leaf_score", "mean leaf, training"),
-                        series("rl", "human_score", "human, training", dashed=True),
-                    ),
-                    percent=True,
+                    series("rl", "best_leaf_score", "best leaf, training"),
+                    series("rl", "leaf_score", "mean leaf, training"),
+                    series("rl", "human_score", "human, training", dashed=True),
                 ),
             ),
         ),
-        BranchCurves(
+        "reward": BranchCurves(
             "Reward model",
             "Learns the sub-scores of candidates.",
             (
-                CurvePanel(
+                scores(
                     "Score of the chosen candidate",
-                    "step",
-                    "score",
-                    (
-                        series("reward", "val_best_score", "best of the set, validation", dashed=True),
-                        series("reward", "val_chosen_score", "chosen, validation"),
-                        series("reward", "val_root_score", "root, validation", dashed=True),
-                    ),
-                    percent=True,
+                    series("reward", "val_best_score", "best of the set, validation", dashed=True),
+                    series("reward", "val_chosen_score", "chosen, validation"),
+                    series("reward", "val_root_score", "root, validation", dashed=True),
                 ),
                 CurvePanel("Loss", "step", "", (series("reward", "sub_scores", "sub-scores (training)"),)),
             ),
         ),
-        *((corrector,) if "correction" in branches_of(plan.config) else ()),
-    )
+        "correction": BranchCurves(
+            "Corrector",
+            "Moves the plans that the reward model chose; GRPO on exact scores.",
+            (
+                scores(
+                    "Score of the plan",
+                    series("correction", "val_leaf_score", "corrected, validation"),
+                    series("correction", "val_root_score", "before, validation", dashed=True),
+                ),
+                scores(
+                    "Scores while exploring",
+                    series("correction", "leaf_score", "mean correction, training"),
+                ),
+            ),
+        ),
+    }
+    return tuple(every[branch] for branch in points)
 
 
 def _made(plan: RunPlan, seconds: float) -> tuple[tuple[str, str], ...]:

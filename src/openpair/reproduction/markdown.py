@@ -19,6 +19,11 @@ def number(value: float) -> str:
     return "-" if math.isnan(value) else f"{value:.1f}"
 
 
+def counted(count: int, noun: str) -> str:
+    """``1 seed``, ``3 seeds``."""
+    return f"{count} {noun}{'s' * (count != 1)}"
+
+
 def signed(value: float) -> str:
     """One decimal with its sign, or a dash."""
     return "-" if math.isnan(value) else "0.0" if abs(value) < 0.05 else f"{value:+.1f}"

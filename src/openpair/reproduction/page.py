@@ -11,6 +11,7 @@ from openpair.configs.experiment import preset
 from openpair.configs.run_list import SETTINGS_FILE
 from openpair.damage import reading
 from openpair.datasets.base import Dataset
+from openpair.errors import OpenPairError
 from openpair.files import write_atomically
 from openpair.reproduction.agents import HUMAN, RULES
 from openpair.reproduction.choices import CHOICES, VALIDATION_FILE, Choices, read_tables
@@ -77,10 +78,7 @@ def write_results(
     evidence = read_evidence(run, seeds)
     budget = budget_of(run, seeds[0])
     if trainings:
-        others = {budget_of(other, scored_seeds(other)[0]): other for other in trainings}
-        read = {length: read_evidence(other, scored_seeds(other)) for length, other in others.items()}
-        lengths = {length: own for length, own in {**read, budget: evidence}.items() if length is not None}
-        evidence = replace(evidence, trainings=lengths)
+        evidence = replace(evidence, trainings={_length(run, budget): evidence, **read_trainings(trainings, budget)})
     rows = result_rows(evidence)
     dataset = spec.open() if scenes_per_kind else None
     stem = STEMS[network_input]
@@ -125,6 +123,28 @@ def read_evidence(run: Path, seeds: Sequence[int]) -> Evidence:
             validation[seed] = read_tables(path)
     drives = {split: read_drive_scores(run, split, seeds) for split in driven_splits(run)}
     return Evidence(scores, choices, validation, drives)
+
+
+def read_trainings(runs: Sequence[Path], budget: int | None) -> dict[int, Evidence]:
+    """Length of training -> evidence of the run that trained so long.
+
+    Raises OpenPairError for a run that does not say how long it trained, for two that trained equally long, and for one
+    that trained ``budget`` times as long as its preset.
+    """
+    found: dict[int, Evidence] = {}
+    for run in runs:
+        seeds = scored_seeds(run)
+        length = _length(run, budget_of(run, seeds[0]))
+        if length == budget or length in found:
+            raise OpenPairError(f"two reproductions trained {length} times as long", where=run, fix="Leave one out")
+        found[length] = read_evidence(run, seeds)
+    return found
+
+
+def _length(run: Path, budget: int | None) -> int:
+    if budget is None:
+        raise OpenPairError("the run does not say how long it trained", where=run, fix="Train it again")
+    return budget
 
 
 def budget_of(run: Path, seed: int) -> int | None:

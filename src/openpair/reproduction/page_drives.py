@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from openpair.driving.summary import EVENT_COUNTS
 from openpair.evaluation.tables import interval
-from openpair.reproduction.drives import DRIVING_SCORE, MEANS
-from openpair.reproduction.markdown import number, signed, signed_interval, table_lines
-from openpair.reproduction.page_rows import PageInput, agents_of, shown
+from openpair.reproduction.drives import CLOSED_LOOP, DRIVING_SCORE, MEANS
+from openpair.reproduction.markdown import counted, number, signed, table_lines
+from openpair.reproduction.page_rows import PageInput, agents_of, difference_cells, mean_cell, shown
 from openpair.reproduction.results import DRIVE_DIFFERENCES, DRIVE_TABLE, ResultRow, find
 
 SPLIT_TITLES = {"test": "Test towns", "long": "Long routes"}
@@ -58,15 +58,14 @@ def _split(page: PageInput, split: str, rows: list[ResultRow]) -> list[str]:
     header = ["agent", HEADERS[DRIVING_SCORE], "95% interval", *(HEADERS[name] for name in (*MEANS[1:], *EVENT_COUNTS))]
     lines = []
     for agent in agents:
-        own = {row.metric: row for row in find(rows, agent=agent)}
-        score = own[DRIVING_SCORE]
-        cells = [number(own[name].mean) if name in own else "-" for name in (*MEANS[1:], *EVENT_COUNTS)]
+        (score,) = find(rows, agent=agent, metric=DRIVING_SCORE)
+        cells = [mean_cell(rows, agent, CLOSED_LOOP, name) for name in (*MEANS[1:], *EVENT_COUNTS)]
         lines.append([shown(agent, choices), f"**{number(score.mean)}**", interval(score.low, score.high), *cells])
     drives, seeds = max(row.scenes or 0 for row in rows), max(row.seeds for row in rows)
     parts = [
         f"### {SPLIT_TITLES.get(split, split)}",
         "",
-        f"{drives} drive{'s' * (drives > 1)} {ABOUT_SPLITS.get(split, '')}, {seeds} seed{'s' * (seeds > 1)}.",
+        f"{counted(drives, 'drive')} {ABOUT_SPLITS.get(split, '')}, {counted(seeds, 'seed')}.",
         "",
         *table_lines(header, lines, "lr" + "l" + "r" * (len(header) - 3)),
     ]
@@ -81,8 +80,6 @@ def _split(page: PageInput, split: str, rows: list[ResultRow]) -> list[str]:
         own = {row.metric: row for row in find(rows, agent=name)}
         cells = [shown(name, choices)]
         for metric in metrics:
-            row = own[metric]
-            sure = row.low > 0 or row.high < 0
-            cells += [f"**{signed(row.mean)}**" if sure else signed(row.mean), signed_interval(row)]
+            cells += difference_cells(own[metric])
         lines.append([*cells, *(signed(own[metric].mean) for metric in EVENT_COUNTS)])
     return [*parts, "", *table_lines(titles, lines, "l" + "rl" * len(metrics) + "r" * len(EVENT_COUNTS))]

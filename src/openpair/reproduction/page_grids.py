@@ -16,7 +16,7 @@ from openpair.reproduction.choices import (
     use_name,
     uses_around_humans,
 )
-from openpair.reproduction.markdown import table_lines, with_half
+from openpair.reproduction.markdown import counted, table_lines, with_half
 from openpair.reproduction.results import VALIDATION, ResultRow
 from openpair.reproduction.settings import (
     EVERY_USE,
@@ -84,7 +84,7 @@ def means(rows: Sequence[ResultRow]) -> list[str]:
         "PDMS of the mean of the tree's leaves and its root as the plan, by strength of the tree and by how often that "
         "mean becomes the root of another tree.",
         "",
-        *table_lines(["strength", *(f"{k} tree{'s' * (k > 1)}" for k in REROOTS)], lines, "r" * (1 + len(REROOTS))),
+        *table_lines(["strength", *(counted(k, "tree") for k in REROOTS)], lines, "r" * (1 + len(REROOTS))),
     ]
 
 

@@ -140,6 +140,12 @@ def score_cells(rows: Sequence[ResultRow], agent: str, protocol: str, *, bold: b
     return [f"**{mean}**" if bold else mean, interval(row.low, row.high)]
 
 
+def difference_cells(row: ResultRow) -> list[str]:
+    """A difference, bold where its interval excludes 0, and the interval."""
+    sure = row.low > 0 or row.high < 0
+    return [f"**{signed(row.mean)}**" if sure else signed(row.mean), signed_interval(row)]
+
+
 def difference_table(rows: Sequence[ResultRow], names: Sequence[str], choices: Choices | None) -> list[str]:
     """Differences of scores with intervals, and of sub-metrics; one row each, bold where the interval excludes 0."""
     protocols = [p for p in (V1, V2) if find(rows, protocol=p)]
@@ -153,8 +159,7 @@ def difference_table(rows: Sequence[ResultRow], names: Sequence[str], choices: C
         cells = [shown(name, choices)]
         for protocol in protocols:
             (row,) = find(rows, agent=name, protocol=protocol, metric=SCORE)
-            sure = row.low > 0 or row.high < 0
-            cells += [f"**{signed(row.mean)}**" if sure else signed(row.mean), signed_interval(row)]
+            cells += difference_cells(row)
         for protocol, metric in columns:
             found = find(rows, agent=name, protocol=protocol, metric=metric)
             cells.append(signed(found[0].mean) if found else "-")

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 from openpair.evaluation.tables import interval
 from openpair.reproduction.choices import Choices
-from openpair.reproduction.markdown import number, signed, signed_interval, table_lines
+from openpair.reproduction.markdown import counted, number, signed, signed_interval, table_lines
 from openpair.reproduction.page_rows import PageInput, shown
 from openpair.reproduction.results import TRAINED_AGENTS, TRAINED_DIFFERENCES, TRAINING, ResultRow, find
 from openpair.visualization.report_data import CurvePanel, Series
@@ -23,15 +23,11 @@ def training_section(page: PageInput) -> str:
     choices = page.evidence.choices
     budgets = sorted({row.budget for row in rows if row.budget is not None})
     seeds = {budget: max(row.seeds for row in find(rows, budget=budget)) for budget in budgets}
-    header = ["", *(f"{budget}x ({seeds[budget]} seed{'s' * (seeds[budget] > 1)})" for budget in budgets)]
+    header = ["", *(f"{budget}x ({counted(seeds[budget], 'seed')})" for budget in budgets)]
     lines = []
-    for agent in TRAINED_AGENTS:
+    for agent in (*TRAINED_AGENTS, *(f"{first} - {second}" for first, second in TRAINED_DIFFERENCES)):
         if find(rows, agent=agent):
             lines.append([shown(agent, choices), *(_cell(rows, agent, budget) for budget in budgets)])
-    for first, second in TRAINED_DIFFERENCES:
-        name = f"{first} - {second}"
-        if find(rows, agent=name):
-            lines.append([shown(name, choices), *(_difference(rows, name, budget) for budget in budgets)])
     pictures = page.pictures.get("training", ())
     return "\n".join(
         [
@@ -48,13 +44,17 @@ def training_section(page: PageInput) -> str:
 
 
 def _cell(rows: Sequence[ResultRow], agent: str, budget: int) -> str:
+    """A mean or a difference with its interval, or a dash."""
     found = find(rows, agent=agent, budget=budget)
-    return f"{number(found[0].mean)} ({interval(found[0].low, found[0].high)})" if found else "-"
-
-
-def _difference(rows: Sequence[ResultRow], name: str, budget: int) -> str:
-    found = find(rows, agent=name, budget=budget)
-    return f"{signed(found[0].mean)} {signed_interval(found[0])}" if found else "-"
+    if not found:
+        return "-"
+    (row,) = found
+    is_difference = " - " in agent
+    return (
+        f"{signed(row.mean)} {signed_interval(row)}"
+        if is_difference
+        else f"{number(row.mean)} ({interval(row.low, row.high)})"
+    )
 
 
 def training_panels(rows: Sequence[ResultRow], choices: Choices | None) -> list[CurvePanel]:

@@ -37,7 +37,7 @@ from openpair.training.batch import EarlierSource, SceneBatch, SceneSource, eval
 from openpair.training.branch import WHOLE, BatchPart, BatchSplit, Branch, Figures, Save
 from openpair.training.config import ReinforcementConfig
 from openpair.training.optimiser import autocast
-from openpair.training.shown_scenes import ShownScene, shown_indices
+from openpair.training.shown_scenes import ShownScene, shown, shown_indices
 
 COMFORT_SUM, COMFORT_COUNT = "extended comfort, sum", "extended comfort, count"
 """Of the leaves that have a previous drive: what the figure is made of once all parts are known."""
@@ -294,12 +294,8 @@ class ReinforcementBranch(Branch):
         self.network.eval()
         batch = scenes.batch(shown_indices(len(scenes.tokens))).to(self._device)
         trees = self._tree_at_mean(batch, torch.Generator().manual_seed(0))
-        scores = reward.score(batch.tokens, trees).score.cpu().numpy()
-        human, plans = batch.targets["trajectory"].cpu().numpy(), trees.cpu().numpy()
-        return [
-            ShownScene(token, {"human": human[i], "root": plans[i, -1]}, plans[i, :-1], scores[i, :-1])
-            for i, token in enumerate(batch.tokens)
-        ]
+        scores = reward.score(batch.tokens, trees).score
+        return shown(batch, {"root": trees[:, -1]}, trees[:, :-1], scores[:, :-1])
 
 
 def nearest_leaf_l1(leaves: Tensor, human: Tensor) -> Tensor:

@@ -22,7 +22,7 @@ from openpair.training.branch import WHOLE, BatchPart, BatchSplit, Branch, Figur
 from openpair.training.candidate_pool import CandidatePool
 from openpair.training.config import RewardModelConfig
 from openpair.training.optimiser import autocast
-from openpair.training.shown_scenes import ShownScene, shown_indices
+from openpair.training.shown_scenes import ShownScene, shown, shown_indices
 
 CALIBRATION_FILE = "calibration.json"
 """Beside the finished reward model: calibration, order and regret on the validation scenes."""
@@ -154,16 +154,7 @@ class RewardModelBranch(Branch):
         candidates, scores = pool.candidates[rows, 0], pool.scores[rows, 0]
         outputs = self.network.score(self.network.encode(batch.features), candidates.to(self._device))
         chosen = pick(candidates, outputs["sim_logits"][:, 0].argmax(dim=1).cpu())
-        human = batch.targets["trajectory"].cpu()
-        return [
-            ShownScene(
-                token,
-                {"human": human[i].numpy(), "chosen": chosen[i].numpy(), "root": candidates[i, -1].numpy()},
-                candidates[i, :-1].numpy(),
-                scores[i, :-1].numpy(),
-            )
-            for i, token in enumerate(batch.tokens)
-        ]
+        return shown(batch, {"chosen": chosen, "root": candidates[:, -1]}, candidates[:, :-1], scores[:, :-1])
 
     def export(self, folder: Path, metrics: dict[str, float]) -> None:
         """Write the finished reward model, and beside it how well it is calibrated on the validation scenes."""

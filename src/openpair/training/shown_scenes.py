@@ -7,6 +7,9 @@ from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
+from torch import Tensor
+
+from openpair.training.batch import SceneBatch
 
 NUM_SHOWN = 4
 
@@ -26,6 +29,17 @@ class ShownScene:
     plans: Mapping[str, NDArray[np.floating]]
     candidates: NDArray[np.floating]
     scores: NDArray[np.floating]
+
+
+def shown(batch: SceneBatch, plans: Mapping[str, Tensor], candidates: Tensor, scores: Tensor) -> list[ShownScene]:
+    """The scenes of a batch with the human's plan, further plans (B, 8, 3), and candidates (B, N, 8, 3) with their true
+    scores (B, N)."""
+    every = {name: plan.cpu().numpy() for name, plan in {"human": batch.targets["trajectory"], **plans}.items()}
+    sets, true = candidates.cpu().numpy(), scores.cpu().numpy()
+    return [
+        ShownScene(token, {name: plan[i] for name, plan in every.items()}, sets[i], true[i])
+        for i, token in enumerate(batch.tokens)
+    ]
 
 
 DrawShown = Callable[[ShownScene], NDArray[np.uint8]]
