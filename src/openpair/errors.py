@@ -6,6 +6,8 @@ and exits with status 2. Programming errors stay ordinary Python exceptions.
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+
 
 class OpenPairError(Exception):
     """Input that cannot be used.
@@ -27,6 +29,14 @@ class OpenPairError(Exception):
     def __reduce__(self) -> tuple[object, ...]:
         """Errors travel between processes with all their parts."""
         return _rebuild, (type(self), self.what, self.where, self.fix)
+
+
+def did_you_mean(name: str, known: Iterable[str]) -> str:
+    """The beginning of a ``fix``: ``Did you mean 'pair'? `` for the known name that is nearest; empty where none is."""
+    from difflib import get_close_matches
+
+    close = get_close_matches(name, list(known), n=1)
+    return f"Did you mean '{close[0]}'? " if close else ""
 
 
 def _rebuild(kind: type[OpenPairError], what: str, where: object, fix: str) -> OpenPairError:

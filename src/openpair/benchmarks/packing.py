@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import lzma
-import time
 import zlib
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -16,6 +15,7 @@ import numpy as np
 import tyro
 from numpy.typing import NDArray
 
+from openpair.benchmarks.data import processor_time
 from openpair.benchmarks.table import as_table, machine
 from openpair.errors import OpenPairError
 
@@ -114,12 +114,8 @@ def measure(scenes: list[Arrays]) -> dict[str, dict[str, float]]:
 
 def timed(work: Callable[[], Any], rounds: int) -> tuple[Any, float]:
     """What the work gives, and the least processor time of some rounds [s]."""
-    times = []
-    for _ in range(rounds):
-        start = time.process_time()
-        result = work()
-        times.append(time.process_time() - start)
-    return result, min(times)
+    results = [processor_time(work) for _ in range(rounds)]
+    return results[-1][0], min(seconds for _, seconds in results)
 
 
 Write = Callable[[str, Bytes], bytes]

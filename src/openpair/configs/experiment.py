@@ -137,6 +137,9 @@ class ExperimentConfig:
     correction: CorrectionConfig = later(CorrectionConfig())
 
 
+DEMO_CORRECTION_STEPS = 500
+"""Length of a corrector's training that goes with the demo's of the other networks."""
+
 DEMO_STRENGTH, DEMO_TEMPERATURE = 0.25, 0.02
 """Chosen on the validation towns (docs/results.md, docs/log.md): a tree that goes all the way leaves less to choose
 from, and what the reward model values alike is better met in the middle."""
@@ -338,7 +341,7 @@ def with_known(config: ExperimentConfig) -> ExperimentConfig:
         sequential=replace(config.sequential, precision="float32"),
         sequential_regularised=replace(config.sequential_regularised, precision="float32"),
         iterative=replace(config.iterative, precision="float32"),
-        correction=replace(config.correction, steps=min(config.correction.steps, 500))
+        correction=replace(config.correction, steps=min(config.correction.steps, DEMO_CORRECTION_STEPS))
         if is_small(config)
         else config.correction,
         planner=replace(config.planner, candidates="wide", correction=1.0, temperature=0.05, previous_plan_bonus=0.04),

@@ -8,7 +8,6 @@ import secrets
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
-from difflib import get_close_matches
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -40,7 +39,7 @@ from openpair.driving.records import (
 )
 from openpair.driving.summary import data_hash, summarise, summary_json
 from openpair.driving.traffic import ReplayedTraffic, Traffic
-from openpair.errors import OpenPairError
+from openpair.errors import OpenPairError, did_you_mean
 from openpair.evaluation.agents import Agent
 from openpair.evaluation.chunk import one_torch_thread
 from openpair.evaluation.failures import describe
@@ -216,9 +215,8 @@ def named_logs(logs: Sequence[str], only: Sequence[str]) -> Sequence[str]:
     """Those that are asked for, in the order of the dataset. Raises OpenPairError for one that there is not."""
     for name in only:
         if name not in logs:
-            close = get_close_matches(name, logs, n=1)
-            hint = f"Did you mean '{close[0]}'? " if close else ""
-            raise OpenPairError(f"there is no log '{name}'", where="--log", fix=f"{hint}There are {len(logs)} logs")
+            fix = f"{did_you_mean(name, logs)}There are {len(logs)} logs"
+            raise OpenPairError(f"there is no log '{name}'", where="--log", fix=fix)
     return [log for log in logs if not only or log in only]
 
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
-from difflib import get_close_matches
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -16,7 +15,7 @@ from openpair.checksums import hash_files
 from openpair.datasets.base import Dataset, SceneKey, predecessor_of
 from openpair.datatypes.scene import Scene
 from openpair.datatypes.scoring_scene import ScoringScene
-from openpair.errors import OpenPairError
+from openpair.errors import OpenPairError, did_you_mean
 from openpair.evaluation.agents import (
     Agent,
     ConstantVelocityAgent,
@@ -270,13 +269,12 @@ def _parse_one(what: str, name: str, released: NetworkFiles | None) -> AgentSour
         registered = plugin_names()
         if what in registered:
             return AgentSource(name or what, "plugin", entry=what)
-        close = get_close_matches(what, (*BUILT_IN_AGENTS, PRETRAINED, *registered), n=1)
-        hint = f"Did you mean '{close[0]}'? " if close else ""
-        known = ", ".join((*BUILT_IN_AGENTS, PRETRAINED, *registered))
+        names = (*BUILT_IN_AGENTS, PRETRAINED, *registered)
         raise OpenPairError(
             f"'{what}' is neither an agent nor a file",
             where="--agent",
-            fix=f"{hint}Give {known}, a file of plans (.npz), a checkpoint or FILE.py:FUNCTION",
+            fix=f"{did_you_mean(what, names)}Give {', '.join(names)}, a file of plans (.npz), a checkpoint or "
+            "FILE.py:FUNCTION",
         )
     if path.suffix == ".npz":
         return AgentSource(name or path.stem, "plans", path)

@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 from dataclasses import asdict, dataclass, field, replace
-from difflib import get_close_matches
 from pathlib import Path
 from typing import Any, get_args
 
-from openpair.errors import OpenPairError
+from openpair.errors import OpenPairError, did_you_mean
 from openpair.planning.changes import CandidateSource, PlannerChanges, Root
 from openpair.samplers.perturbation_config import PerturbationConfig
 
@@ -168,7 +167,6 @@ ABOUT: dict[str, str] = {
 def mode_config(mode: str, *, where: str | Path) -> PlannerConfig:
     """The settings of a mode. Raises OpenPairError for an unknown one."""
     if mode not in MODES:
-        close = get_close_matches(mode, MODES, n=1)
-        hint = f"Did you mean '{close[0]}'? " if close else ""
-        raise OpenPairError(f"there is no mode '{mode}'", where=where, fix=f"{hint}Give one of {', '.join(MODES)}")
+        fix = f"{did_you_mean(mode, MODES)}Give one of {', '.join(MODES)}"
+        raise OpenPairError(f"there is no mode '{mode}'", where=where, fix=fix)
     return MODES[mode]

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 
-from openpair.configs.experiment import ExperimentConfig, demo, preset, quick
+from openpair.configs.experiment import DEMO_CORRECTION_STEPS, ExperimentConfig, demo, preset, quick
 from openpair.configs.runs import SEQUENTIAL_SCHEMES
 from openpair.datatypes.settings import later
 from openpair.errors import OpenPairError
@@ -144,8 +144,8 @@ def known() -> ReproductionConfig:
         reinforcement=replace(base.reinforcement, kl_gain=0.05),
         **as_dear,
     )
-    at_once = ReproductionConfig(name="known", experiment=experiment, second_policy="", correct=True, drives=DRIVES)
-    return trained_longer(at_once, KNOWN_BUDGET)
+    as_long = ReproductionConfig(name="known", experiment=experiment, second_policy="", correct=True, drives=DRIVES)
+    return trained_longer(as_long, KNOWN_BUDGET)
 
 
 def trained_longer(config: ReproductionConfig, times: int) -> ReproductionConfig:
@@ -168,7 +168,7 @@ def trained_longer(config: ReproductionConfig, times: int) -> ReproductionConfig
 def gpu() -> ReproductionConfig:
     """The main comparison with sensors, ten times as long as the demo's, with a corrector: for one GPU."""
     config = replace(world(), name="gpu", second_policy="", ablations={}, correct=True)
-    correction = replace(config.experiment.correction, steps=500)
+    correction = replace(config.experiment.correction, steps=DEMO_CORRECTION_STEPS)
     config = replace(config, experiment=replace(config.experiment, correction=correction))
     return trained_longer(config, 10)
 

@@ -41,9 +41,8 @@ def line_chart(panel: CurvePanel) -> str:
     if x_high <= x_low:
         x_high = x_low + 1.0
     y_ticks = nice_ticks(float(ys.min()), float(ys.max())) if len(ys) else [0.0, 1.0]
-    x_ticks = [tick for tick in nice_ticks(x_low, x_high) if x_low - 1e-9 <= tick <= x_high + 1e-9]
-    if panel.log_x:
-        x_ticks = sorted(set(xs.tolist()))
+    round_ticks = [tick for tick in nice_ticks(x_low, x_high) if x_low - 1e-9 <= tick <= x_high + 1e-9]
+    x_ticks = sorted(set(xs.tolist())) if panel.log_x else round_ticks
 
     def place(x: np.ndarray, y: np.ndarray) -> np.ndarray:
         across = LEFT + (scale(np.asarray(x, dtype=float)) - x_low) / (x_high - x_low) * (WIDTH - LEFT - RIGHT)
