@@ -58,6 +58,7 @@ class BenchPacking:
 
 def byte_arrays(scenes: int, images: tuple[Path, ...]) -> list[Arrays]:
     """What a store keeps as bytes of scenes of the embedded world; with these images in place of theirs."""
+    from openpair.datasets.navsim.sensor_files import read_image
     from openpair.datasets.world.dataset import WorldDataset
     from openpair.datatypes.scene import SensorFrame
     from openpair.features.build import encode_features, encode_targets
@@ -76,16 +77,6 @@ def byte_arrays(scenes: int, images: tuple[Path, ...]) -> list[Arrays]:
             encoded[CAMERA] = camera_feature_u8(SensorFrame(given, None), config)
         arrays.append({name: value for name, value in encoded.items() if value.dtype == np.uint8})
     return arrays
-
-
-def read_image(path: Path) -> Bytes:
-    """(H, W, 3) RGB. Raises OpenPairError for what is no image."""
-    import cv2
-
-    image = cv2.imread(str(path), cv2.IMREAD_COLOR)
-    if image is None:
-        raise OpenPairError("no image can be read", where=path)
-    return np.ascontiguousarray(image[..., ::-1])
 
 
 def measure(scenes: list[Arrays]) -> dict[str, dict[str, float]]:
