@@ -32,7 +32,8 @@ class OpenPairError(Exception):
 
 
 def did_you_mean(name: str, known: Iterable[str]) -> str:
-    """The beginning of a ``fix``: ``Did you mean 'pair'? `` for the known name that is nearest; empty where none is."""
+    """The beginning of a ``fix``, with a space at its end: "Did you mean 'pair'?" for the known name that is nearest;
+    empty where none is."""
     from difflib import get_close_matches
 
     close = get_close_matches(name, list(known), n=1)
